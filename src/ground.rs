@@ -1,3 +1,20 @@
 //! Floor 0, the ground: what needs no event loop.
+//!
+//! * [`deferred`], [`resolver`]: the two ends of a chain; `chain` and `step`: what lies between them.
+//! * [`failure`]: an error on its way, with the places it came from; [`unhandled`]: the report when nobody took it.
+//! * [`trace`]: the event type and the recorder slot; `tell`: what chains say there.
 
+mod chain;
+pub(crate) mod deferred;
+pub(crate) mod failure;
+pub(crate) mod resolver;
+pub(crate) mod step;
+mod tell;
 pub mod trace;
+pub(crate) mod unhandled;
+
+pub use deferred::{CancelHandle, Deferred, maybe_deferred};
+pub use failure::{AbandonedError, CancelledError, Failure, PanicError};
+pub use resolver::Resolver;
+pub use step::CallbackResult;
+pub use unhandled::{UnhandledError, UnhandledHook, set_unhandled_hook};

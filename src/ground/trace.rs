@@ -216,26 +216,13 @@ pub enum Kind {
     /// `d.name`: it was given a name (the event's label).
     DName { d: Id },
     /// `d.add`: step `n` was added, with a callback (`ok`), an errback (`err`) or both. `late`: it had fired.
-    DAdd {
-        d: Id,
-        n: u32,
-        ok: bool,
-        err: bool,
-        late: bool,
-        name: String,
-    },
+    DAdd { d: Id, n: u32, ok: bool, err: bool, late: bool, name: String },
     /// `d.fire`: it was given its result.
     DFire { d: Id, val: Val },
     /// `d.step`: step `n` starts, with `val`, on `lane`.
     DStep { d: Id, n: u32, lane: Lane, val: Val },
     /// `d.ret`: that step is over with `val`, or gave back the Deferred `inner`.
-    DRet {
-        d: Id,
-        n: u32,
-        b: EventNumber,
-        val: Option<Val>,
-        inner: Option<Id>,
-    },
+    DRet { d: Id, n: u32, b: EventNumber, val: Option<Val>, inner: Option<Id> },
     /// `d.pass`: step `n` has nothing for this lane and is passed by.
     DPass { d: Id, n: u32, lane: Lane },
     /// `d.pause`: the chain waits for `on`.
@@ -247,11 +234,7 @@ pub enum Kind {
     /// `canceller.begin`
     CancellerBegin { d: Id },
     /// `canceller.end`: `fired` tells whether the canceller fired the Deferred itself.
-    CancellerEnd {
-        b: EventNumber,
-        fired: bool,
-        out: Out,
-    },
+    CancellerEnd { b: EventNumber, fired: bool, out: Out },
     /// `d.swallow`: a result that came after a cancel was thrown away.
     DSwallow { d: Id },
     /// `d.drop`: the consuming end was dropped; `pending` tells whether the chain goes on by itself.
@@ -346,9 +329,7 @@ pub(crate) fn id(slot: &Cell<IdSlot>, object: Object) -> Option<(Id, bool)> {
     }
     let count = &current.ids[object as usize];
     count.set(count.get() + 1);
-    slot.set(IdSlot(
-        u64::from(current.run) << 32 | u64::from(count.get()),
-    ));
+    slot.set(IdSlot(u64::from(current.run) << 32 | u64::from(count.get())));
     Some((Id(object, count.get()), true))
 }
 
@@ -371,10 +352,7 @@ pub(crate) fn emit(kind: Kind, links: Links<'_>) -> EventNumber {
     };
     let frame = match kind {
         // The end of a frame belongs to the frame around it.
-        Kind::TurnEnd { .. }
-        | Kind::CbEnd { .. }
-        | Kind::DRet { .. }
-        | Kind::CancellerEnd { .. } => {
+        Kind::TurnEnd { .. } | Kind::CbEnd { .. } | Kind::DRet { .. } | Kind::CancellerEnd { .. } => {
             let frames = current.frames.borrow();
             frames.len().checked_sub(2).map_or(0, |i| frames[i])
         }
@@ -419,11 +397,7 @@ impl Frame {
     }
 
     /// Records the end event that `kind` makes of the begin event's number, and closes the frame.
-    pub(crate) fn close(
-        self,
-        kind: impl FnOnce(EventNumber) -> Kind,
-        links: Links<'_>,
-    ) -> EventNumber {
+    pub(crate) fn close(self, kind: impl FnOnce(EventNumber) -> Kind, links: Links<'_>) -> EventNumber {
         if self.b == 0 {
             return 0;
         }
@@ -453,13 +427,7 @@ pub(crate) fn set_clock(clock: Option<Rc<dyn Fn() -> u64>>) -> Option<Rc<dyn Fn(
 pub fn note(msg: impl Into<String>) {
     if on() {
         let at = Some(Location::caller());
-        emit(
-            Kind::Note { msg: msg.into() },
-            Links {
-                at,
-                ..Links::default()
-            },
-        );
+        emit(Kind::Note { msg: msg.into() }, Links { at, ..Links::default() });
     }
 }
 
@@ -506,10 +474,7 @@ pub fn record_with<R: Recorder + 'static, T>(recorder: R, f: impl FnOnce() -> T)
     let value = f();
     drop(restore);
     let recorder = shared.borrow_mut().take();
-    (
-        value,
-        recorder.expect("the recorder is back in its slot once nothing records"),
-    )
+    (value, recorder.expect("the recorder is back in its slot once nothing records"))
 }
 
 /// A finished recording in memory.
@@ -526,10 +491,7 @@ impl Trace {
 
     /// A recorder that keeps at most `limit` events and counts the rest.
     pub fn with_limit(limit: usize) -> Trace {
-        Trace {
-            limit,
-            ..Trace::default()
-        }
+        Trace { limit, ..Trace::default() }
     }
 
     /// The events in order.
@@ -576,10 +538,7 @@ pub(crate) fn preview<T: 'static>(value: &T) -> String {
     macro_rules! debug {
         ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() { return cut(format!("{v:?}")); } )* };
     }
-    debug!(
-        (),
-        bool, char, i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, f32, f64
-    );
+    debug!((), bool, char, i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, f32, f64);
     if let Some(v) = any.downcast_ref::<String>() {
         return cut(format!("{:?}", v.chars().take(80).collect::<String>()));
     }

@@ -1,0 +1,278 @@
+//! `Failure`: an error on its way along a chain, with the places it came from.
+//!
+//! It holds the error itself (boxed, `Send + Sync`), the line where it was raised, and the lines of the steps that had
+//! no errback and were passed by. Like `anyhow::Error` it converts from every error and is none itself: that is what
+//! lets `?` work in callbacks.
+
+use super::trace::{IdSlot, Place, Via};
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+use std::panic::Location;
+
+/// How many passed-by places a failure keeps; later ones are only counted.
+const TRAIL: usize = 8;
+
+/// An error on its way along a chain of callbacks: the error, where it was raised, and which steps it passed by.
+///
+/// Made by `?` from any `Error + Send + Sync + 'static`, by [`Failure::msg`] from a text, and by the library for
+/// panics, cancels and abandoned Deferreds. It takes one allocation beside the error's own box, and is one pointer
+/// wide. It is `Send`, so that it can come from another thread.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure};
+///
+/// fn parse(text: &str) -> Result<i32, Failure> {
+///     Ok(text.parse()?) // this line is remembered
+/// }
+///
+/// let failure = parse("x").unwrap_err();
+/// assert!(failure.check::<std::num::ParseIntError>().is_some());
+/// assert_eq!(failure.to_string(), "invalid digit found in string");
+/// assert!(failure.raised().file().ends_with(".rs"));
+/// # Deferred::<i32>::fail(failure).add_errback(|_| Ok(0));
+/// ```
+pub struct Failure(Box<Inner>);
+
+struct Inner {
+    error: Box<dyn Error + Send + Sync>,
+    raised: Place,
+    via: Via,
+    crossed: u32,
+    trail: [Option<Place>; TRAIL],
+    id: IdSlot,
+}
+
+impl Failure {
+    fn new(error: Box<dyn Error + Send + Sync>, raised: Place, via: Via) -> Failure {
+        Failure(Box::new(Inner { error, raised, via, crossed: 0, trail: [None; TRAIL], id: IdSlot::default() }))
+    }
+
+    /// A failure that says `message`.
+    ///
+    /// ```
+    /// # use ropewalk::Failure;
+    /// assert_eq!(Failure::msg("engine down").to_string(), "engine down");
+    /// ```
+    #[track_caller]
+    pub fn msg(message: impl fmt::Display) -> Failure {
+        Failure::new(message.to_string().into(), Location::caller(), Via::Err)
+    }
+
+    /// The failure of a Deferred that was cancelled: its error is a [`CancelledError`].
+    #[track_caller]
+    pub fn cancelled() -> Failure {
+        Failure::new(Box::new(CancelledError(())), Location::caller(), Via::Cancel)
+    }
+
+    /// The failure of a Deferred whose `Resolver`, made at `made`, was dropped unfired: its error is an
+    /// [`AbandonedError`].
+    pub(crate) fn abandoned(made: Place) -> Failure {
+        Failure::new(Box::new(AbandonedError { made }), made, Via::Abandoned)
+    }
+
+    /// The failure of a panic in code that was registered at `registered`: its error is a [`PanicError`].
+    pub(crate) fn panic(payload: Box<dyn Any + Send>, registered: Place) -> Failure {
+        let error = PanicError { message: panic_message(&*payload), registered };
+        // The payload is the user's value: its drop may panic as well, which would take the caller with it.
+        if let Err(second) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(payload))) {
+            std::mem::forget(second);
+        }
+        Failure::new(Box::new(error), registered, Via::Panic)
+    }
+
+    /// The error as an `E`, if it is one.
+    pub fn check<E: Error + 'static>(&self) -> Option<&E> {
+        self.0.error.downcast_ref()
+    }
+
+    /// Goes on with this failure if its error is an `E`; else gives it back as `Err`, so that `?` passes it on.
+    ///
+    /// Twisted's `Failure.trap`.
+    ///
+    /// ```
+    /// use ropewalk::{CancelledError, Deferred, Failure};
+    ///
+    /// let d = Deferred::<i32>::fail(Failure::cancelled()).add_errback(|failure| {
+    ///     failure.trap::<CancelledError>()?; // other errors go on along the errbacks' lane
+    ///     Ok(0)
+    /// });
+    /// assert_eq!(ropewalk::testing::success_of(d), 0);
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The failure itself, unchanged, when its error is no `E`.
+    pub fn trap<E: Error + 'static>(self) -> Result<Failure, Failure> {
+        if self.0.error.is::<E>() { Ok(self) } else { Err(self) }
+    }
+
+    /// The error by value.
+    ///
+    /// # Errors
+    ///
+    /// The failure itself, unchanged, when its error is no `E`.
+    pub fn downcast<E: Error + 'static>(self) -> Result<E, Failure> {
+        let inner = *self.0;
+        match inner.error.downcast() {
+            Ok(error) => Ok(*error),
+            Err(error) => Err(Failure(Box::new(Inner { error, ..inner }))),
+        }
+    }
+
+    /// The error.
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.0.error
+    }
+
+    /// Where it was raised: the line of the `?`, of [`Failure::msg`], or of the step that panicked.
+    pub fn raised(&self) -> Place {
+        self.0.raised
+    }
+
+    /// How it came to be.
+    pub fn via(&self) -> Via {
+        self.0.via
+    }
+
+    /// The places of the steps that had no errback for it, in order; at most the first 8 of them.
+    pub fn crossed(&self) -> impl Iterator<Item = Place> + '_ {
+        self.0.trail.iter().map_while(|place| *place)
+    }
+
+    /// How many steps had no errback for it.
+    pub fn crossed_count(&self) -> u32 {
+        self.0.crossed
+    }
+
+    pub(crate) fn cross(&mut self, at: Place) {
+        if let Some(free) = self.0.trail.get_mut(self.0.crossed as usize) {
+            *free = Some(at);
+        }
+        self.0.crossed = self.0.crossed.saturating_add(1);
+    }
+
+    pub(crate) fn id_slot(&mut self) -> &std::cell::Cell<IdSlot> {
+        std::cell::Cell::from_mut(&mut self.0.id)
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for Failure {
+    #[track_caller]
+    fn from(error: E) -> Failure {
+        Failure::new(Box::new(error), Location::caller(), Via::Err)
+    }
+}
+
+impl From<Failure> for Box<dyn Error + Send + Sync> {
+    fn from(failure: Failure) -> Self {
+        failure.0.error
+    }
+}
+
+impl From<Failure> for Box<dyn Error> {
+    fn from(failure: Failure) -> Self {
+        failure.0.error
+    }
+}
+
+/// The error's own text. With `{:#}` the texts of its sources follow, separated by `: `.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0.error)?;
+        if f.alternate() {
+            let mut source = self.0.error.source();
+            while let Some(error) = source {
+                write!(f, ": {error}")?;
+                source = error.source();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The error, the place where it was raised, its sources, and the steps it passed by: a report for a person.
+impl fmt::Debug for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:#}\n  raised     {}", self.0.raised)?;
+        for place in self.crossed() {
+            write!(f, "\n  passed by  {place}")?;
+        }
+        let kept = self.crossed().count() as u32;
+        if self.0.crossed > kept {
+            write!(f, "\n  and        {} more steps", self.0.crossed - kept)?;
+        }
+        Ok(())
+    }
+}
+
+/// The Deferred was cancelled, and its canceller (if it has one) did not fire it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CancelledError(());
+
+impl fmt::Display for CancelledError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the Deferred was cancelled")
+    }
+}
+
+impl Error for CancelledError {}
+
+/// The `Resolver` was dropped without firing: the result can never come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AbandonedError {
+    made: Place,
+}
+
+impl AbandonedError {
+    /// Where the Deferred and its `Resolver` were made.
+    pub fn made(&self) -> Place {
+        self.made
+    }
+}
+
+impl fmt::Display for AbandonedError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "abandoned: the Resolver made at {} was dropped without firing", self.made)
+    }
+}
+
+impl Error for AbandonedError {}
+
+/// A callback panicked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PanicError {
+    message: String,
+    registered: Place,
+}
+
+impl PanicError {
+    /// The panic's message, if it was a text.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where the callback that panicked was registered.
+    pub fn registered(&self) -> Place {
+        self.registered
+    }
+}
+
+impl fmt::Display for PanicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "panicked: {} (registered at {})", self.message, self.registered)
+    }
+}
+
+impl Error for PanicError {}
+
+/// The text of a panic's payload.
+pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
+    if let Some(text) = payload.downcast_ref::<&'static str>() {
+        (*text).to_owned()
+    } else if let Some(text) = payload.downcast_ref::<String>() {
+        text.clone()
+    } else {
+        "a value that is no text".to_owned()
+    }
+}

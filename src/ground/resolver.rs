@@ -1,0 +1,95 @@
+//! `Resolver`: the end of a Deferred that fires it.
+
+use super::chain::{self, Chain, Head, Phase};
+use super::failure::Failure;
+use super::step::Outcome;
+use super::tell;
+use super::trace::{self, Place};
+use std::fmt;
+use std::panic::Location;
+use std::rc::Rc;
+
+/// The end of a [`Deferred`](crate::Deferred) that fires it, once: firing consumes it.
+///
+/// Firing is synchronous. All steps that can run, run before `succeed` or `fail` returns, on its stack.
+///
+/// A `Resolver` that is dropped without firing fails its Deferred with [`AbandonedError`](crate::AbandonedError), so
+/// that nothing waits for ever in silence.
+///
+/// A `Resolver` that is kept inside its own chain (captured by one of its callbacks) leaks: nobody is left to fire it.
+#[must_use = "a Resolver that is dropped fails its Deferred"]
+pub struct Resolver<T: 'static> {
+    head: Option<Rc<Head<T>>>,
+}
+
+impl<T: 'static> Resolver<T> {
+    pub(crate) fn new(head: Rc<Head<T>>) -> Resolver<T> {
+        Resolver { head: Some(head) }
+    }
+
+    pub(crate) fn set_canceller(&self, canceller: Box<dyn FnOnce()>) {
+        if let Some(head) = &self.head {
+            head.core.canceller.set(Some(canceller));
+        }
+    }
+
+    /// Fires the Deferred with a value. After a cancel the value is swallowed. Twisted's `callback`.
+    #[track_caller]
+    pub fn succeed(self, value: T) {
+        self.fire_at(Ok(value), Location::caller());
+    }
+
+    /// Fires the Deferred with a failure. After a cancel the failure is swallowed. Twisted's `errback`.
+    #[track_caller]
+    pub fn fail(self, failure: impl Into<Failure>) {
+        self.fire_at(Err(failure.into()), Location::caller());
+    }
+
+    /// Fires the Deferred with a result, value or failure.
+    #[track_caller]
+    pub fn fire(self, result: Result<T, Failure>) {
+        self.fire_at(result, Location::caller());
+    }
+
+    fn fire_at(mut self, outcome: Outcome<T>, at: Place) {
+        let Some(head) = self.head.take() else { return };
+        if let Err(swallowed) = head.clone().fire(outcome, Some(at)) {
+            if trace::on() {
+                tell::swallowed(&head.core.info, Some(at));
+            }
+            drop(swallowed);
+        }
+    }
+
+    /// Whether somebody cancelled the Deferred: the work may stop, a result would be swallowed.
+    pub fn is_cancelled(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| head.core.cancelled.get() && head.core.phase.get() != Phase::Unfired)
+    }
+
+    /// Where the pair was made.
+    pub fn made(&self) -> Option<Place> {
+        self.head.as_ref().map(|head| head.core.info.made)
+    }
+}
+
+impl<T: 'static> Drop for Resolver<T> {
+    fn drop(&mut self) {
+        if let Some(head) = self.head.take()
+            && head.core.phase.get() == Phase::Unfired
+        {
+            chain::abandon(head as Rc<dyn Chain>);
+        }
+    }
+}
+
+impl<T: 'static> fmt::Debug for Resolver<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.head {
+            Some(head) => {
+                let cancelled = if self.is_cancelled() { ", cancelled" } else { "" };
+                write!(f, "<Resolver of the Deferred made at {}{cancelled}>", head.core.info.made)
+            }
+            None => f.write_str("<Resolver, fired>"),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! A step: what one `add_*` puts into a chain, and what a callback may give back.
+
+use super::deferred::Deferred;
+use super::failure::Failure;
+use super::trace::Lane;
+use std::any::type_name;
+use std::marker::PhantomData;
+
+/// A result on its way along a chain.
+pub(crate) type Outcome<T> = Result<T, Failure>;
+
+/// What a step gave back: a result, or the Deferred to wait for.
+#[allow(unreachable_pub)] // named by the sealed trait
+#[derive(Debug)]
+pub enum Returned<T: 'static> {
+    /// A result.
+    Now(Outcome<T>),
+    /// A Deferred: the chain goes on with its result.
+    Later(Deferred<T>),
+}
+
+mod sealed {
+    #[allow(unreachable_pub)]
+    pub trait Sealed {
+        type Value: 'static;
+        fn returned(self) -> super::Returned<Self::Value>;
+    }
+}
+pub(crate) use sealed::Sealed;
+
+/// What a callback may give back: `Result<U, Failure>`, or a `Deferred<U>` that the chain then waits for.
+///
+/// There are just these two, which lets the compiler find the error type by itself: `|n| Ok(n + 1)` and
+/// `|s| { let n: i32 = s.parse()?; Ok(n) }` compile as they stand.
+#[diagnostic::on_unimplemented(
+    message = "a callback gives back `Result<U, Failure>` or `Deferred<U>`, not `{Self}`",
+    label = "this is neither `Result<U, Failure>` nor `Deferred<U>`",
+    note = "a plain value: write `Ok(value)`, or add the callback with `map`",
+    note = "nothing to give back: end the callback with `Ok(())`",
+    note = "a result with another error: `Ok(result?)` turns the error into a `Failure`",
+    note = "`?` and a Deferred in one callback: give back `Ok(deferred)` and add `.flatten()`"
+)]
+pub trait CallbackResult: Sealed<Value = <Self as CallbackResult>::Value> {
+    /// The type of the value that the chain goes on with.
+    type Value: 'static;
+}
+
+impl<T: 'static> Sealed for Result<T, Failure> {
+    type Value = T;
+    fn returned(self) -> Returned<T> {
+        Returned::Now(self)
+    }
+}
+impl<T: 'static> CallbackResult for Result<T, Failure> {
+    type Value = T;
+}
+
+impl<T: 'static> Sealed for Deferred<T> {
+    type Value = T;
+    fn returned(self) -> Returned<T> {
+        Returned::Later(self)
+    }
+}
+impl<T: 'static> CallbackResult for Deferred<T> {
+    type Value = T;
+}
+
+/// A step from `T` to `U`.
+pub(crate) trait Step<T: 'static, U: 'static>: 'static {
+    /// Whether it has something to run for that lane; if not, the result passes by.
+    fn takes(lane: Lane) -> bool;
+    /// The name of the function, or of the function around the closure.
+    fn name() -> &'static str;
+    /// Runs it. A lane it does not take passes by unchanged.
+    fn call(self, input: Outcome<T>) -> Returned<U>;
+}
+
+/// `add_callback`
+pub(crate) struct Callback<F>(pub(crate) F);
+
+impl<T: 'static, R: CallbackResult, F: FnOnce(T) -> R + 'static> Step<T, <R as CallbackResult>::Value>
+    for Callback<F>
+{
+    fn takes(lane: Lane) -> bool {
+        lane == Lane::Ok
+    }
+    fn name() -> &'static str {
+        type_name::<F>()
+    }
+    #[inline]
+    fn call(self, input: Outcome<T>) -> Returned<<R as CallbackResult>::Value> {
+        match input {
+            Ok(value) => (self.0)(value).returned(),
+            Err(failure) => Returned::Now(Err(failure)),
+        }
+    }
+}
+
+/// `map`
+pub(crate) struct Map<F>(pub(crate) F);
+
+impl<T: 'static, U: 'static, F: FnOnce(T) -> U + 'static> Step<T, U> for Map<F> {
+    fn takes(lane: Lane) -> bool {
+        lane == Lane::Ok
+    }
+    fn name() -> &'static str {
+        type_name::<F>()
+    }
+    #[inline]
+    fn call(self, input: Outcome<T>) -> Returned<U> {
+        Returned::Now(input.map(self.0))
+    }
+}
+
+/// `add_errback`
+pub(crate) struct Errback<F>(pub(crate) F);
+
+impl<T, R, F> Step<T, T> for Errback<F>
+where
+    T: 'static,
+    R: CallbackResult<Value = T>,
+    F: FnOnce(Failure) -> R + 'static,
+{
+    fn takes(lane: Lane) -> bool {
+        lane == Lane::Err
+    }
+    fn name() -> &'static str {
+        type_name::<F>()
+    }
+    #[inline]
+    fn call(self, input: Outcome<T>) -> Returned<T> {
+        match input {
+            Ok(value) => Returned::Now(Ok(value)),
+            Err(failure) => (self.0)(failure).returned(),
+        }
+    }
+}
+
+/// `add_callbacks`: the errback does not see the callback's errors.
+pub(crate) struct Callbacks<F, G>(pub(crate) F, pub(crate) G);
+
+impl<T, R, S, F, G> Step<T, <R as CallbackResult>::Value> for Callbacks<F, G>
+where
+    T: 'static,
+    R: CallbackResult,
+    S: CallbackResult<Value = <R as CallbackResult>::Value>,
+    F: FnOnce(T) -> R + 'static,
+    G: FnOnce(Failure) -> S + 'static,
+{
+    fn takes(_: Lane) -> bool {
+        true
+    }
+    fn name() -> &'static str {
+        type_name::<F>()
+    }
+    #[inline]
+    fn call(self, input: Outcome<T>) -> Returned<<R as CallbackResult>::Value> {
+        match input {
+            Ok(value) => (self.0)(value).returned(),
+            Err(failure) => (self.1)(failure).returned(),
+        }
+    }
+}
+
+/// `add_both`
+pub(crate) struct Both<F, R>(pub(crate) F, pub(crate) PhantomData<fn() -> R>);
+
+impl<T, R, F> Step<T, <R as CallbackResult>::Value> for Both<F, R>
+where
+    T: 'static,
+    R: CallbackResult + 'static,
+    F: FnOnce(Outcome<T>) -> R + 'static,
+{
+    fn takes(_: Lane) -> bool {
+        true
+    }
+    fn name() -> &'static str {
+        type_name::<F>()
+    }
+    #[inline]
+    fn call(self, input: Outcome<T>) -> Returned<<R as CallbackResult>::Value> {
+        (self.0)(input).returned()
+    }
+}

@@ -1,0 +1,258 @@
+//! What chains tell the recorder. Called only while somebody records.
+
+use super::chain::{Core, Info};
+use super::failure::Failure;
+use super::step::{Outcome, Returned, Step};
+use super::trace::{
+    Cancel, EventNumber, Frame, Id, Kind, Lane, Links, Object, Out, Place, Val, Via, emit, id, preview,
+};
+use std::any::type_name;
+
+/// The id of a chain. One that is met for the first time is announced.
+pub(crate) fn chain_id(info: &Info, ty: &'static str, late: bool) -> Option<Id> {
+    let (d, new) = id(&info.id, Object::Deferred)?;
+    if new {
+        let name = info.name();
+        let links = Links { at: Some(info.made), label: name.as_deref(), ..Links::default() };
+        emit(Kind::DNew { d, ty, late }, links);
+    }
+    Some(d)
+}
+
+/// The id of a failure. One that is met for the first time is announced.
+fn failure_id(failure: &mut Failure, via: Via) -> Option<Id> {
+    let (f, new) = id(failure.id_slot(), Object::Failure)?;
+    if new {
+        let via = match failure.via() {
+            Via::Err => via,
+            told => told,
+        };
+        let kind = Kind::FNew { f, msg: failure.to_string(), via };
+        emit(kind, Links { at: Some(failure.raised()), ..Links::default() });
+    }
+    Some(f)
+}
+
+fn val<T: 'static>(outcome: &mut Outcome<T>, via: Via) -> Val {
+    match outcome {
+        Ok(value) => Val::Ok(preview(value)),
+        Err(failure) => match failure_id(failure, via) {
+            Some(f) => Val::Err(f),
+            None => Val::Ok(String::new()),
+        },
+    }
+}
+
+fn cause(info: &Info) -> Links<'static> {
+    Links { cause: info.cause.get(), ..Links::default() }
+}
+
+/// A Deferred was made.
+pub(crate) fn made(info: &Info, ty: &'static str) {
+    chain_id(info, ty, false);
+}
+
+/// A Deferred was made with its result.
+pub(crate) fn made_fired<T: 'static>(info: &Info, outcome: &mut Outcome<T>) {
+    let Some(d) = chain_id(info, type_name::<T>(), false) else { return };
+    let val = val(outcome, Via::Fail);
+    info.cause.set(emit(Kind::DFire { d, val }, Links { at: Some(info.made), ..Links::default() }));
+}
+
+pub(crate) fn named(info: &Info, name: &str, at: Place) {
+    if let Some(d) = chain_id(info, "", true) {
+        emit(Kind::DName { d }, Links { at: Some(at), label: Some(name), ..Links::default() });
+    }
+}
+
+/// A step was added; answers the event's number.
+pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
+    info: &Info,
+    at: Place,
+    name: Option<&str>,
+    late: bool,
+) -> EventNumber {
+    let Some(d) = chain_id(info, type_name::<T>(), true) else { return 0 };
+    let kind = Kind::DAdd {
+        d,
+        n: info.steps.get(),
+        ok: S::takes(Lane::Ok),
+        err: S::takes(Lane::Err),
+        late,
+        name: S::name().to_owned(),
+    };
+    emit(kind, Links { at: Some(at), label: name, ..Links::default() })
+}
+
+pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option<Place>) -> Outcome<T> {
+    if let Some(d) = chain_id(&core.info, type_name::<T>(), true) {
+        let val = val(&mut outcome, Via::Fail);
+        core.info.cause.set(emit(Kind::DFire { d, val }, Links { at, ..Links::default() }));
+    }
+    outcome
+}
+
+pub(crate) fn swallowed(info: &Info, at: Option<Place>) {
+    if let Some(d) = chain_id(info, "", true) {
+        emit(Kind::DSwallow { d }, Links { at, ..Links::default() });
+    }
+}
+
+/// What a link knows about itself.
+pub(crate) struct StepSite<'a> {
+    pub(crate) n: u32,
+    pub(crate) at: Place,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) reg: EventNumber,
+}
+
+/// Runs a step and tells about it.
+pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
+    info: &Info,
+    site: &StepSite<'_>,
+    step: S,
+    mut input: Outcome<T>,
+) -> Returned<U> {
+    let Some(d) = chain_id(info, type_name::<T>(), true) else {
+        return super::chain::run(step, input, site.at);
+    };
+    let n = site.n;
+    let came_in = val(&mut input, Via::Fail);
+    let lane = came_in.lane();
+    let links = Links { cause: info.cause.get(), reg: site.reg, at: Some(site.at), label: site.name };
+    if !S::takes(lane) {
+        info.cause.set(emit(Kind::DPass { d, n, lane }, links));
+        return super::chain::run(step, input, site.at);
+    }
+    let had = match came_in {
+        Val::Err(f) => Some(f),
+        Val::Ok(_) => None,
+    };
+    let frame = Frame::open(Kind::DStep { d, n, lane, val: came_in }, links);
+    let mut returned = super::chain::run(step, input, site.at);
+    let (went_out, inner) = match &mut returned {
+        Returned::Now(outcome) => (Some(val(outcome, Via::Err)), None),
+        Returned::Later(inner) => (None, inner.id()),
+    };
+    let raised = match went_out {
+        Some(Val::Err(f)) => Some(f),
+        _ => None,
+    };
+    let s = frame.close(
+        |b| Kind::DRet { d, n, b, val: went_out, inner },
+        Links { at: Some(site.at), label: site.name, ..Links::default() },
+    );
+    info.cause.set(s);
+    match (had, raised) {
+        (Some(f), Some(by)) if f != by => {
+            emit(Kind::FReplaced { f, by }, cause(info));
+        }
+        (Some(f), None) => {
+            emit(Kind::FHandled { f, d, n }, cause(info));
+        }
+        _ => {}
+    }
+    returned
+}
+
+/// A chain waits for another.
+pub(crate) fn paused(outer: &Info, inner: &Info) {
+    if let (Some(d), Some(on)) = (chain_id(outer, "", true), chain_id(inner, "", true)) {
+        outer.cause.set(emit(Kind::DPause { d, on }, cause(outer)));
+    }
+}
+
+/// The result of `inner` goes to the chain that waited for it.
+pub(crate) fn resumed<T: 'static>(inner: &Core, outcome: Outcome<T>) -> Outcome<T> {
+    let waiter = inner.waiter.take();
+    let outcome = match &waiter {
+        Some(outer) => moved(&outer.core().info, &inner.info, outcome, type_name::<T>()),
+        None => outcome,
+    };
+    inner.waiter.set(waiter);
+    outcome
+}
+
+/// A result goes from `inner` to `outer`, whose step gave `inner` back.
+pub(crate) fn moved<T: 'static>(
+    outer: &Info,
+    inner: &Info,
+    mut outcome: Outcome<T>,
+    ty: &'static str,
+) -> Outcome<T> {
+    if let (Some(d), Some(from)) = (chain_id(outer, ty, true), chain_id(inner, ty, true)) {
+        let val = val(&mut outcome, Via::Err);
+        let failure = match val {
+            Val::Err(f) => Some(f),
+            Val::Ok(_) => None,
+        };
+        outer.cause.set(emit(Kind::DResume { d, from, val }, cause(inner)));
+        if let Some(f) = failure {
+            emit(Kind::FMoved { f, from, to: d }, cause(outer));
+        }
+    }
+    outcome
+}
+
+/// The result rests at the end of the chain.
+pub(crate) fn resting<T: 'static>(core: &Core, mut outcome: Outcome<T>) -> Outcome<T> {
+    rests(&core.info, &mut outcome);
+    outcome
+}
+
+/// The same for a chain without a core.
+pub(crate) fn rests<T: 'static>(info: &Info, outcome: &mut Outcome<T>) {
+    if let Err(failure) = outcome
+        && let (Some(d), Some(f)) = (chain_id(info, type_name::<T>(), true), failure_id(failure, Via::Err))
+    {
+        emit(Kind::FResting { f, d }, cause(info));
+    }
+}
+
+pub(crate) fn lost(info: &Info, failure: &mut Failure) -> (Option<Id>, Option<Id>) {
+    let d = chain_id(info, "", true);
+    let f = failure_id(failure, Via::Err);
+    if let (Some(d), Some(f)) = (d, f) {
+        emit(Kind::FLost { f, d }, cause(info));
+    }
+    (d, f)
+}
+
+pub(crate) fn dropped(info: &Info, pending: bool) {
+    if let Some(d) = chain_id(info, "", true) {
+        emit(Kind::DDrop { d, pending }, Links::default());
+    }
+}
+
+pub(crate) enum How<'a> {
+    NoCanceller,
+    Forward(&'a Info),
+    TooLate,
+}
+
+pub(crate) fn cancel(info: &Info, at: Place, how: How<'_>) {
+    let Some(d) = chain_id(info, "", true) else { return };
+    let how = match how {
+        How::NoCanceller => Cancel::NoCanceller,
+        How::TooLate => Cancel::TooLate,
+        How::Forward(inner) => match chain_id(inner, "", true) {
+            Some(inner) => Cancel::Forward(inner),
+            None => return,
+        },
+    };
+    emit(Kind::DCancel { d, how }, Links { at: Some(at), ..Links::default() });
+}
+
+pub(crate) fn canceller_begins(info: &Info, at: Place) -> Option<Frame> {
+    let d = chain_id(info, "", true)?;
+    let links = || Links { at: Some(at), ..Links::default() };
+    let s = emit(Kind::DCancel { d, how: Cancel::Canceller }, links());
+    Some(Frame::open(Kind::CancellerBegin { d }, Links { cause: s, ..links() }))
+}
+
+pub(crate) fn canceller_ends(frame: Option<Frame>, fired: bool, panicked: bool) {
+    let out = if panicked { Out::Panic } else { Out::Ok };
+    if let Some(frame) = frame {
+        frame.close(|b| Kind::CancellerEnd { b, fired, out }, Links::default());
+    }
+}

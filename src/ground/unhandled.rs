@@ -1,0 +1,167 @@
+//! Failures that nobody handled: always reported, at the moment when the last hope is gone.
+//!
+//! That moment is when a chain whose consuming end was dropped ends with a failure, or when a consuming end that holds
+//! a failure is dropped. The report goes to this thread's hook ([`set_unhandled_hook`]); by default it is logged with
+//! `log::error!`, or written to standard error where no logger takes errors.
+
+use super::failure::Failure;
+use super::trace::{Id, Place};
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+/// A failure that nobody handled, with the chain it died in.
+///
+/// Its `Display` is the report that a person reads: the error, where it was raised, the chain, and where an errback
+/// would have gone.
+pub struct UnhandledError {
+    pub(crate) failure: Failure,
+    pub(crate) id: Option<Id>,
+    pub(crate) failure_id: Option<Id>,
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) made: Place,
+    pub(crate) fired: Option<Place>,
+    pub(crate) last_step: Option<Place>,
+    pub(crate) steps: u32,
+}
+
+impl UnhandledError {
+    /// The failure.
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+
+    /// The failure by value.
+    pub fn into_failure(self) -> Failure {
+        self.failure
+    }
+
+    /// The name of the Deferred, if it was given one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Where the Deferred was made.
+    pub fn made(&self) -> Place {
+        self.made
+    }
+
+    /// Where it was fired; `None` if it was made with its result.
+    pub fn fired(&self) -> Option<Place> {
+        self.fired
+    }
+
+    /// Where its last step was added: an errback would have gone behind this one. `None` if it had no step.
+    pub fn last_step(&self) -> Option<Place> {
+        self.last_step
+    }
+}
+
+impl fmt::Display for UnhandledError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error lost in ")?;
+        match (self.id, self.name()) {
+            (Some(id), Some(name)) => write!(f, "{id} \"{name}\"")?,
+            (Some(id), None) => write!(f, "{id}")?,
+            (None, Some(name)) => write!(f, "\"{name}\"")?,
+            (None, None) => write!(f, "a Deferred")?,
+        }
+        write!(f, ": {:#}", self.failure)?;
+        if let Some(id) = self.failure_id {
+            write!(f, "  ({id})")?;
+        }
+        write!(f, "\n  raised     {}", self.failure.raised())?;
+        write!(f, "\n  chain      made {}", self.made)?;
+        if let Some(fired) = self.fired {
+            write!(f, ", fired {fired}")?;
+        }
+        match self.steps {
+            0 => write!(f, ", no step")?,
+            1 => write!(f, ", 1 step")?,
+            n => write!(f, ", {n} steps")?,
+        }
+        for place in self.failure.crossed() {
+            write!(f, "\n  passed by  {place}  (no errback there)")?;
+        }
+        match self.last_step {
+            Some(step) => write!(f, "\n  help       add .add_errback(..) behind the step added at {step}"),
+            None => write!(f, "\n  help       add .add_errback(..) to the Deferred made at {}", self.made),
+        }
+    }
+}
+
+impl fmt::Debug for UnhandledError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Somebody who takes the reports of unhandled errors.
+pub type UnhandledHook = Rc<dyn Fn(UnhandledError)>;
+
+thread_local! {
+    static HOOK: RefCell<Option<UnhandledHook>> = const { RefCell::new(None) };
+    /// While a loop is dropped: how many Deferreds were abandoned by that.
+    static ENDING: Cell<Option<u64>> = const { Cell::new(None) };
+}
+
+/// Sets who takes this thread's reports of unhandled errors, and answers who did before.
+///
+/// `None` is the default: `log::error!`, or standard error where no logger takes errors. Loops are bound to a thread,
+/// and so is the hook.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, set_unhandled_hook};
+/// use std::{cell::Cell, rc::Rc};
+///
+/// let seen = Rc::new(Cell::new(0));
+/// let count = seen.clone();
+/// let before = set_unhandled_hook(Some(Rc::new(move |_| count.set(count.get() + 1))));
+/// drop(Deferred::<i32>::fail(Failure::msg("nobody wants me")));
+/// set_unhandled_hook(before);
+/// assert_eq!(seen.get(), 1);
+/// ```
+pub fn set_unhandled_hook(hook: Option<UnhandledHook>) -> Option<UnhandledHook> {
+    HOOK.with(|slot| slot.replace(hook))
+}
+
+/// Hands one report to the hook. Nothing is borrowed while the hook runs; a hook that panics is reported.
+pub(crate) fn report(error: UnhandledError) {
+    if error.failure.check::<super::failure::AbandonedError>().is_some()
+        && let Ok(Some(n)) = ENDING.try_with(Cell::get)
+    {
+        ENDING.set(Some(n + 1));
+        return;
+    }
+    match HOOK.try_with(|slot| slot.borrow().clone()).ok().flatten() {
+        None => error_line(&error),
+        Some(hook) => {
+            let call = std::panic::AssertUnwindSafe(|| hook(error));
+            if let Err(payload) = std::panic::catch_unwind(call) {
+                let message = super::failure::panic_message(&*payload);
+                error_line(&format_args!("the hook for unhandled errors panicked: {message}"));
+            }
+        }
+    }
+}
+
+/// Says something that a person must see: to the logger, or to standard error where no logger takes errors.
+pub(crate) fn error_line(what: &dyn fmt::Display) {
+    if log::log_enabled!(target: "ropewalk", log::Level::Error) {
+        log::error!(target: "ropewalk", "{what}");
+    } else {
+        use std::io::Write;
+        // Standard error may be closed. There is no further place to complain to.
+        let _ = writeln!(std::io::stderr(), "ropewalk: {what}");
+    }
+}
+
+/// Runs `f`, which drops a loop; answers how many Deferreds were abandoned by that with nobody to handle it.
+///
+/// These are one summary line of the loop's, not a report each.
+#[allow(dead_code)] // used by the floor above
+pub(crate) fn while_ending(f: impl FnOnce()) -> u64 {
+    let before = ENDING.replace(Some(0));
+    f();
+    ENDING.replace(before).unwrap_or(0)
+}

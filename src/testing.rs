@@ -1,0 +1,96 @@
+//! For unit tests: look into Deferreds without a loop, and see that no error was lost.
+//!
+//! The names are those of Twisted's trial: `success_of` is its `successResultOf`, and so on.
+
+use crate::ground::{Deferred, Failure, UnhandledError, UnhandledHook, set_unhandled_hook};
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+/// The value of a Deferred that has one.
+///
+/// # Panics
+///
+/// When it has failed (the message has the failure) or has no result yet.
+#[track_caller]
+pub fn success_of<T: 'static>(deferred: Deferred<T>) -> T {
+    match deferred.try_result() {
+        Ok(Ok(value)) => value,
+        Ok(Err(failure)) => panic!("expected a value, but the Deferred failed: {failure:?}"),
+        Err(pending) => panic!("expected a value, but there is no result yet: {pending:?}"),
+    }
+}
+
+/// The failure of a Deferred that has failed.
+///
+/// # Panics
+///
+/// When it has a value or no result yet.
+#[track_caller]
+pub fn failure_of<T: 'static>(deferred: Deferred<T>) -> Failure {
+    match deferred.try_result() {
+        Ok(Err(failure)) => failure,
+        Ok(Ok(_)) => panic!("expected a failure, but the Deferred has a value"),
+        Err(pending) => panic!("expected a failure, but there is no result yet: {pending:?}"),
+    }
+}
+
+/// Checks that a Deferred has no result yet.
+///
+/// # Panics
+///
+/// When it has one.
+#[track_caller]
+pub fn assert_no_result<T: 'static>(deferred: &Deferred<T>) {
+    assert!(!deferred.has_result(), "expected no result yet: {deferred:?}");
+}
+
+/// Collects this thread's reports of unhandled errors for as long as it lives.
+///
+/// Dropping it while it holds reports that nobody [flushed](Unhandled::flush_unhandled) panics: a test may not lose
+/// errors in silence.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, testing::capture_unhandled};
+///
+/// let unhandled = capture_unhandled();
+/// drop(Deferred::<()>::fail(Failure::msg("lost")));
+/// assert_eq!(unhandled.flush_unhandled().len(), 1);
+/// ```
+#[must_use = "it collects only while it lives"]
+pub struct Unhandled {
+    reports: Rc<RefCell<Vec<UnhandledError>>>,
+    before: Option<UnhandledHook>,
+}
+
+/// Starts to collect this thread's reports of unhandled errors.
+pub fn capture_unhandled() -> Unhandled {
+    let reports = Rc::new(RefCell::new(Vec::new()));
+    let sink = reports.clone();
+    let before = set_unhandled_hook(Some(Rc::new(move |error| sink.borrow_mut().push(error))));
+    Unhandled { reports, before }
+}
+
+impl Unhandled {
+    /// Takes the reports that came since the last flush. Twisted's `flushLoggedErrors`.
+    pub fn flush_unhandled(&self) -> Vec<UnhandledError> {
+        self.reports.take()
+    }
+}
+
+impl Drop for Unhandled {
+    fn drop(&mut self) {
+        set_unhandled_hook(self.before.take());
+        let left = self.flush_unhandled();
+        if !left.is_empty() && !std::thread::panicking() {
+            let list: String = left.iter().map(|error| format!("\n{error}")).collect();
+            panic!("{} unhandled errors were not flushed:{list}", left.len());
+        }
+    }
+}
+
+impl fmt::Debug for Unhandled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<{} unhandled errors>", self.reports.borrow().len())
+    }
+}
