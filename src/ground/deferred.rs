@@ -51,7 +51,6 @@ use std::rc::{Rc, Weak};
 /// resolver.succeed("if I were".to_owned()); // the steps run here
 /// assert_eq!(success_of(shout), "IF I WERE");
 /// ```
-#[must_use = "dropping a Deferred detaches it: write `drop(d)` or `d.detach()` if that is meant"]
 pub struct Deferred<T: 'static> {
     inner: Option<Inner<T>>,
 }
