@@ -14,12 +14,13 @@
 //! before foreign code is called.
 
 use super::deferred::{Deferred, Inner, Origin};
-use super::failure::Failure;
-use super::step::{Outcome, Returned, Step};
+use super::failure::{Failure, RaisedIn};
+use super::step::{Outcome, Returned, Step, step_name};
 use super::tell;
 use super::trace::{self, EventNumber, IdSlot, Lane, Place};
 use super::unhandled::{self, UnhandledError};
 use std::any::type_name;
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -346,10 +347,12 @@ impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Link<T, U, S> {
         };
         let returned = if trace::on() {
             let name = self.name.as_deref().map(|name| &**name);
-            let site = tell::StepSite { n: self.n, at: self.at, name, reg: self.reg };
+            let site = StepSite { n: self.n, at: self.at, name, reg: self.reg };
             tell::step(&chain.core().info, &site, step, input)
         } else {
-            run(step, input, self.at)
+            let name = self.name.as_deref().map(|name| &**name);
+            let site = StepSite { n: self.n, at: self.at, name, reg: self.reg };
+            run(step, input, &chain.core().info, &site)
         };
         match returned {
             Returned::Now(outcome) => {
@@ -367,18 +370,46 @@ impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Link<T, U, S> {
     }
 }
 
-/// Runs a step. A panic becomes a failure.
-pub(crate) fn run<T: 'static, U: 'static, S: Step<T, U>>(step: S, mut input: Outcome<T>, at: Place) -> Returned<U> {
-    if let Err(failure) = &mut input
-        && !S::takes(Lane::Err)
-    {
-        failure.cross(at);
+/// What a step knows about itself.
+pub(crate) struct StepSite<'a> {
+    pub(crate) n: u32,
+    pub(crate) at: Place,
+    pub(crate) name: Option<&'a str>,
+    pub(crate) reg: EventNumber,
+}
+
+/// Runs a step of the chain `info`. A panic becomes a failure.
+pub(crate) fn run<T: 'static, U: 'static, S: Step<T, U>>(
+    step: S,
+    mut input: Outcome<T>,
+    info: &Info,
+    site: &StepSite<'_>,
+) -> Returned<U> {
+    let mut lane = Lane::Ok;
+    if let Err(failure) = &mut input {
+        lane = Lane::Err;
+        failure.came_in();
+        if !S::takes(lane) {
+            failure.cross(site.at);
+        }
     }
     // Unwind safe: what the step captured is gone after a panic, and of ours nothing is borrowed.
-    match catch_unwind(AssertUnwindSafe(move || step.call(input))) {
+    let mut returned = match catch_unwind(AssertUnwindSafe(move || step.call(input))) {
         Ok(returned) => returned,
-        Err(payload) => Returned::Now(Err(Failure::panic(payload, at))),
+        Err(payload) => Returned::Now(Err(Failure::panic(payload, site.at))),
+    };
+    if let Returned::Now(Err(failure)) = &mut returned {
+        failure.came_out(|| RaisedIn {
+            made: info.made,
+            n: site.n,
+            lane,
+            name: match site.name {
+                Some(name) => Cow::Owned(name.to_owned()),
+                None => Cow::Borrowed(step_name(S::name())),
+            },
+        });
     }
+    returned
 }
 
 /// Makes `chain`, whose result goes to `landing`, wait for `inner`; or answers the result that `inner` has already.
@@ -450,14 +481,10 @@ pub(crate) fn drive(mut node: Rc<dyn Node>, mut chain: Rc<dyn Chain>) {
 
 /// Reports a failure that nobody can handle any more.
 pub(crate) fn lost(info: &Info, fired: Option<Place>, mut failure: Failure) {
-    let (mut id, mut failure_id) = (None, None);
-    if trace::on() {
-        (id, failure_id) = tell::lost(info, &mut failure);
-    }
+    let recorded = if trace::on() { tell::lost(info, &mut failure) } else { None };
     unhandled::report(UnhandledError {
         failure,
-        id,
-        failure_id,
+        recorded,
         name: info.name(),
         made: info.made,
         fired,
@@ -509,7 +536,7 @@ fn cancel_unfired(chain: &Rc<dyn Chain>, at: Place) {
         }
     }
     if core.phase.get() == Phase::Unfired {
-        chain.clone().fail(failure.unwrap_or_else(Failure::cancelled));
+        chain.clone().fail(failure.unwrap_or_else(|| Failure::cancelled_at(at)));
     } else if let Some(failure) = failure {
         // The canceller fired the chain and panicked after that: its panic is an error of its own.
         lost(&core.info, core.fired.get(), failure);

@@ -3,7 +3,7 @@
 //! The consuming end. Each `add_*` takes it and gives back the new end, so its type is always that of the chain's
 //! last step. [`Resolver`](super::Resolver) is the other end. The machinery between them is `chain.rs`.
 
-use super::chain::{self, Chain, Core, Head, Info, Landing, Link, Next, Phase, Tail};
+use super::chain::{self, Chain, Core, Head, Info, Landing, Link, Next, Phase, StepSite, Tail};
 use super::failure::Failure;
 use super::resolver::Resolver;
 use super::step::{Both, Callback, CallbackResult, Callbacks, Errback, Map, Outcome, Returned, Step};
@@ -264,12 +264,13 @@ impl<T: 'static> Deferred<T> {
             if let Some(core) = origin.core() {
                 core.phase.set(Phase::Running);
             }
+            let name = step_name.as_deref();
+            let n = info.steps.get();
             if trace::on() {
-                let reg = tell::added::<T, U, S>(info, at, step_name.as_deref(), true);
-                let site = tell::StepSite { n: info.steps.get(), at, name: step_name.as_deref(), reg };
-                tell::step(info, &site, step, outcome)
+                let reg = tell::added::<T, U, S>(info, at, name, true);
+                tell::step(info, &StepSite { n, at, name, reg }, step, outcome)
             } else {
-                chain::run(step, outcome, at)
+                chain::run(step, outcome, info, &StepSite { n, at, name, reg: 0 })
             }
         };
         info.last.set(Some(at));
@@ -328,17 +329,21 @@ impl<T: 'static> Deferred<T> {
     ///
     /// The Deferred itself, unchanged, when there is no result yet.
     pub fn try_result(mut self) -> Result<Result<T, Failure>, Deferred<T>> {
-        let inner = self.take_inner();
-        match inner.end {
-            End::Done(outcome) => Ok(outcome),
+        let Inner { end, origin, step_name } = self.take_inner();
+        let outcome = match end {
+            End::Done(outcome) => outcome,
             End::Tail(tail) => match tail.take() {
-                Some(outcome) => Ok(outcome),
+                Some(outcome) => outcome,
                 None => {
-                    self.inner = Some(Inner { end: End::Tail(tail), ..inner });
-                    Err(self)
+                    self.inner = Some(Inner { end: End::Tail(tail), origin, step_name });
+                    return Err(self);
                 }
             },
+        };
+        if trace::on() {
+            tell::taken(origin.info(), type_name::<T>());
         }
+        Ok(outcome)
     }
 
     /// Where it was made.

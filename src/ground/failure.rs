@@ -4,8 +4,9 @@
 //! no errback and were passed by. Like `anyhow::Error` it converts from every error and is none itself: that is what
 //! lets `?` work in callbacks.
 
-use super::trace::{IdSlot, Place, Via};
+use super::trace::{IdSlot, Lane, Place, Via};
 use std::any::Any;
+use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 use std::panic::Location;
@@ -41,11 +42,40 @@ struct Inner {
     crossed: u32,
     trail: [Option<Place>; TRAIL],
     id: IdSlot,
+    birth: Birth,
+}
+
+/// In which step a failure was raised.
+enum Birth {
+    /// It has not met a chain yet.
+    Unknown,
+    /// It came into its first chain from outside.
+    Outside,
+    Step(RaisedIn),
+}
+
+/// The step that raised a failure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RaisedIn {
+    /// Where the step's Deferred was made.
+    pub(crate) made: Place,
+    pub(crate) n: u32,
+    pub(crate) lane: Lane,
+    /// The name that the program or the compiler gave to the step.
+    pub(crate) name: Cow<'static, str>,
 }
 
 impl Failure {
     fn new(error: Box<dyn Error + Send + Sync>, raised: Place, via: Via) -> Failure {
-        Failure(Box::new(Inner { error, raised, via, crossed: 0, trail: [None; TRAIL], id: IdSlot::default() }))
+        Failure(Box::new(Inner {
+            error,
+            raised,
+            via,
+            crossed: 0,
+            trail: [None; TRAIL],
+            id: IdSlot::default(),
+            birth: Birth::Unknown,
+        }))
     }
 
     /// A failure that says `message`.
@@ -62,7 +92,11 @@ impl Failure {
     /// The failure of a Deferred that was cancelled: its error is a [`CancelledError`].
     #[track_caller]
     pub fn cancelled() -> Failure {
-        Failure::new(Box::new(CancelledError(())), Location::caller(), Via::Cancel)
+        Failure::cancelled_at(Location::caller())
+    }
+
+    pub(crate) fn cancelled_at(at: Place) -> Failure {
+        Failure::new(Box::new(CancelledError(())), at, Via::Cancel)
     }
 
     /// The failure of a Deferred whose `Resolver`, made at `made`, was dropped unfired: its error is an
@@ -150,6 +184,28 @@ impl Failure {
             *free = Some(at);
         }
         self.0.crossed = self.0.crossed.saturating_add(1);
+    }
+
+    /// It comes into a step: whatever comes out of this step did not raise it.
+    pub(crate) fn came_in(&mut self) {
+        if let Birth::Unknown = self.0.birth {
+            self.0.birth = Birth::Outside;
+        }
+    }
+
+    /// It comes out of a step. One that has met no step before was raised in this one.
+    pub(crate) fn came_out(&mut self, step: impl FnOnce() -> RaisedIn) {
+        if let Birth::Unknown = self.0.birth {
+            self.0.birth = Birth::Step(step());
+        }
+    }
+
+    /// The step that raised it, if one did.
+    pub(crate) fn raised_in(&self) -> Option<&RaisedIn> {
+        match &self.0.birth {
+            Birth::Step(step) => Some(step),
+            Birth::Unknown | Birth::Outside => None,
+        }
     }
 
     pub(crate) fn id_slot(&mut self) -> &std::cell::Cell<IdSlot> {

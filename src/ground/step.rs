@@ -65,6 +65,25 @@ impl<T: 'static> CallbackResult for Deferred<T> {
     type Value = T;
 }
 
+/// A step's name for a person: of a function, the last part of its path; of a closure, `closure`, or the method of
+/// this library that made it; a name that a person gave stays as it is.
+pub(crate) fn step_name(full: &str) -> &str {
+    if !full.contains("::") {
+        return if full.starts_with("fn(") { "fn" } else { full };
+    }
+    let path = match full.strip_suffix("::{{closure}}") {
+        None => full,
+        Some(around) if around.trim_start_matches('<').starts_with("ropewalk::") => around,
+        Some(_) => return "closure",
+    };
+    // Type parameters of the function itself, `f<T>`, come last; those of a type before it, `<T>::f`, do not.
+    let path = match path.find('<') {
+        Some(open) if open > 0 && path.ends_with('>') => path[..open].trim_end_matches("::"),
+        _ => path,
+    };
+    path.rsplit("::").next().unwrap_or(path)
+}
+
 /// A step from `T` to `U`.
 pub(crate) trait Step<T: 'static, U: 'static>: 'static {
     /// Whether it has something to run for that lane; if not, the result passes by.
@@ -180,5 +199,21 @@ where
     #[inline]
     fn call(self, input: Outcome<T>) -> Returned<<R as CallbackResult>::Value> {
         (self.0)(input).returned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::step_name;
+
+    #[test]
+    fn names_of_functions_closures_and_own_methods() {
+        assert_eq!(step_name("poem::got_poem"), "got_poem");
+        assert_eq!(step_name("poem::parse<alloc::string::String>"), "parse");
+        assert_eq!(step_name("<i32 as core::str::traits::FromStr>::from_str"), "from_str");
+        assert_eq!(step_name("poem::main::{{closure}}"), "closure");
+        assert_eq!(step_name("<ropewalk::Deferred<ropewalk::Deferred<i32>>>::flatten::{{closure}}"), "flatten");
+        assert_eq!(step_name("fn(i32) -> i32"), "fn");
+        assert_eq!(step_name("shout"), "shout");
     }
 }

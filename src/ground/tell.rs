@@ -1,11 +1,12 @@
 //! What chains tell the recorder. Called only while somebody records.
 
-use super::chain::{Core, Info};
+use super::chain::{self, Core, Info, StepSite};
 use super::failure::Failure;
 use super::step::{Outcome, Returned, Step};
 use super::trace::{
-    Cancel, EventNumber, Frame, Id, Kind, Lane, Links, Object, Out, Place, Val, Via, emit, id, preview,
+    self, Cancel, EventNumber, Frame, Id, Kind, Lane, Links, Object, Out, Place, Val, Via, emit, id, preview,
 };
+use super::unhandled::Recorded;
 use std::any::type_name;
 
 /// The id of a chain. One that is met for the first time is announced.
@@ -98,14 +99,6 @@ pub(crate) fn swallowed(info: &Info, at: Option<Place>) {
     }
 }
 
-/// What a link knows about itself.
-pub(crate) struct StepSite<'a> {
-    pub(crate) n: u32,
-    pub(crate) at: Place,
-    pub(crate) name: Option<&'a str>,
-    pub(crate) reg: EventNumber,
-}
-
 /// Runs a step and tells about it.
 pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     info: &Info,
@@ -114,7 +107,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     mut input: Outcome<T>,
 ) -> Returned<U> {
     let Some(d) = chain_id(info, type_name::<T>(), true) else {
-        return super::chain::run(step, input, site.at);
+        return chain::run(step, input, info, site);
     };
     let n = site.n;
     let came_in = val(&mut input, Via::Fail);
@@ -122,14 +115,14 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     let links = Links { cause: info.cause.get(), reg: site.reg, at: Some(site.at), label: site.name };
     if !S::takes(lane) {
         info.cause.set(emit(Kind::DPass { d, n, lane }, links));
-        return super::chain::run(step, input, site.at);
+        return chain::run(step, input, info, site);
     }
     let had = match came_in {
         Val::Err(f) => Some(f),
         Val::Ok(_) => None,
     };
     let frame = Frame::open(Kind::DStep { d, n, lane, val: came_in }, links);
-    let mut returned = super::chain::run(step, input, site.at);
+    let mut returned = chain::run(step, input, info, site);
     let (went_out, inner) = match &mut returned {
         Returned::Now(outcome) => (Some(val(outcome, Via::Err)), None),
         Returned::Later(inner) => (None, inner.id()),
@@ -209,13 +202,19 @@ pub(crate) fn rests<T: 'static>(info: &Info, outcome: &mut Outcome<T>) {
     }
 }
 
-pub(crate) fn lost(info: &Info, failure: &mut Failure) -> (Option<Id>, Option<Id>) {
-    let d = chain_id(info, "", true);
-    let f = failure_id(failure, Via::Err);
-    if let (Some(d), Some(f)) = (d, f) {
-        emit(Kind::FLost { f, d }, cause(info));
+/// A failure is lost; answers what the recording knows about it.
+pub(crate) fn lost(info: &Info, failure: &mut Failure) -> Option<Recorded> {
+    let d = chain_id(info, "", true)?;
+    let f = failure_id(failure, Via::Err)?;
+    let s = emit(Kind::FLost { f, d }, cause(info));
+    Some(Recorded { d, f, fired_by: trace::fired_by(d), why: trace::why(s) })
+}
+
+/// The program took the result out of the chain.
+pub(crate) fn taken(info: &Info, ty: &'static str) {
+    if let Some(d) = chain_id(info, ty, true) {
+        emit(Kind::DTake { d }, cause(info));
     }
-    (d, f)
 }
 
 pub(crate) fn dropped(info: &Info, pending: bool) {

@@ -5,7 +5,7 @@
 //! `log::error!`, or written to standard error where no logger takes errors.
 
 use super::failure::Failure;
-use super::trace::{Id, Place};
+use super::trace::{EventNumber, Id, Lane, Place, Via};
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
@@ -16,13 +16,23 @@ use std::rc::Rc;
 /// would have gone.
 pub struct UnhandledError {
     pub(crate) failure: Failure,
-    pub(crate) id: Option<Id>,
-    pub(crate) failure_id: Option<Id>,
+    pub(crate) recorded: Option<Recorded>,
     pub(crate) name: Option<Box<str>>,
     pub(crate) made: Place,
     pub(crate) fired: Option<Place>,
     pub(crate) last_step: Option<Place>,
     pub(crate) steps: u32,
+}
+
+/// What a recording adds to a report.
+pub(crate) struct Recorded {
+    /// The Deferred and the failure.
+    pub(crate) d: Id,
+    pub(crate) f: Id,
+    /// The loop's callback that fired the Deferred.
+    pub(crate) fired_by: Option<(Id, Option<Rc<str>>)>,
+    /// The event of the loss, what woke it, and so on.
+    pub(crate) why: Vec<EventNumber>,
 }
 
 impl UnhandledError {
@@ -59,21 +69,40 @@ impl UnhandledError {
 
 impl fmt::Display for UnhandledError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let recorded = self.recorded.as_ref();
         write!(f, "error lost in ")?;
-        match (self.id, self.name()) {
-            (Some(id), Some(name)) => write!(f, "{id} \"{name}\"")?,
-            (Some(id), None) => write!(f, "{id}")?,
+        match (recorded, self.name()) {
+            (Some(ids), Some(name)) => write!(f, "{} \"{name}\"", ids.d)?,
+            (Some(ids), None) => write!(f, "{}", ids.d)?,
             (None, Some(name)) => write!(f, "\"{name}\"")?,
             (None, None) => write!(f, "a Deferred")?,
         }
         write!(f, ": {:#}", self.failure)?;
-        if let Some(id) = self.failure_id {
-            write!(f, "  ({id})")?;
+        if let Some(ids) = recorded {
+            write!(f, "  ({})", ids.f)?;
         }
         write!(f, "\n  raised     {}", self.failure.raised())?;
+        if let Some(step) = self.failure.raised_in() {
+            let lane = if step.lane == Lane::Ok { "ok" } else { "err" };
+            write!(f, "  step {} {}, {lane} lane", step.n, step.name)?;
+            if step.made != self.made {
+                write!(f, ", of the Deferred made at {}", step.made)?;
+            }
+        }
         write!(f, "\n  chain      made {}", self.made)?;
-        if let Some(fired) = self.fired {
-            write!(f, ", fired {fired}")?;
+        match self.fired {
+            Some(fired) => write!(f, ", fired {fired}")?,
+            None => match self.failure.via() {
+                Via::Cancel => write!(f, ", cancelled")?,
+                Via::Abandoned => write!(f, ", abandoned")?,
+                _ => {}
+            },
+        }
+        if let Some((callback, label)) = recorded.and_then(|ids| ids.fired_by.as_ref()) {
+            write!(f, " by {callback}")?;
+            if let Some(label) = label {
+                write!(f, " \"{label}\"")?;
+            }
         }
         match self.steps {
             0 => write!(f, ", no step")?,
@@ -83,10 +112,18 @@ impl fmt::Display for UnhandledError {
         for place in self.failure.crossed() {
             write!(f, "\n  passed by  {place}  (no errback there)")?;
         }
-        match self.last_step {
-            Some(step) => write!(f, "\n  help       add .add_errback(..) behind the step added at {step}"),
-            None => write!(f, "\n  help       add .add_errback(..) to the Deferred made at {}", self.made),
+        let more = self.failure.crossed_count() - self.failure.crossed().count() as u32;
+        if more > 0 {
+            write!(f, "\n             and {more} more")?;
         }
+        if let Some(ids) = recorded {
+            write!(f, "\n  why        ")?;
+            for (i, s) in ids.why.iter().enumerate() {
+                write!(f, "{}s{s}", if i == 0 { "" } else { " < " })?;
+            }
+        }
+        let after = self.last_step.unwrap_or(self.made);
+        write!(f, "\n  help       add .add_errback(..) after line {} of {}", after.line(), after.file())
     }
 }
 

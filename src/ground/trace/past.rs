@@ -1,0 +1,70 @@
+//! What the slot itself remembers of a run, whoever records: enough to say at a lost error how it came to it.
+
+use super::{Event, EventNumber, Id, Kind, current};
+use std::rc::Rc;
+
+/// How many events back it remembers. A lost error is mostly lost soon; 16,384 events take half a megabyte.
+const BACK: usize = 1 << 14;
+
+/// How many events [`why`] names: a line, not a listing.
+const HOPS: usize = 12;
+
+/// The last events of a run, in a ring: event `s` lies at `s % BACK`.
+#[derive(Default)]
+pub(super) struct Past {
+    ring: Vec<Step>,
+}
+
+struct Step {
+    s: EventNumber,
+    /// See [`Event::because`].
+    parent: EventNumber,
+    what: What,
+}
+
+enum What {
+    Fire(Id),
+    Callback(Id, Option<Rc<str>>),
+    Other,
+}
+
+impl Past {
+    pub(super) fn push(&mut self, event: &Event) {
+        let what = match &event.kind {
+            Kind::DFire { d, .. } => What::Fire(*d),
+            Kind::CbBegin { o: Some(o), .. } => What::Callback(*o, event.label.clone()),
+            _ => What::Other,
+        };
+        let step = Step { s: event.s, parent: event.because(), what };
+        // Numbers start at 1 and have no gaps, so the first round fills the ring from its second place on.
+        if self.ring.is_empty() {
+            self.ring.push(Step { s: 0, parent: 0, what: What::Other });
+        }
+        match self.ring.get_mut(event.s as usize % BACK) {
+            Some(place) => *place = step,
+            None => self.ring.push(step),
+        }
+    }
+
+    fn get(&self, s: EventNumber) -> Option<&Step> {
+        self.ring.get(s as usize % BACK).filter(|step| step.s == s && s != 0)
+    }
+}
+
+/// Event `s`, what woke it (or called it), what woke that, and so on: at most 12 events, the last first.
+pub(crate) fn why(s: EventNumber) -> Vec<EventNumber> {
+    let Some(current) = current() else { return Vec::new() };
+    let past = current.past.borrow();
+    std::iter::successors(past.get(s), |step| past.get(step.parent)).map(|step| step.s).take(HOPS).collect()
+}
+
+/// The callback of the loop inside which a Deferred was fired, with its label.
+pub(crate) fn fired_by(d: Id) -> Option<(Id, Option<Rc<str>>)> {
+    let current = current()?;
+    let past = current.past.borrow();
+    let fire = past.ring.iter().find(|step| matches!(step.what, What::Fire(fired) if fired == d))?;
+    std::iter::successors(Some(fire), |step| past.get(step.parent)).find_map(|step| match &step.what {
+        What::Callback(o, label) => Some((*o, label.clone())),
+        _ => None,
+    })
+}
