@@ -13,9 +13,9 @@
 //! what it waits for. The consuming `Deferred` owns no more than the tail. All state is in `Cell`s that are emptied
 //! before foreign code is called.
 
-use super::deferred::{Deferred, Inner, Origin};
+use super::deferred::{Deferred, End, Origin};
 use super::failure::{Failure, RaisedIn};
-use super::step::{Outcome, Returned, Step, step_name};
+use super::step::{Outcome, Returned, Sealed, Step, Went, step_name};
 use super::tell;
 use super::trace::{self, EventNumber, IdSlot, Lane, Place};
 use super::unhandled::{self, UnhandledError};
@@ -32,7 +32,7 @@ pub(crate) struct Info {
     pub(crate) made: Place,
     /// Where its last step was added.
     pub(crate) last: Cell<Option<Place>>,
-    pub(crate) name: Cell<Option<Box<str>>>,
+    names: Cell<Option<Box<Names>>>,
     pub(crate) steps: Cell<u32>,
     pub(crate) id: Cell<IdSlot>,
     /// The event that brought the result to where it is now.
@@ -44,20 +44,60 @@ impl Info {
         Info {
             made,
             last: Cell::new(None),
-            name: Cell::new(None),
+            names: Cell::new(None),
             steps: Cell::new(0),
             id: Cell::default(),
             cause: Cell::new(0),
         }
     }
 
-    /// Looks at the name without giving it away.
+    /// The chain's name.
     pub(crate) fn name(&self) -> Option<Box<str>> {
-        let name = self.name.take();
-        self.name.set(name.clone());
+        let names = self.names.take();
+        let name = names.as_ref().and_then(|names| names.chain.clone());
+        self.names.set(names);
         name
     }
+
+    pub(crate) fn set_name(&self, name: Box<str>) {
+        let mut names = self.names.take().unwrap_or_default();
+        names.chain = Some(name);
+        self.names.set(Some(names));
+    }
+
+    /// The name for the step that is added next.
+    pub(crate) fn set_step_name(&self, name: Box<str>) {
+        let mut names = self.names.take().unwrap_or_default();
+        names.step = Some(Box::new(name));
+        self.names.set(Some(names));
+    }
+
+    fn take_step_name(&self) -> StepName {
+        let mut names = self.names.take()?;
+        let name = names.step.take();
+        self.names.set(Some(names));
+        name
+    }
+
+    /// Counts a step, and answers its number and its name.
+    pub(crate) fn next_step(&self, at: Place) -> (u32, StepName) {
+        let n = self.steps.get();
+        self.steps.set(n.wrapping_add(1));
+        self.last.set(Some(at));
+        (n, self.take_step_name())
+    }
 }
+
+/// Named chains and steps are few: names cost the others one word.
+#[derive(Default)]
+struct Names {
+    chain: Option<Box<str>>,
+    step: StepName,
+}
+
+/// Boxed twice, to be one word wide.
+#[allow(clippy::box_collection)]
+pub(crate) type StepName = Option<Box<Box<str>>>;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -115,8 +155,50 @@ pub(crate) trait Chain {
     fn fail(self: Rc<Self>, failure: Failure);
 }
 
-/// One place of the list: a head or a link, without the types of its values.
-pub(crate) trait Node {
+/// One place of the list: the slot for a result, who takes it, and what else the place is for.
+///
+/// `S` is the [`Core`] of the chain in its first node, a [`Link`] in the nodes behind it, and `()` in a node where
+/// another chain's result is laid down. A `Deferred` holds its tail with `S` erased and still reaches the slot without
+/// a virtual call.
+pub(crate) struct Node<T: 'static, S: ?Sized> {
+    next: Cell<Next<T>>,
+    out: Cell<Option<Outcome<T>>>,
+    pub(crate) part: S,
+}
+
+/// What may be `S` of a [`Node`].
+pub(crate) trait Part {}
+impl Part for Core {}
+impl Part for () {}
+impl<T: 'static, S> Part for Link<T, S> {}
+
+/// The end of the list as a `Deferred<T>` holds it.
+pub(crate) type Tail<T> = Rc<Node<T, dyn Part>>;
+
+/// The first node of a chain: what a `Resolver` fires.
+pub(crate) type Head<T> = Node<T, Core>;
+
+/// One step of a chain.
+pub(crate) struct Link<T: 'static, S> {
+    step: Cell<Option<S>>,
+    at: Place,
+    name: StepName,
+    n: u32,
+    reg: EventNumber,
+    takes: PhantomData<fn(T)>,
+}
+
+/// Who takes the result of a node.
+pub(crate) enum Next<T: 'static> {
+    Nobody,
+    /// The next step of the same chain.
+    Step(Rc<dyn Accept<T>>),
+    /// The node of another chain that waits for this one.
+    Waiter(Rc<dyn Land<T>>),
+}
+
+/// A node as [`drive`] sees it, without the type of its result.
+pub(crate) trait Drive {
     /// Gives the result that lies here to whoever comes next.
     fn advance(self: Rc<Self>, chain: &Rc<dyn Chain>) -> Advance;
     /// Takes the result that lies here; nobody wants it. A value is dropped.
@@ -125,69 +207,70 @@ pub(crate) trait Node {
     fn tell_rest(&self, chain: &Core);
 }
 
+/// A node as the one before it sees it.
+pub(crate) trait Accept<T: 'static>: Drive {
+    /// Runs the step. Answers itself when its result lies in its slot; `None` when the chain has to wait.
+    fn accept(self: Rc<Self>, input: Outcome<T>, chain: &Rc<dyn Chain>) -> Option<Rc<dyn Drive>>;
+}
+
+/// A node as the end of another chain sees it.
+pub(crate) trait Land<T: 'static>: Drive {
+    /// Lays a result down.
+    fn land(&self, outcome: Outcome<T>);
+}
+
 pub(crate) enum Advance {
     /// There is nobody next: the result rests.
-    Rest(Rc<dyn Node>),
+    Rest(Rc<dyn Drive>),
     /// The next link has its result.
-    Next(Rc<dyn Node>),
+    Next(Rc<dyn Drive>),
     /// The next link gave back a Deferred that has no result yet.
     Paused,
-    /// The result was handed to the link of the chain that waited for this one.
-    Resume(Rc<dyn Node>),
+    /// The result was handed to the node of the chain that waited for this one.
+    Resume(Rc<dyn Drive>),
 }
 
-/// The end of the list as a `Deferred<T>` holds it.
-pub(crate) trait Tail<T: 'static>: Node {
-    /// Takes the result, if it lies here.
-    fn take(&self) -> Option<Outcome<T>>;
-    /// Lays a result here.
-    fn put(&self, outcome: Outcome<T>);
-    /// Says who comes next.
-    fn attach(&self, next: Next<T>);
-}
-
-/// A link as the one before it sees it.
-pub(crate) trait Accept<T: 'static>: Node {
-    /// Runs the step. Answers itself when its result lies in its slot; `None` when the chain has to wait.
-    fn accept(self: Rc<Self>, input: Outcome<T>, chain: &Rc<dyn Chain>) -> Option<Rc<dyn Node>>;
-}
-
-/// Who takes the result of a node.
-pub(crate) enum Next<T: 'static> {
-    Nobody,
-    /// The next step of the same chain.
-    Step(Rc<dyn Accept<T>>),
-    /// The link of another chain that waits for this one.
-    Waiter(Rc<dyn Tail<T>>),
-}
-
-/// What `Tail`'s nodes have in common: a slot for the result and the way on.
-pub(crate) struct Slot<T: 'static> {
-    next: Cell<Next<T>>,
-    out: Cell<Option<Outcome<T>>>,
-}
-
-impl<T: 'static> Slot<T> {
-    pub(crate) fn new() -> Slot<T> {
-        Slot { next: Cell::new(Next::Nobody), out: Cell::new(None) }
+impl<T: 'static, S> Node<T, S> {
+    fn with(part: S) -> Rc<Node<T, S>> {
+        Rc::new(Node { next: Cell::new(Next::Nobody), out: Cell::new(None), part })
     }
 }
 
-/// The first node of a chain: what a `Resolver` fires. Also the node in which a chain waits that was made with its
-/// result and paused later.
-pub(crate) struct Head<T: 'static> {
-    pub(crate) core: Core,
-    pub(crate) slot: Slot<T>,
+impl<T: 'static, S: ?Sized> Node<T, S> {
+    /// Takes the result, if it lies here.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Outcome<T>> {
+        self.out.take()
+    }
+
+    /// Lays a result here.
+    #[inline]
+    pub(crate) fn put(&self, outcome: Outcome<T>) {
+        self.out.set(Some(outcome));
+    }
+
+    /// Says who comes next.
+    #[inline]
+    pub(crate) fn attach(&self, next: Next<T>) {
+        self.next.set(next);
+    }
+}
+
+impl<T: 'static> Node<T, ()> {
+    /// A place where the result of another chain will be laid down. The step before it ran already.
+    pub(crate) fn landing() -> Rc<Node<T, ()>> {
+        Node::with(())
+    }
 }
 
 impl<T: 'static> Head<T> {
     pub(crate) fn new(info: Info, phase: Phase) -> Rc<Head<T>> {
-        Rc::new(Head { core: Core::new(info, phase), slot: Slot::new() })
+        Node::with(Core::new(info, phase))
     }
 
     /// Fires the chain. Gives the outcome back if it has been fired before.
     pub(crate) fn fire(self: Rc<Self>, outcome: Outcome<T>, at: Option<Place>) -> Result<(), Outcome<T>> {
-        let core = &self.core;
+        let core = &self.part;
         if core.phase.get() != Phase::Unfired {
             return Err(outcome);
         }
@@ -195,7 +278,7 @@ impl<T: 'static> Head<T> {
         core.fired.set(at);
         drop(core.canceller.take());
         let outcome = if trace::on() { tell::fired(core, outcome, at) } else { outcome };
-        self.slot.out.set(Some(outcome));
+        self.put(outcome);
         let chain: Rc<dyn Chain> = self.clone();
         drive(self, chain);
         Ok(())
@@ -204,7 +287,7 @@ impl<T: 'static> Head<T> {
 
 impl<T: 'static> Chain for Head<T> {
     fn core(&self) -> &Core {
-        &self.core
+        &self.part
     }
     fn fail(self: Rc<Self>, failure: Failure) {
         // Only a chain that was fired meanwhile refuses, and then the failure has no meaning any more.
@@ -212,104 +295,24 @@ impl<T: 'static> Chain for Head<T> {
     }
 }
 
-/// One step of a chain, and the slot for its result.
-pub(crate) struct Link<T: 'static, U: 'static, S> {
-    next: Cell<Next<U>>,
-    stage: Cell<Stage<S, U>>,
-    at: Place,
-    /// Boxed twice: links are many and named ones few, so the name is to cost one word.
-    #[allow(clippy::box_collection)]
-    name: Option<Box<Box<str>>>,
-    n: u32,
-    reg: EventNumber,
-    takes: PhantomData<fn(T)>,
-}
-
-/// The step until it runs, then its result until somebody takes it.
-enum Stage<S, U> {
-    Empty,
-    Armed(S),
-    Out(Outcome<U>),
-}
-
-/// A place where the result of another chain will be laid down. The step before it ran already.
-pub(crate) struct Landing<T: 'static>(Slot<T>);
-
-impl<T: 'static> Landing<T> {
-    pub(crate) fn new() -> Rc<Landing<T>> {
-        Rc::new(Landing(Slot::new()))
-    }
-}
-
-macro_rules! slot_node {
-    ($node:ident, $($slot:tt)+) => {
-        impl<T: 'static> Node for $node<T> {
-            fn advance(self: Rc<Self>, chain: &Rc<dyn Chain>) -> Advance {
-                match self.$($slot)+.next.replace(Next::Nobody) {
-                    Next::Nobody => Advance::Rest(self),
-                    next => pass_on(self.$($slot)+.out.take(), next, chain),
-                }
-            }
-            fn discard(&self) -> Option<Failure> {
-                self.$($slot)+.out.take().and_then(Result::err)
-            }
-            fn tell_rest(&self, core: &Core) {
-                let out = self.$($slot)+.out.take();
-                self.$($slot)+.out.set(out.map(|out| tell::resting(core, out)));
-            }
-        }
-        impl<T: 'static> Tail<T> for $node<T> {
-            fn take(&self) -> Option<Outcome<T>> {
-                self.$($slot)+.out.take()
-            }
-            fn put(&self, outcome: Outcome<T>) {
-                self.$($slot)+.out.set(Some(outcome));
-            }
-            fn attach(&self, next: Next<T>) {
-                self.$($slot)+.next.set(next);
-            }
-        }
-    };
-}
-slot_node!(Head, slot);
-slot_node!(Landing, 0);
-
-/// Hands a result to whoever comes next.
-fn pass_on<T: 'static>(out: Option<Outcome<T>>, next: Next<T>, chain: &Rc<dyn Chain>) -> Advance {
-    // A node is driven only when its result lies in its slot; if it does not, the chain cannot go on.
-    let Some(out) = out else { return Advance::Paused };
-    match next {
-        Next::Step(link) => match link.accept(out, chain) {
-            Some(node) => Advance::Next(node),
-            None => Advance::Paused,
-        },
-        Next::Waiter(link) => {
-            link.put(if trace::on() { tell::resumed(chain.core(), out) } else { out });
-            Advance::Resume(link)
-        }
-        Next::Nobody => Advance::Paused,
-    }
-}
-
-impl<T: 'static, U: 'static, S: Step<T, U>> Link<T, U, S> {
-    pub(crate) fn new(step: S, at: Place, name: Option<Box<str>>, info: &Info, reg: EventNumber) -> Rc<Self> {
-        Rc::new(Link {
-            next: Cell::new(Next::Nobody),
-            stage: Cell::new(Stage::Armed(step)),
-            at,
-            name: name.map(Box::new),
-            n: info.steps.get(),
-            reg,
-            takes: PhantomData,
-        })
-    }
-}
-
-impl<T: 'static, U: 'static, S: Step<T, U>> Node for Link<T, U, S> {
+impl<T: 'static, S: Part + 'static> Drive for Node<T, S> {
     fn advance(self: Rc<Self>, chain: &Rc<dyn Chain>) -> Advance {
         match self.next.replace(Next::Nobody) {
+            Next::Step(link) => match self.take() {
+                Some(out) => match link.accept(out, chain) {
+                    Some(node) => Advance::Next(node),
+                    None => Advance::Paused,
+                },
+                // A node is driven only when its result lies in its slot; without it the chain cannot go on.
+                None => Advance::Paused,
+            },
             Next::Nobody => Advance::Rest(self),
-            next => pass_on(self.take(), next, chain),
+            Next::Waiter(node) => {
+                if let Some(out) = self.take() {
+                    node.land(if trace::on() { tell::resumed(chain.core(), out) } else { out });
+                }
+                Advance::Resume(node)
+            }
         }
     }
     fn discard(&self) -> Option<Failure> {
@@ -322,88 +325,94 @@ impl<T: 'static, U: 'static, S: Step<T, U>> Node for Link<T, U, S> {
     }
 }
 
-impl<T: 'static, U: 'static, S: Step<T, U>> Tail<U> for Link<T, U, S> {
-    fn take(&self) -> Option<Outcome<U>> {
-        match self.stage.replace(Stage::Empty) {
-            Stage::Out(outcome) => Some(outcome),
-            other => {
-                self.stage.set(other);
-                None
-            }
-        }
-    }
-    fn put(&self, outcome: Outcome<U>) {
-        self.stage.set(Stage::Out(outcome));
-    }
-    fn attach(&self, next: Next<U>) {
-        self.next.set(next);
+impl<T: 'static, S: Part + 'static> Land<T> for Node<T, S> {
+    fn land(&self, outcome: Outcome<T>) {
+        self.put(outcome);
     }
 }
 
-impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Link<T, U, S> {
-    fn accept(self: Rc<Self>, input: Outcome<T>, chain: &Rc<dyn Chain>) -> Option<Rc<dyn Node>> {
-        let Stage::Armed(step) = self.stage.replace(Stage::Empty) else {
-            return None; // a link is armed until it runs, and it runs once
-        };
+impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
+    fn accept(self: Rc<Self>, input: Outcome<T>, chain: &Rc<dyn Chain>) -> Option<Rc<dyn Drive>> {
+        let link = &self.part;
+        // A link is armed until it runs, and it runs once.
+        let step = link.step.take()?;
+        let site = StepSite { n: link.n, at: link.at, name: &link.name, reg: link.reg };
         let returned = if trace::on() {
-            let name = self.name.as_deref().map(|name| &**name);
-            let site = StepSite { n: self.n, at: self.at, name, reg: self.reg };
             tell::step(&chain.core().info, &site, step, input)
         } else {
-            let name = self.name.as_deref().map(|name| &**name);
-            let site = StepSite { n: self.n, at: self.at, name, reg: self.reg };
-            run(step, input, &chain.core().info, &site)
+            run(step, input, &site, || chain.core().info.made)
         };
-        match returned {
-            Returned::Now(outcome) => {
-                self.put(outcome);
-                Some(self)
-            }
-            Returned::Later(inner) => match wait_for(inner, self.clone(), chain) {
-                Some(outcome) => {
-                    self.put(outcome);
-                    Some(self)
-                }
-                None => None,
+        let outcome = match returned {
+            Returned::Now(outcome) => outcome,
+            Returned::Later(inner) => match collect(&chain.core().info, inner) {
+                Ok(outcome) => outcome,
+                Err(inner) => wait_for(inner?, self.clone(), chain)?,
             },
-        }
+        };
+        self.put(outcome);
+        Some(self)
     }
+}
+
+/// Hangs a step behind `tail`.
+#[inline]
+pub(crate) fn append<T: 'static, U: 'static, S: Step<T, U>>(
+    tail: &Node<T, dyn Part>,
+    info: &Info,
+    step: S,
+    at: Place,
+) -> Tail<U> {
+    let (n, name) = info.next_step(at);
+    let reg =
+        if trace::on() { tell::added::<T, U, S>(info, &StepSite { n, at, name: &name, reg: 0 }, false) } else { 0 };
+    let link = Node::with(Link { step: Cell::new(Some(step)), at, name, n, reg, takes: PhantomData });
+    tail.attach(Next::Step(link.clone()));
+    link
 }
 
 /// What a step knows about itself.
 pub(crate) struct StepSite<'a> {
     pub(crate) n: u32,
     pub(crate) at: Place,
-    pub(crate) name: Option<&'a str>,
+    pub(crate) name: &'a StepName,
     pub(crate) reg: EventNumber,
 }
 
-/// Runs a step of the chain `info`. A panic becomes a failure.
+impl StepSite<'_> {
+    /// The name that a person gave.
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.name.as_deref().map(|name| &**name)
+    }
+}
+
+/// Runs a step of the chain that was made at `made()`. A panic becomes a failure.
+#[inline]
 pub(crate) fn run<T: 'static, U: 'static, S: Step<T, U>>(
     step: S,
     mut input: Outcome<T>,
-    info: &Info,
     site: &StepSite<'_>,
+    made: impl FnOnce() -> Place,
 ) -> Returned<U> {
     let mut lane = Lane::Ok;
     if let Err(failure) = &mut input {
         lane = Lane::Err;
         failure.came_in();
-        if !S::takes(lane) {
+        if !S::ERRBACK {
             failure.cross(site.at);
         }
     }
     // Unwind safe: what the step captured is gone after a panic, and of ours nothing is borrowed.
     let mut returned = match catch_unwind(AssertUnwindSafe(move || step.call(input))) {
-        Ok(returned) => returned,
+        Ok(Went::Ran(back)) => back.returned(),
+        Ok(Went::Passed(outcome)) => Returned::Now(outcome),
         Err(payload) => Returned::Now(Err(Failure::panic(payload, site.at))),
     };
     if let Returned::Now(Err(failure)) = &mut returned {
         failure.came_out(|| RaisedIn {
-            made: info.made,
+            made: made(),
             n: site.n,
             lane,
-            name: match site.name {
+            name: match site.name() {
                 Some(name) => Cow::Owned(name.to_owned()),
                 None => Cow::Borrowed(step_name(S::name())),
             },
@@ -412,44 +421,52 @@ pub(crate) fn run<T: 'static, U: 'static, S: Step<T, U>>(
     returned
 }
 
-/// Makes `chain`, whose result goes to `landing`, wait for `inner`; or answers the result that `inner` has already.
+/// The result of `inner`, which a step of the chain of `info` gave back, if it is there; else its tail and chain.
+pub(crate) fn collect<T: 'static>(info: &Info, inner: Deferred<T>) -> Result<Outcome<T>, Option<Pending<T>>> {
+    let (outcome, origin) = match inner.into_end() {
+        End::Done(outcome, origin) => (outcome, origin),
+        End::Pending(tail, chain) => match tail.take() {
+            Some(outcome) => (outcome, Origin::Chain(chain)),
+            None => return Err(Some(Pending { tail, chain })),
+        },
+        End::Consumed => return Err(None), // a Deferred in somebody's hands is never consumed
+    };
+    Ok(if trace::on() { tell::moved(info, origin.info(), outcome, type_name::<T>()) } else { outcome })
+}
+
+/// A Deferred without a result, taken apart.
+pub(crate) struct Pending<T: 'static> {
+    tail: Tail<T>,
+    chain: Rc<dyn Chain>,
+}
+
+/// Makes `chain`, whose result goes to `landing`, wait for `inner`. Answers a failure if it would wait for itself.
 pub(crate) fn wait_for<T: 'static>(
-    mut inner: Deferred<T>,
-    landing: Rc<dyn Tail<T>>,
+    inner: Pending<T>,
+    landing: Rc<dyn Land<T>>,
     chain: &Rc<dyn Chain>,
 ) -> Option<Outcome<T>> {
-    let Inner { end, origin, .. } = inner.take_inner();
-    let info = &chain.core().info;
-    let outcome = match end {
-        super::deferred::End::Done(outcome) => outcome,
-        super::deferred::End::Tail(tail) => match tail.take() {
-            Some(outcome) => outcome,
-            None => {
-                let Origin::Chain(inner) = &origin else { return None };
-                if Rc::ptr_eq(inner, chain) {
-                    inner.core().detached.set(true);
-                    return Some(Err(Failure::msg(format_args!(
-                        "a step of the Deferred made at {} gave back that Deferred itself: it would wait for its own end",
-                        info.made
-                    ))));
-                }
-                if trace::on() {
-                    tell::paused(info, &inner.core().info);
-                }
-                let core = chain.core();
-                core.phase.set(Phase::Waiting);
-                core.waits_for.set(Some(Rc::downgrade(inner)));
-                inner.core().waiter.set(Some(chain.clone()));
-                tail.attach(Next::Waiter(landing));
-                return None;
-            }
-        },
-    };
-    Some(if trace::on() { tell::moved(info, origin.info(), outcome, type_name::<T>()) } else { outcome })
+    let core = chain.core();
+    let inner_core = inner.chain.core();
+    if Rc::ptr_eq(&inner.chain, chain) {
+        core.detached.set(true); // its tail goes with this call
+        return Some(Err(Failure::msg(format_args!(
+            "a step of the Deferred made at {} gave back that Deferred itself: it would wait for its own end",
+            core.info.made
+        ))));
+    }
+    if trace::on() {
+        tell::paused(&core.info, &inner_core.info);
+    }
+    core.phase.set(Phase::Waiting);
+    core.waits_for.set(Some(Rc::downgrade(&inner.chain)));
+    inner_core.waiter.set(Some(chain.clone()));
+    inner.tail.attach(Next::Waiter(landing));
+    None
 }
 
 /// Walks the list from `node`, whose result lies in its slot, until a result rests or a chain waits.
-pub(crate) fn drive(mut node: Rc<dyn Node>, mut chain: Rc<dyn Chain>) {
+pub(crate) fn drive(mut node: Rc<dyn Drive>, mut chain: Rc<dyn Chain>) {
     loop {
         match node.advance(&chain) {
             Advance::Next(next) => node = next,

@@ -3,7 +3,7 @@
 //! The consuming end. Each `add_*` takes it and gives back the new end, so its type is always that of the chain's
 //! last step. [`Resolver`](super::Resolver) is the other end. The machinery between them is `chain.rs`.
 
-use super::chain::{self, Chain, Core, Head, Info, Landing, Link, Next, Phase, StepSite, Tail};
+use super::chain::{self, Chain, Core, Head, Info, Node, Phase, StepSite, Tail};
 use super::failure::Failure;
 use super::resolver::Resolver;
 use super::step::{Both, Callback, CallbackResult, Callbacks, Errback, Map, Outcome, Returned, Step};
@@ -52,20 +52,15 @@ use std::rc::{Rc, Weak};
 /// assert_eq!(success_of(shout), "IF I WERE");
 /// ```
 pub struct Deferred<T: 'static> {
-    inner: Option<Inner<T>>,
+    end: End<T>,
 }
 
-pub(crate) struct Inner<T: 'static> {
-    pub(crate) end: End<T>,
-    pub(crate) origin: Origin,
-    /// The name for the next step.
-    step_name: Option<Box<str>>,
-}
-
-/// Where the result will be found.
+/// Where the result is, or will be found, and which chain this is the end of.
 pub(crate) enum End<T: 'static> {
-    Done(Outcome<T>),
-    Tail(Rc<dyn Tail<T>>),
+    Done(Outcome<T>, Origin),
+    Pending(Tail<T>, Rc<dyn Chain>),
+    /// Taken by a method that consumes the Deferred.
+    Consumed,
 }
 
 /// Which chain this is the end of. One that was made with its result needs no allocation until it has to wait.
@@ -82,10 +77,10 @@ impl Origin {
         }
     }
 
-    fn core(&self) -> Option<&Core> {
+    fn fired(&self) -> Option<Place> {
         match self {
             Origin::Inline(_) => None,
-            Origin::Chain(chain) => Some(chain.core()),
+            Origin::Chain(chain) => chain.core().fired.get(),
         }
     }
 }
@@ -97,9 +92,9 @@ impl<T: 'static> Deferred<T> {
     pub fn new() -> (Resolver<T>, Deferred<T>) {
         let head = Head::<T>::new(Info::new(Location::caller()), Phase::Unfired);
         if trace::on() {
-            tell::made(&head.core.info, type_name::<T>());
+            tell::made(&head.part.info, type_name::<T>());
         }
-        let deferred = Deferred::over(head.clone(), head.clone());
+        let deferred = Deferred { end: End::Pending(head.clone(), head.clone()) };
         (Resolver::new(head), deferred)
     }
 
@@ -155,42 +150,44 @@ impl<T: 'static> Deferred<T> {
         if trace::on() {
             tell::made_fired(&info, &mut outcome);
         }
-        Deferred::from_parts(End::Done(outcome), Origin::Inline(info))
+        Deferred { end: End::Done(outcome, Origin::Inline(info)) }
     }
 
-    fn over(chain: Rc<dyn Chain>, tail: Rc<dyn Tail<T>>) -> Deferred<T> {
-        Deferred::from_parts(End::Tail(tail), Origin::Chain(chain))
+    /// Takes a Deferred apart.
+    #[inline]
+    pub(crate) fn into_end(mut self) -> End<T> {
+        let end = std::mem::replace(&mut self.end, End::Consumed);
+        std::mem::forget(self); // nothing is left in it to drop
+        end
     }
 
-    fn from_parts(end: End<T>, origin: Origin) -> Deferred<T> {
-        Deferred { inner: Some(Inner { end, origin, step_name: None }) }
-    }
-
-    pub(crate) fn take_inner(&mut self) -> Inner<T> {
-        self.inner.take().expect("a Deferred holds its end until it is consumed")
-    }
-
-    fn inner(&self) -> &Inner<T> {
-        self.inner.as_ref().expect("a Deferred holds its end until it is consumed")
+    /// The chain's state, and for one that has nothing but its result, what it knows of itself.
+    fn origin(&self) -> (Option<&Rc<dyn Chain>>, Option<&Info>) {
+        match &self.end {
+            End::Done(_, Origin::Inline(info)) => (None, Some(info)),
+            End::Done(_, Origin::Chain(chain)) | End::Pending(_, chain) => (Some(chain), Some(&chain.core().info)),
+            End::Consumed => (None, None),
+        }
     }
 
     /// Gives the chain a name for reports and traces.
     #[track_caller]
     pub fn named(self, name: impl Into<Box<str>>) -> Deferred<T> {
-        let name = name.into();
-        let info = self.inner().origin.info();
-        if trace::on() {
-            tell::named(info, &name, Location::caller());
+        if let (_, Some(info)) = self.origin() {
+            let name = name.into();
+            if trace::on() {
+                tell::named(info, &name, Location::caller());
+            }
+            info.set_name(name);
         }
-        info.name.set(Some(name));
         self
     }
 
     /// Gives a name to the step that is added next. Write it before the `add_*`: a step added to a chain that has its
     /// result runs inside the `add_*`.
-    pub fn step_named(mut self, name: impl Into<Box<str>>) -> Deferred<T> {
-        if let Some(inner) = &mut self.inner {
-            inner.step_name = Some(name.into());
+    pub fn step_named(self, name: impl Into<Box<str>>) -> Deferred<T> {
+        if let (_, Some(info)) = self.origin() {
+            info.set_step_name(name.into());
         }
         self
     }
@@ -249,36 +246,20 @@ impl<T: 'static> Deferred<T> {
         self.add(Map(f), Location::caller())
     }
 
-    fn add<U: 'static, S: Step<T, U>>(mut self, step: S, at: Place) -> Deferred<U> {
-        let Inner { end, origin, step_name } = self.take_inner();
-        let outcome = match end {
-            End::Done(outcome) => outcome,
-            End::Tail(tail) => match tail.take() {
-                Some(outcome) => outcome,
-                None => return append(tail, origin, step, step_name, at),
+    #[inline]
+    fn add<U: 'static, S: Step<T, U>>(self, step: S, at: Place) -> Deferred<U> {
+        let (outcome, origin) = match self.into_end() {
+            End::Pending(tail, chain) => match tail.take() {
+                None => {
+                    let tail = chain::append(&*tail, &chain.core().info, step, at);
+                    return Deferred { end: End::Pending(tail, chain) };
+                }
+                Some(outcome) => (outcome, Origin::Chain(chain)),
             },
+            End::Done(outcome, origin) => (outcome, origin),
+            End::Consumed => return Deferred { end: End::Consumed }, // nobody holds a consumed Deferred
         };
-        let info = origin.info();
-        let returned = {
-            // A cancel from inside the step finds that the step runs.
-            if let Some(core) = origin.core() {
-                core.phase.set(Phase::Running);
-            }
-            let name = step_name.as_deref();
-            let n = info.steps.get();
-            if trace::on() {
-                let reg = tell::added::<T, U, S>(info, at, name, true);
-                tell::step(info, &StepSite { n, at, name, reg }, step, outcome)
-            } else {
-                chain::run(step, outcome, info, &StepSite { n, at, name, reg: 0 })
-            }
-        };
-        info.last.set(Some(at));
-        info.steps.set(info.steps.get() + 1);
-        match returned {
-            Returned::Now(outcome) => rest(outcome, origin),
-            Returned::Later(inner) => settle(inner, origin),
-        }
+        run_now(outcome, origin, step, at)
     }
 
     /// Cancels: the innermost Deferred that the chain waits for is asked.
@@ -289,7 +270,7 @@ impl<T: 'static> Deferred<T> {
     /// * Fired, also while a step runs: nothing happens.
     #[track_caller]
     pub fn cancel(&self) {
-        if let Origin::Chain(chain) = &self.inner().origin {
+        if let (Some(chain), _) = self.origin() {
             chain::cancel(chain.clone(), Location::caller());
         }
     }
@@ -298,12 +279,7 @@ impl<T: 'static> Deferred<T> {
     ///
     /// It is weak: it keeps nothing alive, and does nothing once the chain is gone.
     pub fn cancel_handle(&self) -> CancelHandle {
-        CancelHandle {
-            chain: match &self.inner().origin {
-                Origin::Inline(_) => None,
-                Origin::Chain(chain) => Some(Rc::downgrade(chain)),
-            },
-        }
+        CancelHandle { chain: self.origin().0.map(Rc::downgrade) }
     }
 
     /// Lets the chain run on by itself. The same as dropping it, said aloud.
@@ -311,15 +287,16 @@ impl<T: 'static> Deferred<T> {
 
     /// Whether the result is there: the chain was fired, all its steps have run, and it waits for nothing.
     pub fn has_result(&self) -> bool {
-        match &self.inner().end {
-            End::Done(_) => true,
-            End::Tail(tail) => match tail.take() {
+        match &self.end {
+            End::Done(..) => true,
+            End::Pending(tail, _) => match tail.take() {
                 Some(outcome) => {
                     tail.put(outcome);
                     true
                 }
                 None => false,
             },
+            End::Consumed => false,
         }
     }
 
@@ -328,17 +305,14 @@ impl<T: 'static> Deferred<T> {
     /// # Errors
     ///
     /// The Deferred itself, unchanged, when there is no result yet.
-    pub fn try_result(mut self) -> Result<Result<T, Failure>, Deferred<T>> {
-        let Inner { end, origin, step_name } = self.take_inner();
-        let outcome = match end {
-            End::Done(outcome) => outcome,
-            End::Tail(tail) => match tail.take() {
-                Some(outcome) => outcome,
-                None => {
-                    self.inner = Some(Inner { end: End::Tail(tail), origin, step_name });
-                    return Err(self);
-                }
+    pub fn try_result(self) -> Result<Result<T, Failure>, Deferred<T>> {
+        let (outcome, origin) = match self.into_end() {
+            End::Done(outcome, origin) => (outcome, origin),
+            End::Pending(tail, chain) => match tail.take() {
+                Some(outcome) => (outcome, Origin::Chain(chain)),
+                None => return Err(Deferred { end: End::Pending(tail, chain) }),
             },
+            End::Consumed => return Err(Deferred { end: End::Consumed }),
         };
         if trace::on() {
             tell::taken(origin.info(), type_name::<T>());
@@ -348,12 +322,16 @@ impl<T: 'static> Deferred<T> {
 
     /// Where it was made.
     pub fn made(&self) -> Place {
-        self.inner().origin.info().made
+        match self.origin() {
+            (_, Some(info)) => info.made,
+            // Nobody holds a consumed Deferred; any place serves.
+            (_, None) => Location::caller(),
+        }
     }
 
     /// Its id in the current recording; `None` when nothing records.
     pub(crate) fn id(&self) -> Option<Id> {
-        tell::chain_id(self.inner().origin.info(), type_name::<T>(), true)
+        tell::chain_id(self.origin().1?, type_name::<T>(), true)
     }
 }
 
@@ -398,84 +376,92 @@ pub fn maybe_deferred<R: CallbackResult>(f: impl FnOnce() -> R) -> Deferred<<R a
     }
 }
 
-/// Hangs a step behind a chain whose result has not come out yet.
-fn append<T: 'static, U: 'static, S: Step<T, U>>(
-    tail: Rc<dyn Tail<T>>,
+/// Runs a step on a result that has come.
+fn run_now<T: 'static, U: 'static, S: Step<T, U>>(
+    outcome: Outcome<T>,
     origin: Origin,
     step: S,
-    name: Option<Box<str>>,
     at: Place,
 ) -> Deferred<U> {
+    // A cancel from inside the step finds that a step runs.
+    if let Origin::Chain(chain) = &origin {
+        chain.core().phase.set(Phase::Running);
+    }
     let info = origin.info();
-    let reg = if trace::on() { tell::added::<T, U, S>(info, at, name.as_deref(), false) } else { 0 };
-    let link = Link::new(step, at, name, info, reg);
-    info.last.set(Some(at));
-    info.steps.set(info.steps.get() + 1);
-    tail.attach(Next::Step(link.clone()));
-    Deferred::from_parts(End::Tail(link), origin)
+    let (n, name) = info.next_step(at);
+    let mut site = StepSite { n, at, name: &name, reg: 0 };
+    let returned = if trace::on() {
+        site.reg = tell::added::<T, U, S>(info, &site, true);
+        tell::step(info, &site, step, outcome)
+    } else {
+        chain::run(step, outcome, &site, || info.made)
+    };
+    match returned {
+        Returned::Now(outcome) => rest(outcome, origin),
+        Returned::Later(inner) => settle(inner, origin),
+    }
 }
 
 /// The end of a chain whose last step has just run.
 fn rest<U: 'static>(mut outcome: Outcome<U>, origin: Origin) -> Deferred<U> {
-    if let Some(core) = origin.core() {
-        core.phase.set(Phase::Resting);
+    if let Origin::Chain(chain) = &origin {
+        chain.core().phase.set(Phase::Resting);
     }
     if trace::on() {
         tell::rests(origin.info(), &mut outcome);
     }
-    Deferred::from_parts(End::Done(outcome), origin)
+    Deferred { end: End::Done(outcome, origin) }
 }
 
 /// The end of a chain whose last step, run inside `add_*`, gave back `inner`.
 fn settle<U: 'static>(inner: Deferred<U>, origin: Origin) -> Deferred<U> {
-    let (chain, landing): (Rc<dyn Chain>, Rc<dyn Tail<U>>) = match origin {
-        Origin::Chain(chain) => (chain, Landing::new()),
+    let inner = match chain::collect(origin.info(), inner) {
+        Ok(outcome) => return rest(outcome, origin),
+        Err(None) => return Deferred { end: End::Consumed },
+        Err(Some(inner)) => inner,
+    };
+    // Only now it needs a place to wait in.
+    let (tail, failed, chain): (Tail<U>, _, _) = match origin {
+        Origin::Chain(chain) => {
+            let landing = Node::landing();
+            (landing.clone(), chain::wait_for(inner, landing, &chain), chain)
+        }
         Origin::Inline(info) => {
-            if inner.has_result() {
-                return settle_inline(inner, info);
-            }
             let head = Head::new(info, Phase::Running);
-            (head.clone(), head)
+            let chain: Rc<dyn Chain> = head.clone();
+            (head.clone(), chain::wait_for(inner, head, &chain), chain)
         }
     };
-    match chain::wait_for(inner, landing.clone(), &chain) {
-        None => Deferred::over(chain, landing),
+    match failed {
+        None => Deferred { end: End::Pending(tail, chain) },
         Some(outcome) => rest(outcome, Origin::Chain(chain)),
     }
 }
 
-/// Moves the result of `inner` out. No allocation.
-fn settle_inline<U: 'static>(mut inner: Deferred<U>, info: Info) -> Deferred<U> {
-    let Inner { end, origin, .. } = inner.take_inner();
-    let outcome = match end {
-        End::Done(outcome) => Some(outcome),
-        End::Tail(tail) => tail.take(),
-    };
-    let outcome = outcome.expect("has_result was asked just before");
-    let outcome = if trace::on() { tell::moved(&info, origin.info(), outcome, type_name::<U>()) } else { outcome };
-    rest(outcome, Origin::Inline(info))
+impl<T: 'static> Drop for Deferred<T> {
+    #[inline]
+    fn drop(&mut self) {
+        if !matches!(self.end, End::Consumed) {
+            let_go(std::mem::replace(&mut self.end, End::Consumed));
+        }
+    }
 }
 
-impl<T: 'static> Drop for Deferred<T> {
-    fn drop(&mut self) {
-        let Some(Inner { end, origin, .. }) = self.inner.take() else { return };
-        let outcome = match end {
-            End::Done(outcome) => Some(outcome),
-            End::Tail(tail) => tail.take(),
-        };
-        if trace::on() {
-            tell::dropped(origin.info(), outcome.is_none());
-        }
-        match outcome {
-            Some(Ok(value)) => drop(value),
-            Some(Err(failure)) => {
-                let fired = origin.core().and_then(|core| core.fired.get());
-                chain::lost(origin.info(), fired, failure);
-            }
-            None => {
-                if let Some(core) = origin.core() {
-                    core.detached.set(true);
-                }
+fn let_go<T: 'static>(end: End<T>) {
+    let (outcome, origin) = match end {
+        End::Consumed => return,
+        End::Done(outcome, origin) => (Some(outcome), origin),
+        End::Pending(tail, chain) => (tail.take(), Origin::Chain(chain)),
+    };
+    if trace::on() {
+        tell::dropped(origin.info(), outcome.is_none());
+    }
+    match outcome {
+        Some(Ok(value)) => drop(value),
+        Some(Err(failure)) => chain::lost(origin.info(), origin.fired(), failure),
+        None => {
+            if let Origin::Chain(chain) = origin {
+                chain.core().detached.set(true);
             }
         }
     }
@@ -485,19 +471,18 @@ impl<T: 'static> Drop for Deferred<T> {
 /// shown as `ok` or as the failure's text.
 impl<T: 'static> fmt::Debug for Deferred<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(inner) = &self.inner else {
+        let (chain, Some(info)) = self.origin() else {
             return f.write_str("<Deferred, consumed>");
         };
-        let info = inner.origin.info();
         write!(f, "<Deferred<{}>", type_name::<T>())?;
         if let Some(name) = info.name() {
             write!(f, " \"{name}\"")?;
         }
-        let phase = inner.origin.core().map_or(Phase::Resting, |core| core.phase.get());
-        match phase {
+        let core = chain.map(|chain| chain.core());
+        match core.map_or(Phase::Resting, |core| core.phase.get()) {
             Phase::Unfired => write!(f, " not fired")?,
             Phase::Running => write!(f, " running")?,
-            Phase::Waiting => match inner.origin.core().and_then(Core::waits_for) {
+            Phase::Waiting => match core.and_then(Core::waits_for) {
                 Some(on) => {
                     write!(f, " paused on the Deferred made at {}", on.core().info.made)?;
                     if let Some(name) = on.core().info.name() {
@@ -506,10 +491,10 @@ impl<T: 'static> fmt::Debug for Deferred<T> {
                 }
                 None => write!(f, " paused")?,
             },
-            Phase::Resting => match &inner.end {
-                End::Done(Err(failure)) => write!(f, " failed: {failure}")?,
-                End::Done(Ok(_)) => write!(f, " ok")?,
-                End::Tail(_) => write!(f, " fired")?,
+            Phase::Resting => match &self.end {
+                End::Done(Err(failure), _) => write!(f, " failed: {failure}")?,
+                End::Done(Ok(_), _) => write!(f, " ok")?,
+                End::Pending(..) | End::Consumed => write!(f, " fired")?,
             },
         }
         write!(f, ", {} steps, made {}>", info.steps.get(), info.made)

@@ -29,7 +29,7 @@ impl<T: 'static> Resolver<T> {
 
     pub(crate) fn set_canceller(&self, canceller: Box<dyn FnOnce()>) {
         if let Some(head) = &self.head {
-            head.core.canceller.set(Some(canceller));
+            head.part.canceller.set(Some(canceller));
         }
     }
 
@@ -55,7 +55,7 @@ impl<T: 'static> Resolver<T> {
         let Some(head) = self.head.take() else { return };
         if let Err(swallowed) = head.clone().fire(outcome, Some(at)) {
             if trace::on() {
-                tell::swallowed(&head.core.info, Some(at));
+                tell::swallowed(&head.part.info, Some(at));
             }
             drop(swallowed);
         }
@@ -63,19 +63,19 @@ impl<T: 'static> Resolver<T> {
 
     /// Whether somebody cancelled the Deferred: the work may stop, a result would be swallowed.
     pub fn is_cancelled(&self) -> bool {
-        self.head.as_ref().is_some_and(|head| head.core.cancelled.get() && head.core.phase.get() != Phase::Unfired)
+        self.head.as_ref().is_some_and(|head| head.part.cancelled.get() && head.part.phase.get() != Phase::Unfired)
     }
 
     /// Where the pair was made.
     pub fn made(&self) -> Option<Place> {
-        self.head.as_ref().map(|head| head.core.info.made)
+        self.head.as_ref().map(|head| head.part.info.made)
     }
 }
 
 impl<T: 'static> Drop for Resolver<T> {
     fn drop(&mut self) {
         if let Some(head) = self.head.take()
-            && head.core.phase.get() == Phase::Unfired
+            && head.part.phase.get() == Phase::Unfired
         {
             chain::abandon(head as Rc<dyn Chain>);
         }
@@ -87,7 +87,7 @@ impl<T: 'static> fmt::Debug for Resolver<T> {
         match &self.head {
             Some(head) => {
                 let cancelled = if self.is_cancelled() { ", cancelled" } else { "" };
-                write!(f, "<Resolver of the Deferred made at {}{cancelled}>", head.core.info.made)
+                write!(f, "<Resolver of the Deferred made at {}{cancelled}>", head.part.info.made)
             }
             None => f.write_str("<Resolver, fired>"),
         }

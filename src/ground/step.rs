@@ -55,6 +55,13 @@ impl<T: 'static> CallbackResult for Result<T, Failure> {
     type Value = T;
 }
 
+impl<T: 'static> Sealed for Returned<T> {
+    type Value = T;
+    fn returned(self) -> Returned<T> {
+        self
+    }
+}
+
 impl<T: 'static> Sealed for Deferred<T> {
     type Value = T;
     fn returned(self) -> Returned<T> {
@@ -84,33 +91,57 @@ pub(crate) fn step_name(full: &str) -> &str {
     path.rsplit("::").next().unwrap_or(path)
 }
 
+/// What became of the input of a step.
+pub(crate) enum Went<R, U: 'static> {
+    /// A function took it, and gave this back.
+    Ran(R),
+    /// The step has nothing for its lane.
+    Passed(Outcome<U>),
+}
+
 /// A step from `T` to `U`.
 pub(crate) trait Step<T: 'static, U: 'static>: 'static {
-    /// Whether it has something to run for that lane; if not, the result passes by.
-    fn takes(lane: Lane) -> bool;
+    /// What its functions give back. A type of its own, so that a plain result is never dressed as "result or
+    /// Deferred" where it is clear which of the two it is.
+    type Back: Sealed<Value = U>;
+    /// Whether it has a function for values.
+    const CALLBACK: bool;
+    /// Whether it has a function for failures.
+    const ERRBACK: bool;
     /// The name of the function, or of the function around the closure.
     fn name() -> &'static str;
     /// Runs it. A lane it does not take passes by unchanged.
-    fn call(self, input: Outcome<T>) -> Returned<U>;
+    fn call(self, input: Outcome<T>) -> Went<Self::Back, U>;
+}
+
+/// Whether a step has a function for that lane; if not, the result passes by.
+pub(crate) fn takes<T: 'static, U: 'static, S: Step<T, U>>(lane: Lane) -> bool {
+    match lane {
+        Lane::Ok => S::CALLBACK,
+        Lane::Err => S::ERRBACK,
+    }
 }
 
 /// `add_callback`
 pub(crate) struct Callback<F>(pub(crate) F);
 
-impl<T: 'static, R: CallbackResult, F: FnOnce(T) -> R + 'static> Step<T, <R as CallbackResult>::Value>
-    for Callback<F>
+impl<T, R, F> Step<T, <R as CallbackResult>::Value> for Callback<F>
+where
+    T: 'static,
+    R: CallbackResult,
+    F: FnOnce(T) -> R + 'static,
 {
-    fn takes(lane: Lane) -> bool {
-        lane == Lane::Ok
-    }
+    type Back = R;
+    const CALLBACK: bool = true;
+    const ERRBACK: bool = false;
     fn name() -> &'static str {
         type_name::<F>()
     }
     #[inline]
-    fn call(self, input: Outcome<T>) -> Returned<<R as CallbackResult>::Value> {
+    fn call(self, input: Outcome<T>) -> Went<R, <R as CallbackResult>::Value> {
         match input {
-            Ok(value) => (self.0)(value).returned(),
-            Err(failure) => Returned::Now(Err(failure)),
+            Ok(value) => Went::Ran((self.0)(value)),
+            Err(failure) => Went::Passed(Err(failure)),
         }
     }
 }
@@ -119,15 +150,15 @@ impl<T: 'static, R: CallbackResult, F: FnOnce(T) -> R + 'static> Step<T, <R as C
 pub(crate) struct Map<F>(pub(crate) F);
 
 impl<T: 'static, U: 'static, F: FnOnce(T) -> U + 'static> Step<T, U> for Map<F> {
-    fn takes(lane: Lane) -> bool {
-        lane == Lane::Ok
-    }
+    type Back = Outcome<U>;
+    const CALLBACK: bool = true;
+    const ERRBACK: bool = false;
     fn name() -> &'static str {
         type_name::<F>()
     }
     #[inline]
-    fn call(self, input: Outcome<T>) -> Returned<U> {
-        Returned::Now(input.map(self.0))
+    fn call(self, input: Outcome<T>) -> Went<Outcome<U>, U> {
+        Went::Passed(input.map(self.0))
     }
 }
 
@@ -140,17 +171,17 @@ where
     R: CallbackResult<Value = T>,
     F: FnOnce(Failure) -> R + 'static,
 {
-    fn takes(lane: Lane) -> bool {
-        lane == Lane::Err
-    }
+    type Back = R;
+    const CALLBACK: bool = false;
+    const ERRBACK: bool = true;
     fn name() -> &'static str {
         type_name::<F>()
     }
     #[inline]
-    fn call(self, input: Outcome<T>) -> Returned<T> {
+    fn call(self, input: Outcome<T>) -> Went<R, T> {
         match input {
-            Ok(value) => Returned::Now(Ok(value)),
-            Err(failure) => (self.0)(failure).returned(),
+            Ok(value) => Went::Passed(Ok(value)),
+            Err(failure) => Went::Ran((self.0)(failure)),
         }
     }
 }
@@ -166,18 +197,18 @@ where
     F: FnOnce(T) -> R + 'static,
     G: FnOnce(Failure) -> S + 'static,
 {
-    fn takes(_: Lane) -> bool {
-        true
-    }
+    type Back = Returned<<R as CallbackResult>::Value>;
+    const CALLBACK: bool = true;
+    const ERRBACK: bool = true;
     fn name() -> &'static str {
         type_name::<F>()
     }
     #[inline]
-    fn call(self, input: Outcome<T>) -> Returned<<R as CallbackResult>::Value> {
-        match input {
+    fn call(self, input: Outcome<T>) -> Went<Self::Back, <R as CallbackResult>::Value> {
+        Went::Ran(match input {
             Ok(value) => (self.0)(value).returned(),
             Err(failure) => (self.1)(failure).returned(),
-        }
+        })
     }
 }
 
@@ -190,15 +221,15 @@ where
     R: CallbackResult + 'static,
     F: FnOnce(Outcome<T>) -> R + 'static,
 {
-    fn takes(_: Lane) -> bool {
-        true
-    }
+    type Back = R;
+    const CALLBACK: bool = true;
+    const ERRBACK: bool = true;
     fn name() -> &'static str {
         type_name::<F>()
     }
     #[inline]
-    fn call(self, input: Outcome<T>) -> Returned<<R as CallbackResult>::Value> {
-        (self.0)(input).returned()
+    fn call(self, input: Outcome<T>) -> Went<R, <R as CallbackResult>::Value> {
+        Went::Ran((self.0)(input))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::chain::{self, Core, Info, StepSite};
 use super::failure::Failure;
-use super::step::{Outcome, Returned, Step};
+use super::step::{Outcome, Returned, Step, takes};
 use super::trace::{
-    self, Cancel, EventNumber, Frame, Id, Kind, Lane, Links, Object, Out, Place, Val, Via, emit, id, preview,
+    self, Cancel, EventNumber, Frame, Id, Kind, Links, Object, Out, Place, Val, Via, emit, id, preview,
 };
 use super::unhandled::Recorded;
 use std::any::type_name;
@@ -69,20 +69,12 @@ pub(crate) fn named(info: &Info, name: &str, at: Place) {
 /// A step was added; answers the event's number.
 pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
     info: &Info,
-    at: Place,
-    name: Option<&str>,
+    site: &StepSite<'_>,
     late: bool,
 ) -> EventNumber {
     let Some(d) = chain_id(info, type_name::<T>(), true) else { return 0 };
-    let kind = Kind::DAdd {
-        d,
-        n: info.steps.get(),
-        ok: S::takes(Lane::Ok),
-        err: S::takes(Lane::Err),
-        late,
-        name: S::name().to_owned(),
-    };
-    emit(kind, Links { at: Some(at), label: name, ..Links::default() })
+    let kind = Kind::DAdd { d, n: site.n, ok: S::CALLBACK, err: S::ERRBACK, late, name: S::name().to_owned() };
+    emit(kind, Links { at: Some(site.at), label: site.name(), ..Links::default() })
 }
 
 pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option<Place>) -> Outcome<T> {
@@ -107,22 +99,22 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     mut input: Outcome<T>,
 ) -> Returned<U> {
     let Some(d) = chain_id(info, type_name::<T>(), true) else {
-        return chain::run(step, input, info, site);
+        return chain::run(step, input, site, || info.made);
     };
     let n = site.n;
     let came_in = val(&mut input, Via::Fail);
     let lane = came_in.lane();
-    let links = Links { cause: info.cause.get(), reg: site.reg, at: Some(site.at), label: site.name };
-    if !S::takes(lane) {
+    let links = Links { cause: info.cause.get(), reg: site.reg, at: Some(site.at), label: site.name() };
+    if !takes::<T, U, S>(lane) {
         info.cause.set(emit(Kind::DPass { d, n, lane }, links));
-        return chain::run(step, input, info, site);
+        return chain::run(step, input, site, || info.made);
     }
     let had = match came_in {
         Val::Err(f) => Some(f),
         Val::Ok(_) => None,
     };
     let frame = Frame::open(Kind::DStep { d, n, lane, val: came_in }, links);
-    let mut returned = chain::run(step, input, info, site);
+    let mut returned = chain::run(step, input, site, || info.made);
     let (went_out, inner) = match &mut returned {
         Returned::Now(outcome) => (Some(val(outcome, Via::Err)), None),
         Returned::Later(inner) => (None, inner.id()),
@@ -133,7 +125,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     };
     let s = frame.close(
         |b| Kind::DRet { d, n, b, val: went_out, inner },
-        Links { at: Some(site.at), label: site.name, ..Links::default() },
+        Links { at: Some(site.at), label: site.name(), ..Links::default() },
     );
     info.cause.set(s);
     match (had, raised) {
