@@ -3,9 +3,15 @@
 #[cfg(not(unix))]
 compile_error!("ropewalk runs on Unix systems. Windows is not supported: nobody has run it there yet.");
 
+mod event_loop;
 mod ground;
 pub mod testing;
 
+pub use event_loop::{
+    Builder, Closed, DelayedCall, EventLoop, Gone, Handle, InsertError, InsertReason, Interest, PanicPolicy, Phase,
+    PostError, Readiness, Registered, RegisteredKind, Remote, RemoteResolver, Removed, RunError, Sender, SourceId,
+    SystemEvent, TestClock, TimerError, TriggerId, TriggerResult,
+};
 pub use ground::trace;
 pub use ground::{
     AbandonedError, CallbackResult, CancelHandle, CancelledError, Deferred, Failure, PanicError, Resolver,

@@ -1,0 +1,381 @@
+//! Floor 1, the event loop: what wakes a program, and in which order its callbacks run.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `turn` | the order of a turn, `run`, `run_until`, `turn`, `run_one`, `stop` |
+//! | `sources`, `registration`, `interest` | registered descriptors: the table, and the loop's methods for it |
+//! | `timers`, `delayed` | the heap of deadlines, and `DelayedCall` |
+//! | `mailbox`, `channel` | what other threads send |
+//! | `triggers` | start-up and shutdown |
+//! | `wait`, `registry` | the system's poller; all `unsafe` code is in `registry` |
+//! | `clock`, `report`, `registered`, `error`, `handle` | time; panics; what is left; errors; the weak handle |
+//!
+//! The rule of this floor: nothing of the user's runs while anything of the loop is borrowed or locked.
+
+mod channel;
+mod clock;
+mod delayed;
+mod error;
+mod handle;
+mod interest;
+mod mailbox;
+mod registered;
+mod registration;
+mod registry;
+mod report;
+mod sources;
+mod timers;
+mod triggers;
+mod turn;
+mod wait;
+
+pub use channel::{RemoteResolver, Sender};
+pub use clock::TestClock;
+pub use delayed::DelayedCall;
+pub use error::{Closed, Gone, InsertError, InsertReason, PostError, RunError, TimerError};
+pub use handle::Handle;
+pub use interest::{Interest, Readiness};
+pub use mailbox::Remote;
+pub use registered::{Registered, RegisteredKind};
+pub use sources::{Removed, SourceId};
+pub use triggers::{Phase, SystemEvent, TriggerId, TriggerResult};
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use slab::Slab;
+
+use crate::ground::unhandled;
+use crate::trace::{self, EventNumber, IdSlot, Kind, Links, Object, Place};
+
+use clock::Clock;
+use mailbox::Mailbox;
+use registry::Registry;
+use report::drop_quietly;
+use sources::Sources;
+use timers::Timers;
+use triggers::Triggers;
+use turn::{Life, Turn};
+use wait::Waiter;
+
+/// A loop that waits for events and calls what was registered for them, one callback at a time, on one thread.
+///
+/// There may be any number of loops; none is global, and none has a hidden thread. Callbacks are given the loop by
+/// reference. What a closure may keep is a [`Handle`]; what another thread may have is a [`Remote`].
+///
+/// One turn runs, in this order: what was queued with [`call_soon`](EventLoop::call_soon), what other threads posted; then
+/// it waits; then ready sources, due timers. What is added to one of these batches while it runs is for the next turn.
+///
+/// A callback that panics is reported with the line that registered it, and the others run on
+/// ([`Builder::panic_policy`] has the other choice). A source whose callback panics is removed.
+///
+/// ```
+/// use ropewalk::EventLoop;
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::new()?;
+/// event_loop.call_soon(|event_loop| {
+///     event_loop.call_later(Duration::from_millis(2), |event_loop| event_loop.stop());
+/// });
+/// event_loop.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct EventLoop {
+    pub(crate) inner: Rc<Inner>,
+}
+
+/// What happens after a callback has panicked, beside the report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PanicPolicy {
+    /// The loop goes on.
+    #[default]
+    Report,
+    /// The first panic of a turn goes on unwinding when the turn is over, out of `run` or `turn`.
+    ResumeUnwind,
+}
+
+/// How a loop is to be made.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    clock: Option<TestClock>,
+    panic_policy: PanicPolicy,
+    mailbox_limit: usize,
+    portable_wait: bool,
+}
+
+impl Builder {
+    /// Runs the loop on a test clock instead of the system's.
+    pub fn clock(mut self, clock: &TestClock) -> Builder {
+        self.clock = Some(clock.clone());
+        self
+    }
+
+    /// What happens after a callback has panicked. The default is [`PanicPolicy::Report`].
+    pub fn panic_policy(mut self, policy: PanicPolicy) -> Builder {
+        self.panic_policy = policy;
+        self
+    }
+
+    /// How many calls posted by other threads may wait. The default is 16,777,216: so many that only a loop that does
+    /// not run any more has them, and still less than a machine's memory.
+    pub fn mailbox_limit(mut self, limit: usize) -> Builder {
+        self.mailbox_limit = limit;
+        self
+    }
+
+    /// Waits the way that every system knows, also where there is a faster one. For tests of that way.
+    pub fn portable_wait(mut self, portable: bool) -> Builder {
+        self.portable_wait = portable;
+        self
+    }
+
+    /// Makes the loop.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses what the loop waits with: usually because the process has no descriptor left.
+    pub fn build(self) -> io::Result<EventLoop> {
+        let registry = Registry::new()?;
+        let (waiter, waker) = Waiter::new(&registry, self.portable_wait)?;
+        let inner = Rc::new(Inner {
+            clock: match &self.clock {
+                None => Clock::Real(Instant::now()),
+                Some(clock) => Clock::Test(clock.clone()),
+            },
+            panic_policy: self.panic_policy,
+            mailbox: Arc::new(Mailbox::new(waker, self.mailbox_limit)),
+            registry,
+            waiter,
+            sources: RefCell::default(),
+            timers: RefCell::default(),
+            soon: RefCell::default(),
+            turn: Turn::default(),
+            triggers: RefCell::default(),
+            jobs: RefCell::default(),
+            locals: RefCell::default(),
+            labels: RefCell::default(),
+            scheduled: Cell::new(None),
+            // The upper bits differ from loop to loop, so that an id of one loop names nothing in another.
+            serial: Cell::new(LOOPS.fetch_add(1, Ordering::Relaxed) << 40),
+            running: Cell::new(false),
+            stopping: Cell::new(false),
+            hurry: Cell::new(false),
+            life: Cell::new(Life::Out),
+        });
+        if let Some(clock) = &self.clock {
+            clock.attach(&inner);
+        }
+        inner.lend_clock();
+        Ok(EventLoop { inner })
+    }
+}
+
+/// Counts the loops of the process, for ids that never meet.
+static LOOPS: AtomicU64 = AtomicU64::new(0);
+
+/// A call queued by `call_soon`.
+struct Soon {
+    call: timers::Call,
+    place: Place,
+    id: IdSlot,
+    reg: EventNumber,
+}
+
+/// What an [`EventLoop`] owns. Every cell in it is a leaf: it is borrowed for a few lines that call nobody.
+pub(crate) struct Inner {
+    clock: Clock,
+    panic_policy: PanicPolicy,
+    pub(crate) mailbox: Arc<Mailbox>,
+    registry: Registry,
+    waiter: Waiter,
+    sources: RefCell<Sources>,
+    timers: RefCell<Timers>,
+    soon: RefCell<VecDeque<Soon>>,
+    turn: Turn,
+    triggers: RefCell<Triggers>,
+    /// Jobs that another thread works at, by the places that gave them out.
+    jobs: RefCell<Slab<Place>>,
+    /// What stays on the loop while its key is on other threads.
+    locals: RefCell<HashMap<u64, Rc<dyn Any>>>,
+    /// Names of sources and timers, by serial.
+    labels: RefCell<HashMap<u64, Rc<str>>>,
+    /// The deadline of the timer that is being called.
+    scheduled: Cell<Option<u64>>,
+    serial: Cell<u64>,
+    running: Cell<bool>,
+    stopping: Cell<bool>,
+    /// Set when what a run waited for has come: the wait of the turn at hand must not block.
+    hurry: Cell<bool>,
+    life: Cell<Life>,
+}
+
+impl EventLoop {
+    /// Makes a loop with the usual settings.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Builder::build`].
+    pub fn new() -> io::Result<EventLoop> {
+        EventLoop::builder().build()
+    }
+
+    /// For a loop with other settings.
+    pub fn builder() -> Builder {
+        Builder { clock: None, panic_policy: PanicPolicy::Report, mailbox_limit: 16_777_216, portable_wait: false }
+    }
+
+    /// A weak handle, for closures to keep.
+    pub fn handle(&self) -> Handle {
+        Handle { inner: Rc::downgrade(&self.inner) }
+    }
+
+    /// A way to this loop for other threads.
+    pub fn remote(&self) -> Remote {
+        Remote::new(&self.inner.mailbox)
+    }
+
+    /// Calls `f` in the next turn, before anything else. Calls are made in the order in which they were queued.
+    #[track_caller]
+    #[inline]
+    pub fn call_soon(&self, f: impl FnOnce(&EventLoop) + 'static) {
+        let mut soon = Soon { call: Box::new(f), place: Location::caller(), id: IdSlot::default(), reg: 0 };
+        if trace::on() {
+            let id = Cell::new(soon.id);
+            if let Some((p, _)) = trace::id(&id, Object::Post) {
+                let links = Links { at: Some(soon.place), ..Links::default() };
+                soon.reg = trace::emit(Kind::Post { p }, links);
+            }
+            soon.id = id.get();
+        }
+        self.inner.soon.borrow_mut().push_back(soon);
+    }
+}
+
+impl Inner {
+    #[inline]
+    pub(crate) fn next_serial(&self) -> u64 {
+        let serial = self.serial.get() + 1;
+        self.serial.set(serial);
+        serial
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.running.get()
+    }
+
+    #[inline]
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.timers.borrow().next_deadline()
+    }
+
+    /// Gives the recording of this thread, if there is one, this loop's clock.
+    fn lend_clock(&self) {
+        if trace::on() {
+            let clock = self.clock.clone();
+            trace::set_clock(Some(Rc::new(move || clock.now())));
+        }
+    }
+
+    /// Whether nothing is left that could end a wait without a limit.
+    fn can_never_wake(&self) -> bool {
+        // First whether somebody could still post, then whether somebody has: the last act of a Remote may be a post.
+        !self.mailbox.has_remotes()
+            && !self.mailbox.has_mail()
+            && self.sources.borrow().wanting() == 0
+            && self.timers.borrow().is_empty()
+            && self.jobs.borrow().is_empty()
+            && self.soon.borrow().is_empty()
+    }
+
+    /// What a Deferred that a run waits for does when it has its result.
+    fn hurry(self: &Rc<Self>) -> impl Fn() + 'static {
+        let weak = Rc::downgrade(self);
+        move || {
+            if let Some(inner) = weak.upgrade() {
+                inner.hurry.set(true);
+            }
+        }
+    }
+
+    /// Keeps something on the loop while its key travels.
+    pub(crate) fn keep_local(&self, value: Rc<dyn Any>) -> u64 {
+        let key = self.next_serial();
+        self.locals.borrow_mut().insert(key, value);
+        key
+    }
+
+    pub(crate) fn local(&self, key: u64) -> Option<Rc<dyn Any>> {
+        self.locals.borrow().get(&key).cloned()
+    }
+
+    pub(crate) fn take_local(&self, key: u64) -> Option<Rc<dyn Any>> {
+        self.locals.borrow_mut().remove(&key)
+    }
+
+    pub(crate) fn set_label(&self, serial: u64, label: &str) {
+        self.labels.borrow_mut().insert(serial, Rc::from(label));
+    }
+
+    pub(crate) fn label(&self, serial: u64) -> Option<Rc<str>> {
+        self.labels.borrow().get(&serial).cloned()
+    }
+
+    #[inline]
+    pub(crate) fn take_label(&self, serial: u64) -> Option<Rc<str>> {
+        let mut labels = self.labels.borrow_mut();
+        if labels.is_empty() { None } else { labels.remove(&serial) }
+    }
+
+    /// Notes that another thread works for this loop: it waits for that.
+    #[allow(dead_code)]
+    pub(crate) fn job_out(&self, place: Place) -> usize {
+        self.jobs.borrow_mut().insert(place)
+    }
+
+    /// Notes that the job is back.
+    #[allow(dead_code)]
+    pub(crate) fn job_back(&self, job: usize) {
+        self.jobs.borrow_mut().try_remove(job);
+    }
+}
+
+impl Drop for Inner {
+    /// Nobody can reach the loop any more: every `Handle` says `Closed`. What it owned is taken out of its tables first
+    /// and dropped after, since that runs the user's code.
+    fn drop(&mut self) {
+        let letters = self.mailbox.close();
+        let sources = self.sources.get_mut().clear(&self.registry);
+        let abandoned = unhandled::while_ending(|| {
+            letters.into_iter().for_each(drop_quietly);
+            self.turn.take_mail().into_iter().for_each(drop_quietly);
+            self.soon.take().into_iter().for_each(drop_quietly);
+            self.timers.take().into_calls().for_each(drop_quietly);
+            sources.into_iter().for_each(drop_quietly);
+            self.triggers.take().into_calls().for_each(drop_quietly);
+            self.locals.take().into_values().for_each(drop_quietly);
+        });
+        if abandoned > 0 {
+            unhandled::error_line(&format_args!(
+                "an event loop was dropped while {abandoned} Deferreds waited for it with nobody to handle their failure"
+            ));
+        }
+    }
+}
+
+impl fmt::Debug for EventLoop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventLoop")
+            .field("running", &self.inner.running.get())
+            .field("sources", &self.inner.sources.borrow().iter().count())
+            .field("timers", &self.inner.timers.borrow().len())
+            .finish_non_exhaustive()
+    }
+}

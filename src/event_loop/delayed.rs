@@ -1,0 +1,198 @@
+//! Calls that come later: the loop's side of timers, and the handle to one.
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic::Location;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use crate::trace::{self, Kind, Links, Object, Place};
+
+use super::clock::nanos;
+use super::error::TimerError;
+use super::timers::{Call, TimerSlot};
+use super::{EventLoop, Inner};
+
+impl EventLoop {
+    /// Calls `f` once, `delay` from now. Dropping the answer does not cancel the call.
+    ///
+    /// Calls with the same deadline are made in the order in which they were armed. A delay of zero means the next
+    /// batch of timers: in this turn, unless it is a timer that asks.
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// event_loop.call_later(Duration::from_millis(1), |event_loop| event_loop.stop());
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn call_later(&self, delay: Duration, f: impl FnOnce(&EventLoop) + 'static) -> DelayedCall {
+        let at = self.inner.clock.now().saturating_add(nanos(delay));
+        self.inner.arm(at, Box::new(f), Location::caller())
+    }
+
+    /// Calls `f` once, when the loop's clock ([`EventLoop::time`]) reads `at`; as soon as can be if that is over.
+    #[track_caller]
+    pub fn call_at(&self, at: Duration, f: impl FnOnce(&EventLoop) + 'static) -> DelayedCall {
+        self.inner.arm(nanos(at), Box::new(f), Location::caller())
+    }
+
+    /// The loop's clock: the time since the loop was made, or that of its [`TestClock`](super::TestClock).
+    pub fn time(&self) -> Duration {
+        Duration::from_nanos(self.inner.clock.now())
+    }
+
+    /// In a delayed call: the time for which it was scheduled, on the loop's clock. Elsewhere `None`.
+    ///
+    /// A call that arms its successor at `scheduled_time() + interval` does not drift.
+    pub fn scheduled_time(&self) -> Option<Duration> {
+        self.inner.scheduled.get().map(Duration::from_nanos)
+    }
+}
+
+impl Inner {
+    #[inline]
+    pub(crate) fn arm(self: &Rc<Self>, at: u64, call: Call, place: Place) -> DelayedCall {
+        let serial = self.next_serial();
+        let mut slot = TimerSlot { call, place, serial, id: Cell::default(), reg: 0 };
+        if trace::on()
+            && let Some((m, _)) = trace::id(&slot.id, Object::Timer)
+        {
+            let links = Links { at: Some(place), ..Links::default() };
+            slot.reg = trace::emit(Kind::TimerArm { m, due: at }, links);
+        }
+        let index = self.timers.borrow_mut().arm(at, slot);
+        DelayedCall { event_loop: Rc::downgrade(self), index, serial, cancelled: Cell::new(false) }
+    }
+}
+
+/// A call that is to come. Dropping it does not cancel the call.
+pub struct DelayedCall {
+    event_loop: Weak<Inner>,
+    index: u32,
+    serial: u64,
+    /// Only the holder can cancel, so nobody else needs to know.
+    cancelled: Cell<bool>,
+}
+
+impl DelayedCall {
+    fn inner(&self) -> Result<Rc<Inner>, TimerError> {
+        self.event_loop.upgrade().ok_or(TimerError::Closed)
+    }
+
+    fn over(&self) -> TimerError {
+        if self.cancelled.get() { TimerError::AlreadyCancelled } else { TimerError::AlreadyCalled }
+    }
+
+    /// Calls it off. The callback is dropped at once.
+    ///
+    /// # Errors
+    ///
+    /// It was called or cancelled already, or the loop is gone.
+    #[track_caller]
+    pub fn cancel(&self) -> Result<(), TimerError> {
+        let inner = self.inner()?;
+        let taken = inner.timers.borrow_mut().cancel(self.index, self.serial);
+        let slot = taken.ok_or_else(|| self.over())?;
+        self.cancelled.set(true);
+        inner.take_label(self.serial);
+        if trace::on()
+            && let Some((m, _)) = trace::id(&slot.id, Object::Timer)
+        {
+            let links = Links { reg: slot.reg, at: Some(Location::caller()), ..Links::default() };
+            trace::emit(Kind::TimerCancel { m }, links);
+        }
+        Ok(())
+    }
+
+    /// Has it come `delay` from now instead.
+    ///
+    /// # Errors
+    ///
+    /// It was called or cancelled already, or the loop is gone.
+    #[track_caller]
+    pub fn reset(&self, delay: Duration) -> Result<(), TimerError> {
+        let inner = self.inner()?;
+        let at = inner.clock.now().saturating_add(nanos(delay));
+        self.move_to(&inner, at)
+    }
+
+    /// Has it come `by` later than it would.
+    ///
+    /// # Errors
+    ///
+    /// It was called or cancelled already, or the loop is gone.
+    #[track_caller]
+    pub fn delay(&self, by: Duration) -> Result<(), TimerError> {
+        let inner = self.inner()?;
+        let at = inner.timers.borrow().deadline(self.index, self.serial);
+        let at = at.ok_or_else(|| self.over())?;
+        self.move_to(&inner, at.saturating_add(nanos(by)))
+    }
+
+    /// Has it come at `at` on the loop's clock instead.
+    ///
+    /// # Errors
+    ///
+    /// It was called or cancelled already, or the loop is gone.
+    #[track_caller]
+    pub fn reset_at(&self, at: Duration) -> Result<(), TimerError> {
+        let inner = self.inner()?;
+        self.move_to(&inner, nanos(at))
+    }
+
+    #[track_caller]
+    fn move_to(&self, inner: &Inner, at: u64) -> Result<(), TimerError> {
+        if !inner.timers.borrow_mut().reset(self.index, self.serial, at) {
+            return Err(self.over());
+        }
+        if trace::on() {
+            let found = {
+                let timers = inner.timers.borrow();
+                let slot = timers.get(self.index, self.serial);
+                slot.and_then(|slot| Some((trace::id(&slot.id, Object::Timer)?.0, slot.reg)))
+            };
+            if let Some((m, reg)) = found {
+                let links = Links { reg, at: Some(Location::caller()), ..Links::default() };
+                trace::emit(Kind::TimerReset { m, due: at }, links);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether it is still to come. It is not any more while it is called.
+    pub fn is_active(&self) -> bool {
+        let inner = self.event_loop.upgrade();
+        inner.is_some_and(|i| i.timers.borrow().get(self.index, self.serial).is_some())
+    }
+
+    /// When it is to come, on the loop's clock.
+    ///
+    /// # Errors
+    ///
+    /// It was called or cancelled already, or the loop is gone.
+    pub fn deadline(&self) -> Result<Duration, TimerError> {
+        let inner = self.inner()?;
+        let at = inner.timers.borrow().deadline(self.index, self.serial);
+        at.map(Duration::from_nanos).ok_or_else(|| self.over())
+    }
+
+    /// Gives it a name, for [`EventLoop::still_registered`] and the trace.
+    pub fn named(self, name: &str) -> DelayedCall {
+        if let Some(inner) = self.event_loop.upgrade()
+            && self.is_active()
+        {
+            inner.set_label(self.serial, name);
+        }
+        self
+    }
+}
+
+impl fmt::Debug for DelayedCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("DelayedCall").field(&self.deadline()).finish()
+    }
+}

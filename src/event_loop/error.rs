@@ -1,0 +1,233 @@
+//! What can go wrong on floor 1, as values: each says what, where, and what to do.
+
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+use crate::trace::Place;
+
+/// The loop is gone: its [`EventLoop`](super::EventLoop) was dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the event loop is gone: its EventLoop was dropped before this call")
+    }
+}
+
+impl Error for Closed {}
+
+/// The source is not in the loop any more (or was never in this one).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the source is gone: it was removed, or its callback panicked, or the id is of another loop")
+    }
+}
+
+impl Error for Gone {}
+
+/// Why a loop did not run, or stopped running.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum RunError {
+    /// Called from inside a callback of this loop.
+    Reentrant,
+    /// Nothing is left that could ever wake the loop. The place is that of the Deferred that was waited for, if any.
+    Idle(Option<Place>),
+    /// [`stop`](super::EventLoop::stop) was called while a Deferred was waited for.
+    Stopped,
+    /// The system refused to wait.
+    Wait(io::Error),
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunError::Reentrant => f.write_str(
+                "the event loop is running already: run, run_until, turn, run_one and TestClock::advance cannot be \
+                 called from inside its callbacks (return, and let the loop go on)",
+            ),
+            RunError::Idle(None) => f.write_str(
+                "the event loop has nothing left that could ever wake it: no callback queued, no source with \
+                 interest, no timer, no job and no Remote (call stop() to end a run, or keep what it should wait for)",
+            ),
+            RunError::Idle(Some(place)) => write!(
+                f,
+                "the Deferred made at {place} can never fire: the event loop has no callback queued, no source with \
+                 interest, no timer, no job and no Remote left",
+            ),
+            RunError::Stopped => {
+                f.write_str("the event loop was stopped before the Deferred it ran for had fired")
+            }
+            RunError::Wait(error) => write!(f, "the event loop could not wait for events: {error}"),
+        }
+    }
+}
+
+impl Error for RunError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            RunError::Wait(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Why a [`DelayedCall`](super::DelayedCall) cannot be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerError {
+    /// It was called already, or is being called now.
+    AlreadyCalled,
+    /// It was cancelled already.
+    AlreadyCancelled,
+    /// Its loop is gone.
+    Closed,
+}
+
+impl fmt::Display for TimerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            TimerError::AlreadyCalled => "the delayed call was called already",
+            TimerError::AlreadyCancelled => "the delayed call was cancelled already",
+            TimerError::Closed => "the delayed call is gone with its event loop",
+        })
+    }
+}
+
+impl Error for TimerError {}
+
+/// Why a source could not be registered.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum InsertReason {
+    /// Its descriptor is registered already, at this place if it is known.
+    AlreadyRegistered(Option<Place>),
+    /// Its descriptor is not open.
+    NotOpen,
+    /// The loop is gone.
+    Closed,
+    /// Anything else that the system says.
+    Io(io::Error),
+}
+
+/// A source that could not be registered, with the reason.
+pub struct InsertError<S> {
+    pub(crate) source: S,
+    pub(crate) reason: InsertReason,
+    pub(crate) descriptor: i32,
+    pub(crate) at: Place,
+}
+
+impl<S> InsertError<S> {
+    /// The source, given back.
+    pub fn into_source(self) -> S {
+        self.source
+    }
+
+    /// What was wrong.
+    pub fn reason(&self) -> &InsertReason {
+        &self.reason
+    }
+
+    /// The line that tried to register it.
+    pub fn place(&self) -> Place {
+        self.at
+    }
+}
+
+impl<S> fmt::Debug for InsertError<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InsertError")
+            .field("reason", &self.reason)
+            .field("descriptor", &self.descriptor)
+            .field("at", &format_args!("{}", self.at))
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> fmt::Display for InsertError<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (fd, at) = (self.descriptor, self.at);
+        write!(f, "descriptor {fd} cannot be registered at {at}: ")?;
+        match &self.reason {
+            InsertReason::AlreadyRegistered(Some(first)) => {
+                write!(f, "it is registered already, at {first} (change that one's interest, or remove it first)")
+            }
+            InsertReason::AlreadyRegistered(None) => {
+                f.write_str("it is registered already (remove that one first)")
+            }
+            InsertReason::NotOpen => f.write_str("it is not open"),
+            InsertReason::Closed => Closed.fmt(f),
+            InsertReason::Io(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<S> Error for InsertError<S> {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.reason {
+            InsertReason::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl<S> From<InsertError<S>> for io::Error {
+    fn from(error: InsertError<S>) -> io::Error {
+        let kind = match &error.reason {
+            InsertReason::AlreadyRegistered(_) => io::ErrorKind::AlreadyExists,
+            InsertReason::Io(cause) => cause.kind(),
+            InsertReason::NotOpen | InsertReason::Closed => io::ErrorKind::InvalidInput,
+        };
+        io::Error::new(kind, error.to_string())
+    }
+}
+
+/// A call or message that could not be posted, given back.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum PostError<M> {
+    /// The queue is full: the loop does not keep up. Try again later, or send less.
+    Full(M),
+    /// The loop is gone.
+    Closed(M),
+}
+
+impl<M> PostError<M> {
+    /// What could not be posted.
+    pub fn into_inner(self) -> M {
+        match self {
+            PostError::Full(inner) | PostError::Closed(inner) => inner,
+        }
+    }
+
+    /// Whether the queue was full.
+    pub fn is_full(&self) -> bool {
+        matches!(self, PostError::Full(_))
+    }
+}
+
+impl<M> fmt::Debug for PostError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PostError::Full(_) => "Full(..)",
+            PostError::Closed(_) => "Closed(..)",
+        })
+    }
+}
+
+impl<M> fmt::Display for PostError<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PostError::Full(_) => {
+                f.write_str("the event loop's queue is full: it does not keep up with what is posted")
+            }
+            PostError::Closed(_) => Closed.fmt(f),
+        }
+    }
+}
+
+impl<M> Error for PostError<M> {}

@@ -1,0 +1,105 @@
+//! What a closure may keep of a loop.
+
+use std::fmt;
+use std::rc::Weak;
+use std::time::Duration;
+
+use super::delayed::DelayedCall;
+use super::error::Closed;
+use super::mailbox::Remote;
+use super::{EventLoop, Inner};
+
+/// A weak way to an [`EventLoop`], cheap to clone: for closures and objects that outlive a callback.
+///
+/// A callback that kept the loop itself would keep it alive for ever; a `Handle` does not. Its calls answer [`Closed`]
+/// once the loop is gone.
+#[derive(Clone)]
+pub struct Handle {
+    pub(crate) inner: Weak<Inner>,
+}
+
+impl Handle {
+    fn upgrade(&self) -> Result<EventLoop, Closed> {
+        self.inner.upgrade().map(|inner| EventLoop { inner }).ok_or(Closed)
+    }
+
+    /// Calls `f` with the loop.
+    ///
+    /// # Errors
+    ///
+    /// The loop is gone.
+    pub fn with<R>(&self, f: impl FnOnce(&EventLoop) -> R) -> Result<R, Closed> {
+        Ok(f(&self.upgrade()?))
+    }
+
+    /// Whether the loop is gone.
+    pub fn is_closed(&self) -> bool {
+        self.inner.strong_count() == 0
+    }
+
+    /// As [`EventLoop::call_soon`].
+    ///
+    /// # Errors
+    ///
+    /// The loop is gone.
+    #[track_caller]
+    pub fn call_soon(&self, f: impl FnOnce(&EventLoop) + 'static) -> Result<(), Closed> {
+        self.upgrade()?.call_soon(f);
+        Ok(())
+    }
+
+    /// As [`EventLoop::call_later`].
+    ///
+    /// # Errors
+    ///
+    /// The loop is gone.
+    #[track_caller]
+    pub fn call_later(&self, delay: Duration, f: impl FnOnce(&EventLoop) + 'static) -> Result<DelayedCall, Closed> {
+        Ok(self.upgrade()?.call_later(delay, f))
+    }
+
+    /// As [`EventLoop::call_at`].
+    ///
+    /// # Errors
+    ///
+    /// The loop is gone.
+    #[track_caller]
+    pub fn call_at(&self, at: Duration, f: impl FnOnce(&EventLoop) + 'static) -> Result<DelayedCall, Closed> {
+        Ok(self.upgrade()?.call_at(at, f))
+    }
+
+    /// As [`EventLoop::time`].
+    ///
+    /// # Errors
+    ///
+    /// The loop is gone.
+    pub fn time(&self) -> Result<Duration, Closed> {
+        Ok(self.upgrade()?.time())
+    }
+
+    /// As [`EventLoop::stop`].
+    ///
+    /// # Errors
+    ///
+    /// The loop is gone.
+    #[track_caller]
+    pub fn stop(&self) -> Result<(), Closed> {
+        self.upgrade()?.stop();
+        Ok(())
+    }
+
+    /// As [`EventLoop::remote`].
+    ///
+    /// # Errors
+    ///
+    /// The loop is gone.
+    pub fn remote(&self) -> Result<Remote, Closed> {
+        Ok(self.upgrade()?.remote())
+    }
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("closed", &self.is_closed()).finish()
+    }
+}

@@ -1,0 +1,206 @@
+//! What other threads give the loop: posted calls, in one queue.
+//!
+//! A post takes the lock, pushes, and wakes the loop if the queue was empty; the loop swaps the whole queue out. So a
+//! burst of posts costs one wake-up, and everything arrives in the order in which it was posted.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::Location;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::trace::Place;
+
+use super::EventLoop;
+use super::error::PostError;
+use super::wait::Waker;
+
+/// A call that crosses threads.
+pub(crate) type RemoteCall = Box<dyn FnOnce(&EventLoop) + Send>;
+
+/// A posted call, with the line that posted it.
+pub(crate) struct Letter {
+    pub(crate) call: RemoteCall,
+    pub(crate) place: Place,
+}
+
+struct Queue {
+    letters: VecDeque<Letter>,
+    open: bool,
+}
+
+pub(crate) struct Mailbox {
+    queue: Mutex<Queue>,
+    /// Whether letters wait: spares the loop the lock. Written under the lock.
+    pending: AtomicBool,
+    /// How many `Remote`s (and their like) live.
+    remotes: AtomicUsize,
+    limit: usize,
+    waker: Waker,
+}
+
+impl Mailbox {
+    pub(crate) fn new(waker: Waker, limit: usize) -> Mailbox {
+        Mailbox {
+            queue: Mutex::new(Queue { letters: VecDeque::new(), open: true }),
+            pending: AtomicBool::new(false),
+            remotes: AtomicUsize::new(0),
+            limit,
+            waker,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        // Nothing of the user's runs under the lock, so a poisoned one is whole.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues a call; it comes back in the error, still boxed.
+    pub(crate) fn post<F>(&self, call: Box<F>, place: Place, limit: usize) -> Result<(), PostError<Box<F>>>
+    where
+        F: FnOnce(&EventLoop) + Send + 'static,
+    {
+        let mut queue = self.lock();
+        if !queue.open {
+            drop(queue);
+            return Err(PostError::Closed(call));
+        }
+        let waiting = queue.letters.len();
+        if waiting >= limit {
+            drop(queue);
+            return Err(PostError::Full(call));
+        }
+        queue.letters.push_back(Letter { call, place });
+        if waiting == 0 {
+            self.pending.store(true, Ordering::Release);
+        }
+        drop(queue);
+        if waiting == 0 {
+            self.waker.wake();
+        }
+        Ok(())
+    }
+
+    /// Queues a call past the limit: for the library's own letters, of which there is one a promise.
+    /// A call that finds the loop gone is dropped.
+    pub(crate) fn deliver(&self, place: Place, call: impl FnOnce(&EventLoop) + Send + 'static) {
+        drop(self.post(Box::new(call), place, usize::MAX));
+    }
+
+    /// Whether letters wait.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        self.pending.load(Ordering::Acquire)
+    }
+
+    /// Swaps the queue for `letters`, which is empty.
+    pub(crate) fn take(&self, letters: &mut VecDeque<Letter>) {
+        let mut queue = self.lock();
+        self.pending.store(false, Ordering::Release);
+        std::mem::swap(&mut queue.letters, letters);
+    }
+
+    /// Refuses all further letters and gives those that wait.
+    pub(crate) fn close(&self) -> VecDeque<Letter> {
+        let mut queue = self.lock();
+        queue.open = false;
+        self.pending.store(false, Ordering::Release);
+        std::mem::take(&mut queue.letters)
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().open
+    }
+
+    /// Whether somebody outside could still post.
+    pub(crate) fn has_remotes(&self) -> bool {
+        self.remotes.load(Ordering::Acquire) > 0
+    }
+
+    pub(crate) fn wake(&self) {
+        self.waker.wake();
+    }
+}
+
+/// The way to a loop from other threads. Cheap to clone.
+///
+/// As long as one lives, [`run`](EventLoop::run) waits for what it may post.
+///
+/// ```
+/// use ropewalk::EventLoop;
+///
+/// let event_loop = EventLoop::new()?;
+/// let remote = event_loop.remote();
+/// let thread = std::thread::spawn(move || {
+///     remote.post(|event_loop| event_loop.stop()).unwrap();
+/// });
+/// event_loop.run()?;
+/// thread.join().unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Remote {
+    mailbox: Arc<Mailbox>,
+}
+
+impl Remote {
+    pub(crate) fn new(mailbox: &Arc<Mailbox>) -> Remote {
+        mailbox.remotes.fetch_add(1, Ordering::AcqRel);
+        Remote { mailbox: mailbox.clone() }
+    }
+
+    /// Has the loop call `f` on its own thread, in its next turn. Calls are made in the order of the posts.
+    ///
+    /// # Errors
+    ///
+    /// The call is given back when the loop is gone, or when as many wait as
+    /// [`Builder::mailbox_limit`](super::Builder::mailbox_limit) allows.
+    #[track_caller]
+    pub fn post<F>(&self, f: F) -> Result<(), PostError<F>>
+    where
+        F: FnOnce(&EventLoop) + Send + 'static,
+    {
+        let limit = self.mailbox.limit;
+        match self.mailbox.post(Box::new(f), Location::caller(), limit) {
+            Ok(()) => Ok(()),
+            Err(PostError::Full(call)) => Err(PostError::Full(*call)),
+            Err(PostError::Closed(call)) => Err(PostError::Closed(*call)),
+        }
+    }
+
+    /// Stops the loop, as [`EventLoop::stop`] does. Nothing happens when it is gone.
+    #[track_caller]
+    pub fn stop(&self) {
+        self.mailbox.deliver(Location::caller(), EventLoop::stop);
+    }
+
+    /// Whether the loop is gone.
+    pub fn is_closed(&self) -> bool {
+        !self.mailbox.is_open()
+    }
+
+    pub(crate) fn mailbox(&self) -> &Arc<Mailbox> {
+        &self.mailbox
+    }
+}
+
+impl Clone for Remote {
+    fn clone(&self) -> Remote {
+        Remote::new(&self.mailbox)
+    }
+}
+
+impl Drop for Remote {
+    fn drop(&mut self) {
+        if self.mailbox.remotes.fetch_sub(1, Ordering::AcqRel) == 1 {
+            // A loop that waits for nothing else must notice that nothing can come any more.
+            self.mailbox.wake();
+        }
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let closed = self.is_closed();
+        f.debug_struct("Remote").field("closed", &closed).finish()
+    }
+}

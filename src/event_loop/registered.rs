@@ -1,0 +1,86 @@
+//! What a loop still waits for, as a list that a person can read.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::trace::{self, IdSlot, Object, Place};
+
+use super::EventLoop;
+use super::interest::Interest;
+
+/// The kind of a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegisteredKind {
+    /// A source, with what it is watched for.
+    Source(Interest),
+    /// A delayed call, with its deadline on the loop's clock.
+    Timer(Duration),
+    /// A job of the worker pool.
+    Job,
+}
+
+/// One thing that a loop still waits for.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Registered {
+    /// What it is.
+    pub kind: RegisteredKind,
+    /// The line that made it.
+    pub place: Place,
+    /// The name that a person gave it.
+    pub label: Option<Rc<str>>,
+    /// Its id in the trace, such as `m3`, if somebody records.
+    pub id: Option<String>,
+}
+
+impl fmt::Display for Registered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            RegisteredKind::Source(interest) => write!(f, "source ({interest:?})")?,
+            RegisteredKind::Timer(at) => write!(f, "timer (due at {at:?})")?,
+            RegisteredKind::Job => f.write_str("job")?,
+        }
+        if let Some(id) = &self.id {
+            write!(f, " {id}")?;
+        }
+        if let Some(label) = &self.label {
+            write!(f, " \"{label}\"")?;
+        }
+        write!(f, ", made at {}", self.place)
+    }
+}
+
+fn id_text(slot: &Cell<IdSlot>, object: Object) -> Option<String> {
+    trace::on().then(|| trace::id(slot, object)).flatten().map(|(id, _)| id.to_string())
+}
+
+impl EventLoop {
+    /// Everything that is still registered: sources, delayed calls, jobs, with the lines that made them.
+    pub fn still_registered(&self) -> Vec<Registered> {
+        let inner = &self.inner;
+        let mut list = Vec::new();
+        for slot in inner.sources.borrow().iter() {
+            list.push(Registered {
+                kind: RegisteredKind::Source(Interest(slot.wanted)),
+                place: slot.place,
+                label: inner.label(slot.serial),
+                id: id_text(&slot.id, Object::Source),
+            });
+        }
+        for (at, slot) in inner.timers.borrow().iter() {
+            list.push(Registered {
+                kind: RegisteredKind::Timer(Duration::from_nanos(at)),
+                place: slot.place,
+                label: inner.label(slot.serial),
+                id: id_text(&slot.id, Object::Timer),
+            });
+        }
+        for (_, &place) in inner.jobs.borrow().iter() {
+            list.push(Registered { kind: RegisteredKind::Job, place, label: None, id: None });
+        }
+        list
+    }
+}

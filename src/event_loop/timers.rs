@@ -1,0 +1,368 @@
+//! The timers: an indexed heap of deadlines over a slab of calls.
+//!
+//! ```text
+//!  heap  [ (at, seq, index) .. ]     4-ary, earliest first; equal deadlines in the order they were armed
+//!            ^          |
+//!            |          v
+//!  position[index]    slots[index] = call, place, serial
+//! ```
+//!
+//! `position` leads back into the heap, so that cancel and reset are O(log n) and leave nothing dead behind. It is a list
+//! of its own because moving an entry writes it: 4 bytes a timer stay in the cache where whole slots would not.
+//! Due timers are moved to a list of their own before any runs.
+
+use std::cell::Cell;
+
+use slab::Slab;
+
+use crate::trace::{EventNumber, IdSlot, Place};
+
+use super::EventLoop;
+
+/// What a timer runs.
+pub(crate) type Call = Box<dyn FnOnce(&EventLoop)>;
+
+/// A timer that waits.
+pub(crate) struct TimerSlot {
+    pub(crate) call: Call,
+    pub(crate) place: Place,
+    pub(crate) serial: u64,
+    pub(crate) id: Cell<IdSlot>,
+    pub(crate) reg: EventNumber,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    at: u64,
+    /// Counts armings; wraps. Two timers with the same deadline are told apart up to 2^31 armings.
+    seq: u32,
+    index: u32,
+}
+
+impl Entry {
+    #[inline(always)]
+    fn before(&self, other: &Entry) -> bool {
+        self.at < other.at || (self.at == other.at && (self.seq.wrapping_sub(other.seq) as i32) < 0)
+    }
+}
+
+/// In `position`: the entry is in the due list (at the place that the other bits say), not in the heap.
+const DUE: u32 = 1 << 31;
+
+/// A parent has this many children: fewer levels than two, and four entries are one cache line.
+const ARITY: usize = 4;
+
+#[derive(Default)]
+pub(crate) struct Timers {
+    heap: Vec<Entry>,
+    position: Vec<u32>,
+    slots: Slab<TimerSlot>,
+    due: Vec<Entry>,
+    /// How far the due list has run.
+    next_due: usize,
+    seq: u32,
+}
+
+impl Timers {
+    /// How many wait, the due ones that have not run included.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether nothing waits in the heap.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.heap.is_empty()
+    }
+
+    /// The earliest deadline in the heap.
+    #[inline]
+    pub(crate) fn next_deadline(&self) -> Option<u64> {
+        self.heap.first().map(|entry| entry.at)
+    }
+
+    /// Adds a timer and answers its index.
+    #[inline]
+    pub(crate) fn arm(&mut self, at: u64, slot: TimerSlot) -> u32 {
+        let index = self.slots.insert(slot);
+        if index >= self.position.len() {
+            assert!(index < DUE as usize, "more than 2^31 timers");
+            self.position.push(0);
+        }
+        self.push(at, index as u32);
+        index as u32
+    }
+
+    /// The timer, if it still waits.
+    pub(crate) fn get(&self, index: u32, serial: u64) -> Option<&TimerSlot> {
+        let slot = self.slots.get(index as usize)?;
+        (slot.serial == serial).then_some(slot)
+    }
+
+    /// All that wait, with their deadlines.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &TimerSlot)> {
+        let deadline = |index| self.deadline_at(index as u32);
+        self.slots.iter().map(move |(index, slot)| (deadline(index), slot))
+    }
+
+    /// Everything that waits, for the loop's end.
+    pub(crate) fn into_calls(self) -> impl Iterator<Item = TimerSlot> {
+        self.slots.into_iter().map(|(_, slot)| slot)
+    }
+
+    fn deadline_at(&self, index: u32) -> u64 {
+        let position = self.position[index as usize];
+        if position & DUE != 0 { self.due[(position & !DUE) as usize].at } else { self.heap[position as usize].at }
+    }
+
+    /// The deadline of a timer that still waits.
+    pub(crate) fn deadline(&self, index: u32, serial: u64) -> Option<u64> {
+        self.get(index, serial)?;
+        Some(self.deadline_at(index))
+    }
+
+    /// Takes a timer out, if it still waits.
+    pub(crate) fn cancel(&mut self, index: u32, serial: u64) -> Option<TimerSlot> {
+        self.get(index, serial)?;
+        self.unlink(index);
+        Some(self.slots.remove(index as usize))
+    }
+
+    /// Gives a timer a new deadline, if it still waits. It is armed anew: those of the same deadline come first.
+    pub(crate) fn reset(&mut self, index: u32, serial: u64, at: u64) -> bool {
+        if self.get(index, serial).is_none() {
+            return false;
+        }
+        let position = self.position[index as usize];
+        if position & DUE != 0 {
+            self.push(at, index);
+            return true;
+        }
+        let position = position as usize;
+        let entry = self.entry(at, index);
+        if entry.before(&self.heap[position]) {
+            self.sift_up(position, entry);
+        } else {
+            self.sift_down(position, entry);
+        }
+        true
+    }
+
+    fn entry(&mut self, at: u64, index: u32) -> Entry {
+        self.seq = self.seq.wrapping_add(1);
+        Entry { at, seq: self.seq, index }
+    }
+
+    fn push(&mut self, at: u64, index: u32) {
+        let entry = self.entry(at, index);
+        self.heap.push(entry);
+        self.sift_up(self.heap.len() - 1, entry);
+    }
+
+    fn unlink(&mut self, index: u32) {
+        let position = self.position[index as usize];
+        if position & DUE == 0 {
+            self.remove_at(position as usize);
+        }
+    }
+
+    fn remove_at(&mut self, position: usize) {
+        let last = self.heap.pop().expect("the entry to remove is in the heap");
+        if position == self.heap.len() {
+            return;
+        }
+        if last.before(&self.heap[position]) {
+            self.sift_up(position, last);
+        } else {
+            self.sift_down(position, last);
+        }
+    }
+
+    #[inline]
+    fn put(&mut self, position: usize, entry: Entry) {
+        self.heap[position] = entry;
+        self.position[entry.index as usize] = position as u32;
+    }
+
+    /// Puts `entry` at `position` or above it.
+    fn sift_up(&mut self, mut position: usize, entry: Entry) {
+        while position > 0 {
+            let parent = (position - 1) / ARITY;
+            let above = self.heap[parent];
+            if !entry.before(&above) {
+                break;
+            }
+            self.put(position, above);
+            position = parent;
+        }
+        self.put(position, entry);
+    }
+
+    /// Puts `entry` at `position` or below it.
+    fn sift_down(&mut self, mut position: usize, entry: Entry) {
+        loop {
+            let first = position * ARITY + 1;
+            let children = &self.heap[first.min(self.heap.len())..(first + ARITY).min(self.heap.len())];
+            let Some((mut least, mut child)) = children.first().map(|entry| (0, *entry)) else {
+                break;
+            };
+            for (i, other) in children.iter().enumerate().skip(1) {
+                if other.before(&child) {
+                    (least, child) = (i, *other);
+                }
+            }
+            if !child.before(&entry) {
+                break;
+            }
+            self.put(position, child);
+            position = first + least;
+        }
+        self.put(position, entry);
+    }
+
+    /// Moves all that are due at `now` into the due list, in order, and answers how many there are.
+    pub(crate) fn collect_due(&mut self, now: u64) -> usize {
+        self.due.clear();
+        self.next_due = 0;
+        if self.next_deadline().is_none_or(|at| at > now) {
+            return 0;
+        }
+        // The due ones are the top of the heap: walk down from the root as far as they go. Positions come out ascending.
+        let mut found: Vec<u32> = vec![0];
+        let mut seen = 0;
+        while seen < found.len() {
+            let first = found[seen] as usize * ARITY + 1;
+            for child in first..(first + ARITY).min(self.heap.len()) {
+                if self.heap[child].at <= now {
+                    found.push(child as u32);
+                }
+            }
+            seen += 1;
+        }
+        self.due.extend(found.iter().map(|&p| self.heap[p as usize]));
+        if found.len() > self.heap.len() / 4 {
+            // So many that building the heap anew is cheaper than mending it hole by hole.
+            self.heap.retain(|entry| entry.at > now);
+            for position in (0..self.heap.len()).rev() {
+                let entry = self.heap[position];
+                self.sift_down(position, entry);
+            }
+        } else {
+            // From the back, so that the entry which fills a hole is never one of the due.
+            for &position in found.iter().rev() {
+                self.remove_at(position as usize);
+            }
+        }
+        let newest = self.seq;
+        let key = |entry: &Entry| (entry.at, !newest.wrapping_sub(entry.seq));
+        self.due.sort_unstable_by_key(key);
+        for (i, entry) in self.due.iter().enumerate() {
+            self.position[entry.index as usize] = DUE | i as u32;
+        }
+        self.due.len()
+    }
+
+    /// Takes the next due timer out, with its deadline; those cancelled or reset meanwhile are passed by.
+    pub(crate) fn next_due(&mut self) -> Option<(u64, TimerSlot)> {
+        while let Some(entry) = self.due.get(self.next_due) {
+            let mark = DUE | self.next_due as u32;
+            self.next_due += 1;
+            if self.position[entry.index as usize] == mark && self.slots.contains(entry.index as usize) {
+                return Some((entry.at, self.slots.remove(entry.index as usize)));
+            }
+        }
+        if self.due.capacity() > 4096 {
+            self.due = Vec::new(); // a burst: give its memory back
+        } else {
+            self.due.clear();
+        }
+        self.next_due = 0;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(serial: u64) -> TimerSlot {
+        TimerSlot {
+            call: Box::new(|_| {}),
+            place: std::panic::Location::caller(),
+            serial,
+            id: Cell::default(),
+            reg: 0,
+        }
+    }
+
+    fn check(timers: &Timers) {
+        for (position, entry) in timers.heap.iter().enumerate() {
+            assert_eq!(timers.position[entry.index as usize], position as u32);
+            assert!(position == 0 || !entry.before(&timers.heap[(position - 1) / ARITY]));
+        }
+    }
+
+    /// Random arms, cancels, resets and firings against a sorted list.
+    #[test]
+    fn agrees_with_a_sorted_list() {
+        let mut random = 88172645463325252u64;
+        let mut next = move |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % below
+        };
+        let mut timers = Timers::default();
+        let mut model: Vec<(u64, u64, u64, u32)> = Vec::new(); // at, order, serial, index
+        let (mut order, mut now) = (0, 0);
+        for step in 0..60_000u64 {
+            order += 1;
+            match next(10) {
+                0..5 => {
+                    let at = now + next(200);
+                    let index = timers.arm(at, slot(order));
+                    model.push((at, order, order, index));
+                }
+                5..7 if !model.is_empty() => {
+                    let (_, _, serial, index) = model.swap_remove(next(model.len() as u64) as usize);
+                    assert!(timers.cancel(index, serial).is_some());
+                    assert!(timers.cancel(index, serial).is_none());
+                }
+                7..9 if !model.is_empty() => {
+                    let at = now + next(200);
+                    let pick = next(model.len() as u64) as usize;
+                    let entry = &mut model[pick];
+                    assert!(timers.reset(entry.3, entry.2, at));
+                    (entry.0, entry.1) = (at, order);
+                    assert_eq!(timers.deadline(entry.3, entry.2), Some(at));
+                }
+                _ => {
+                    now += if step % 50 == 0 { 150 } else { next(8) };
+                    model.sort();
+                    let due = model.partition_point(|entry| entry.0 <= now);
+                    assert_eq!(timers.collect_due(now), due);
+                    for (at, _, serial, _) in model.drain(..due) {
+                        let (fired_at, fired) = timers.next_due().expect("as many as collected");
+                        assert_eq!((fired_at, fired.serial), (at, serial));
+                    }
+                    assert!(timers.next_due().is_none());
+                }
+            }
+            check(&timers);
+            assert_eq!(timers.len(), model.len());
+        }
+    }
+
+    #[test]
+    fn reused_slot_of_a_cancelled_due_timer_does_not_fire_in_its_place() {
+        let mut timers = Timers::default();
+        timers.arm(1, slot(1));
+        let second = timers.arm(2, slot(2));
+        assert_eq!(timers.collect_due(5), 2);
+        assert_eq!(timers.next_due().map(|(_, slot)| slot.serial), Some(1));
+        assert!(timers.cancel(second, 2).is_some());
+        assert_eq!(timers.arm(3, slot(3)), second);
+        assert!(timers.next_due().is_none());
+        assert_eq!(timers.collect_due(5), 1);
+    }
+}

@@ -1,0 +1,196 @@
+//! Start-up and shutdown, in Twisted's three phases.
+//!
+//! What is added to a phase that is being run is run in it too. A "before" trigger may answer a Deferred: the loop goes
+//! on turning, and "during" begins when all of them have a result.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::panic::Location;
+use std::rc::Rc;
+
+use crate::ground::Deferred;
+use crate::trace::{self, EventNumber, Place, Slot};
+
+use super::EventLoop;
+use super::error::RunError;
+use super::turn::{Life, Site};
+
+/// A turning point in a loop's life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SystemEvent {
+    /// [`EventLoop::run`] or [`EventLoop::run_until`] begins, and the loop is not started.
+    Startup,
+    /// A run ends.
+    Shutdown,
+}
+
+/// When a trigger is run, seen from the event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// First. The Deferreds that these triggers answer are waited for.
+    Before,
+    /// Then.
+    During,
+    /// Last.
+    After,
+}
+
+/// Names a trigger, to remove it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TriggerId {
+    list: u8,
+    serial: u64,
+}
+
+mod sealed {
+    pub trait Sealed {
+        fn into_deferred(self) -> Option<super::Deferred<()>>;
+    }
+
+    impl Sealed for () {
+        fn into_deferred(self) -> Option<super::Deferred<()>> {
+            None
+        }
+    }
+
+    impl Sealed for super::Deferred<()> {
+        fn into_deferred(self) -> Option<super::Deferred<()>> {
+            Some(self)
+        }
+    }
+}
+
+/// What a trigger may answer: `()`, or a `Deferred<()>`, which is waited for if the trigger is a "before" one.
+pub trait TriggerResult: sealed::Sealed {}
+
+impl TriggerResult for () {}
+impl TriggerResult for Deferred<()> {}
+
+type Call = Box<dyn FnOnce(&EventLoop) -> Option<Deferred<()>>>;
+
+struct Trigger {
+    serial: u64,
+    place: Place,
+    reg: EventNumber,
+    call: Call,
+}
+
+/// One list for each event and phase.
+#[derive(Default)]
+pub(crate) struct Triggers {
+    lists: [VecDeque<Trigger>; 6],
+}
+
+impl Triggers {
+    /// Everything that waits, for the loop's end.
+    pub(crate) fn into_calls(self) -> impl Iterator<Item = impl Sized> {
+        self.lists.into_iter().flatten()
+    }
+}
+
+fn list(event: SystemEvent, phase: Phase) -> usize {
+    event as usize * 3 + phase as usize
+}
+
+impl EventLoop {
+    /// Has `f` called when the loop runs: now if it does, else after its start-up. The order is kept.
+    #[track_caller]
+    pub fn call_when_running(&self, f: impl FnOnce(&EventLoop) + 'static) {
+        if self.inner.life.get() == Life::Running {
+            f(self);
+        } else {
+            self.add_system_event_trigger(Phase::After, SystemEvent::Startup, f);
+        }
+    }
+
+    /// Has `f` called once, at the next such event. Triggers of the same phase are called in the order they were added.
+    ///
+    /// One that panics is reported, and the others are called all the same. A failure of a Deferred that is waited for
+    /// is reported as unhandled, and counts as a result.
+    #[track_caller]
+    pub fn add_system_event_trigger<R: TriggerResult>(
+        &self,
+        phase: Phase,
+        event: SystemEvent,
+        f: impl FnOnce(&EventLoop) -> R + 'static,
+    ) -> TriggerId {
+        let serial = self.inner.next_serial();
+        let list = list(event, phase);
+        let trigger = Trigger {
+            serial,
+            place: Location::caller(),
+            reg: if trace::on() { trace::frame() } else { 0 },
+            call: Box::new(move |event_loop| sealed::Sealed::into_deferred(f(event_loop))),
+        };
+        self.inner.triggers.borrow_mut().lists[list].push_back(trigger);
+        TriggerId { list: list as u8, serial }
+    }
+
+    /// Takes a trigger back. Answers whether it was still to come.
+    pub fn remove_trigger(&self, id: TriggerId) -> bool {
+        let taken = {
+            let mut triggers = self.inner.triggers.borrow_mut();
+            let list = &mut triggers.lists[usize::from(id.list)];
+            let at = list.iter().position(|trigger| trigger.serial == id.serial);
+            at.and_then(|at| list.remove(at))
+        };
+        taken.is_some()
+    }
+
+    /// Starts the loop, if it is not.
+    pub(crate) fn start_up(&self) -> Result<(), RunError> {
+        if self.inner.life.get() != Life::Out {
+            return Ok(());
+        }
+        self.inner.life.set(Life::Starting);
+        let result = self.fire_before(SystemEvent::Startup);
+        self.fire(SystemEvent::Startup, Phase::During, |_| {});
+        self.fire(SystemEvent::Startup, Phase::After, |_| {});
+        self.inner.life.set(Life::Running);
+        result
+    }
+
+    /// Shuts the loop down: after that it may be started again.
+    pub(crate) fn shut_down(&self) -> Result<(), RunError> {
+        self.inner.life.set(Life::ShuttingDown);
+        self.inner.stopping.set(false);
+        let result = self.fire_before(SystemEvent::Shutdown);
+        self.fire(SystemEvent::Shutdown, Phase::During, |_| {});
+        self.fire(SystemEvent::Shutdown, Phase::After, |_| {});
+        self.inner.life.set(Life::Out);
+        result
+    }
+
+    /// Runs the "before" triggers, and the loop until what they wait for is there.
+    fn fire_before(&self, event: SystemEvent) -> Result<(), RunError> {
+        let waiting = Rc::new(Cell::new(0usize));
+        self.fire(event, Phase::Before, |deferred| {
+            waiting.set(waiting.get() + 1);
+            let (count, hurry) = (waiting.clone(), self.inner.hurry());
+            let counted = deferred.add_both(move |outcome| {
+                count.set(count.get() - 1);
+                hurry();
+                outcome
+            });
+            counted.detach();
+        });
+        while waiting.get() > 0 {
+            self.drive(None, usize::MAX)?;
+        }
+        Ok(())
+    }
+
+    fn fire(&self, event: SystemEvent, phase: Phase, wait_for: impl Fn(Deferred<()>)) {
+        let list = list(event, phase);
+        loop {
+            let Some(trigger) = self.inner.triggers.borrow_mut().lists[list].pop_front() else { return };
+            let answer = Cell::new(None);
+            let site = || Site { reg: trigger.reg, ..Site::default() };
+            let call = |event_loop: &EventLoop| answer.set((trigger.call)(event_loop));
+            self.call(Slot::Trigger, trigger.place, site, call);
+            if let Some(deferred) = answer.into_inner() {
+                wait_for(deferred);
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Delayed calls: order, changes, the test clock.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Duration;
+
+use ropewalk::{DelayedCall, EventLoop, TestClock, TimerError};
+
+const MS: Duration = Duration::from_millis(1);
+
+fn test_loop() -> (TestClock, EventLoop) {
+    let clock = TestClock::new();
+    let event_loop = EventLoop::builder().clock(&clock).build().unwrap();
+    (clock, event_loop)
+}
+
+#[test]
+fn equal_deadlines_fire_in_the_order_they_were_armed() {
+    let (clock, event_loop) = test_loop();
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let calls: Vec<DelayedCall> = (0..100)
+        .map(|n| {
+            let log = log.clone();
+            event_loop.call_later(5 * MS, move |_| log.borrow_mut().push(n))
+        })
+        .collect();
+    calls[3].reset(5 * MS).unwrap(); // armed anew, so last
+    clock.advance(5 * MS).unwrap();
+    let expected: Vec<i32> = (0..100).filter(|n| *n != 3).chain([3]).collect();
+    assert_eq!(*log.borrow(), expected);
+}
+
+#[test]
+fn a_call_can_be_cancelled_reset_and_delayed() {
+    let (clock, event_loop) = test_loop();
+    let fired = Rc::new(Cell::new(0));
+    let arm = |after: Duration| {
+        let fired = fired.clone();
+        event_loop.call_later(after, move |_| fired.set(fired.get() + 1))
+    };
+    let cancelled = arm(MS);
+    let reset = arm(MS);
+    let delayed = arm(MS);
+    cancelled.cancel().unwrap();
+    assert_eq!(cancelled.cancel(), Err(TimerError::AlreadyCancelled));
+    assert_eq!(cancelled.reset(MS), Err(TimerError::AlreadyCancelled));
+    reset.reset(3 * MS).unwrap();
+    delayed.delay(MS).unwrap();
+    assert_eq!(reset.deadline(), Ok(3 * MS));
+    assert_eq!(delayed.deadline(), Ok(2 * MS));
+    clock.advance(MS).unwrap();
+    assert_eq!(fired.get(), 0);
+    clock.advance(MS).unwrap();
+    assert_eq!(fired.get(), 1);
+    assert_eq!(delayed.cancel(), Err(TimerError::AlreadyCalled));
+    assert!(!delayed.is_active() && reset.is_active());
+    clock.advance(MS).unwrap();
+    assert_eq!(fired.get(), 2);
+}
+
+#[test]
+fn a_due_call_cancelled_or_reset_by_its_neighbour_does_not_run_in_this_batch() {
+    let (clock, event_loop) = test_loop();
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let victims = Rc::new(RefCell::new(Vec::new()));
+    let (seen, chosen) = (log.clone(), victims.clone());
+    event_loop.call_at(MS, move |_| {
+        seen.borrow_mut().push("first");
+        let victims: Vec<DelayedCall> = chosen.take();
+        victims[0].cancel().unwrap();
+        victims[1].reset(MS).unwrap();
+    });
+    for name in ["cancelled", "reset"] {
+        let seen = log.clone();
+        let call = event_loop.call_at(MS, move |_| seen.borrow_mut().push(name));
+        victims.borrow_mut().push(call);
+    }
+    clock.advance(MS).unwrap();
+    assert_eq!(*log.borrow(), ["first"]);
+    clock.advance(MS).unwrap();
+    assert_eq!(*log.borrow(), ["first", "reset"]);
+}
+
+#[test]
+fn advance_steps_through_deadlines_in_order_and_tells_scheduled_times() {
+    let (clock, event_loop) = test_loop();
+    let log = Rc::new(RefCell::new(Vec::new()));
+    fn tick(event_loop: &EventLoop, log: Rc<RefCell<Vec<u128>>>) {
+        let at = event_loop.scheduled_time().unwrap();
+        assert_eq!(event_loop.time(), at);
+        log.borrow_mut().push(at.as_millis());
+        event_loop.call_at(at + 10 * MS, move |event_loop| tick(event_loop, log));
+    }
+    let shared = log.clone();
+    event_loop.call_later(10 * MS, move |event_loop| tick(event_loop, shared));
+    assert!(event_loop.scheduled_time().is_none());
+    clock.advance(45 * MS).unwrap();
+    assert_eq!(*log.borrow(), [10, 20, 30, 40]);
+    assert_eq!(clock.now(), 45 * MS);
+    assert_eq!(event_loop.time(), 45 * MS);
+}
+
+#[test]
+fn run_on_a_test_clock_jumps_to_the_deadlines() {
+    let (clock, event_loop) = test_loop();
+    event_loop.call_later(Duration::from_secs(3600), |event_loop| event_loop.stop());
+    event_loop.run().unwrap();
+    assert_eq!(clock.now(), Duration::from_secs(3600));
+}
+
+#[test]
+fn a_call_armed_by_a_timer_with_no_delay_waits_for_the_next_turn() {
+    let (_clock, event_loop) = test_loop();
+    let fired = Rc::new(Cell::new(false));
+    let inner = fired.clone();
+    event_loop.call_later(Duration::ZERO, move |event_loop| {
+        event_loop.call_later(Duration::ZERO, move |_| inner.set(true));
+    });
+    event_loop.turn(None).unwrap();
+    assert!(!fired.get());
+    event_loop.turn(None).unwrap();
+    assert!(fired.get());
+}
+
+#[test]
+fn dropping_a_delayed_call_does_not_cancel_it_and_real_time_passes() {
+    let event_loop = EventLoop::new().unwrap();
+    let start = std::time::Instant::now();
+    drop(event_loop.call_later(3 * MS, |event_loop| event_loop.stop()));
+    event_loop.run().unwrap();
+    assert!(start.elapsed() >= 3 * MS);
+}
+
+#[test]
+fn a_call_is_not_active_while_it_runs() {
+    let (clock, event_loop) = test_loop();
+    let own = Rc::new(RefCell::new(None::<DelayedCall>));
+    let seen = own.clone();
+    let checked = Rc::new(Cell::new(false));
+    let done = checked.clone();
+    let call = event_loop.call_later(MS, move |_| {
+        let call = seen.take().unwrap();
+        assert!(!call.is_active());
+        assert_eq!(call.cancel(), Err(TimerError::AlreadyCalled));
+        done.set(true);
+    });
+    *own.borrow_mut() = Some(call);
+    clock.advance(MS).unwrap();
+    assert!(checked.get());
+}
