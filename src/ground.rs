@@ -17,4 +17,5 @@ pub use deferred::{CancelHandle, Deferred, maybe_deferred};
 pub use failure::{AbandonedError, CancelledError, Failure, PanicError};
 pub use resolver::Resolver;
 pub use step::CallbackResult;
+pub(crate) use step::step_name;
 pub use unhandled::{UnhandledError, UnhandledHook, set_unhandled_hook};

@@ -5,6 +5,7 @@ compile_error!("ropewalk runs on Unix systems. Windows is not supported: nobody 
 
 mod event_loop;
 mod ground;
+pub mod study;
 pub mod testing;
 
 pub use event_loop::{

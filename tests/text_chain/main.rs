@@ -1,0 +1,82 @@
+//! The text chain of small programs. Each lies in a file of its own, so that the line numbers in its text stay.
+
+mod add_late;
+mod cancel;
+mod detach;
+mod lost;
+mod nested;
+mod pause;
+mod swallow;
+mod two_lanes;
+
+use ropewalk::study::text_chain;
+use ropewalk::testing::capture_unhandled;
+use ropewalk::trace::{self, Trace};
+
+/// Records a program. What it loses on purpose is not reported.
+fn record(program: fn()) -> Trace {
+    let unhandled = capture_unhandled();
+    let ((), trace) = trace::record(program);
+    drop(unhandled.flush_unhandled());
+    trace
+}
+
+/// Runs a program twice and compares its stable text with the file `name.txt`.
+///
+/// `SNAPSHOTS=write cargo test --test text_chain` writes those files anew.
+#[track_caller]
+fn check(program: fn(), name: &str, expected: &str) {
+    let (first, second) = (record(program), record(program));
+    let text = text_chain(&first).stable().to_string();
+    if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "write") {
+        let path = format!("{}/tests/text_chain/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        return std::fs::write(path, text).expect("the folder of this test can be written to");
+    }
+    assert!(text == expected, "expected:\n{expected}\nbut it is:\n{text}");
+    assert_eq!(text, text_chain(&second).stable().to_string(), "the same program gives the same text");
+}
+
+macro_rules! snapshots {
+    ($($name:ident => $test:ident),* $(,)?) => { $(
+        #[test]
+        fn $test() {
+            check($name::program, stringify!($name), include_str!(concat!(stringify!($name), ".txt")));
+        }
+    )* };
+}
+
+snapshots! {
+    two_lanes => an_error_changes_lanes_and_comes_back,
+    pause => a_returned_deferred_is_drawn_beside_the_pause,
+    nested => what_an_inner_deferred_waits_for_is_drawn_by_itself,
+    cancel => the_outcomes_of_a_cancel,
+    swallow => a_late_result_ends_at_a_bar,
+    lost => a_lost_error_says_where_an_errback_would_go,
+    detach => a_detached_chain_runs_on,
+    add_late => a_step_added_late_runs_inside_the_add,
+}
+
+#[test]
+fn one_line_for_logs() {
+    let trace = record(pause::program);
+    let line = text_chain(&trace).only_named("get_poem").one_line().stable().to_string();
+    let expected = r#"d1 get_poem: ok"If I were..." >0 try_to_cummingsify =d3 x f2"engine down" |1 shout [2 keep_original] ok"original poem" >3 got_poem ok()"#;
+    assert_eq!(line, format!("{expected}\n"));
+}
+
+#[test]
+fn one_deferred_can_be_picked() {
+    let trace = record(pause::program);
+    let text = text_chain(&trace).only_named("audit").to_string();
+    assert!(text.starts_with("d2 audit  Deferred<&str>  made "), "{text}");
+    assert!(!text.contains("\nd1"), "{text}");
+    let d2 = trace::Id(trace::Object::Deferred, 2);
+    assert_eq!(text_chain(&trace).only(d2).to_string(), text);
+}
+
+#[test]
+fn the_full_form_names_events() {
+    let trace = record(two_lanes::program);
+    let text = text_chain(&trace).to_string();
+    assert!(text.lines().nth(2).is_some_and(|line| line.ends_with(" s8") && line.chars().count() == 79), "{text}");
+}

@@ -1,0 +1,9 @@
+use ropewalk::Deferred;
+
+pub fn program() {
+    let (resolver, d) = Deferred::new();
+    let d = d.named("slow").add_errback(|_| Ok("nothing"));
+    d.cancel();
+    resolver.succeed("too late");
+    drop(d);
+}
