@@ -87,7 +87,7 @@ fn an_errback_that_raises_another_is_named_with_its_lane() {
 #[test]
 fn an_error_that_an_errback_passes_on_keeps_its_birthplace() {
     let said = report(|| {
-        drop(Deferred::succeed("").add_callback(count_lines).add_errback(|failure| Err::<usize, _>(failure)));
+        drop(Deferred::succeed("").add_callback(count_lines).add_errback(Err::<usize, _>));
     });
     assert!(said.contains("  step 0 count_lines, ok lane\n"), "{said}");
 }
