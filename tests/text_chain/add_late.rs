@@ -4,7 +4,7 @@ fn double(n: i32) -> Result<i32, Failure> {
     Ok(n * 2)
 }
 
-pub fn program() {
+pub(crate) fn program() {
     let d = Deferred::succeed(20).named("known");
     let d = d.add_callback(double);
     let d = d.add_errback(|_| Ok(0));

@@ -3,7 +3,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 /// A canceller that fires, one that does not, none at all, a chain that waits for another, and one that is done.
-pub fn program() {
+pub(crate) fn program() {
     let slot: Rc<Cell<Option<Resolver<&str>>>> = Rc::default();
     let taken = slot.clone();
     let (resolver, d) = Deferred::with_canceller(move || {

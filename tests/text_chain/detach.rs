@@ -1,6 +1,6 @@
 use ropewalk::Deferred;
 
-pub fn program() {
+pub(crate) fn program() {
     let (resolver, d) = Deferred::new();
     d.named("fire and forget").map(|n| n + 1);
     resolver.succeed(1);

@@ -8,7 +8,7 @@ fn raise_another(_failure: Failure) -> Result<usize, Failure> {
     Err(Failure::msg("the spare is gone, too"))
 }
 
-pub fn program() {
+pub(crate) fn program() {
     // With an errback that makes it worse.
     let (resolver, d) = Deferred::new();
     d.named("audit").add_callback(count_lines).add_errback(raise_another);

@@ -1,6 +1,6 @@
 use ropewalk::{Deferred, Failure};
 
-pub fn program() {
+pub(crate) fn program() {
     // Three, one inside the other; the outermost waits in the errbacks' lane.
     let (resolver, innermost) = Deferred::new();
     let middle = Deferred::succeed(()).named("middle").add_callback(|()| innermost.named("innermost"));

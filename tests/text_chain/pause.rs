@@ -31,7 +31,7 @@ fn count_lines(_poem: &str) -> Result<usize, Failure> {
     Err(Failure::msg("division by zero"))
 }
 
-pub fn program() {
+pub(crate) fn program() {
     let (poem, d) = Deferred::new();
     d.named("get_poem")
         .add_callback(try_to_cummingsify)

@@ -1,6 +1,6 @@
 use ropewalk::Deferred;
 
-pub fn program() {
+pub(crate) fn program() {
     let (resolver, d) = Deferred::new();
     let d = d.named("slow").add_errback(|_| Ok("nothing"));
     d.cancel();

@@ -12,7 +12,7 @@ fn use_the_screen(_failure: Failure) -> Result<usize, Failure> {
     Ok(0)
 }
 
-pub fn program() {
+pub(crate) fn program() {
     let (resolver, poem) = Deferred::new();
     let poem = poem.named("poem");
     let poem = poem.add_callback(shout);
