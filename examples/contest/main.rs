@@ -6,20 +6,41 @@
 //!
 //! Nanoseconds are CPU time of the whole process, so that a busy neighbour disturbs little.
 
+mod cross;
 mod deferred;
+mod soon;
 mod support;
+mod timers;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    env_logger::init();
     let suite = std::env::args().nth(1).unwrap_or_default();
-    match suite.as_str() {
-        "deferred" => deferred::callbacks(),
-        "deep" => deferred::deep(),
+    let outcome = match suite.as_str() {
+        "timers" => timers::timers(),
+        "spread" => timers::spread(),
+        "churn" => timers::churn(),
+        "deferred" => {
+            deferred::callbacks();
+            Ok(())
+        }
+        "deep" => {
+            deferred::deep();
+            Ok(())
+        }
+        "cross" => cross::cross(),
+        "soon" => soon::soon(),
         _ => {
-            eprintln!("usage: contest deferred|deep");
+            eprintln!("usage: contest timers|spread|churn|deferred|deep|cross|soon");
             return ExitCode::from(2);
         }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("contest {suite}: {error}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
 }

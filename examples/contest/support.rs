@@ -1,7 +1,9 @@
 //! What every suite needs: a clock of CPU time, a count of allocations, and the output line.
 
+use rustix::thread::{CpuSet, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The system's allocator, counting.
@@ -56,8 +58,54 @@ pub(crate) fn say(name: &str, value: f64, unit: &str) {
 }
 
 /// Runs `f`, which does `n` operations, and prints the CPU time of each.
-pub(crate) fn timed(name: &str, n: usize, f: impl FnOnce()) {
+pub(crate) fn timed<R>(name: &str, n: usize, f: impl FnOnce() -> R) -> R {
     let start = cpu();
-    f();
+    let result = f();
     say(name, (cpu() - start) as f64 / n as f64, "ns");
+    result
+}
+
+/// The same numbers in each run, and for each peer.
+pub(crate) struct Random(u64);
+
+impl Random {
+    pub(crate) fn new() -> Random {
+        Random(88_172_645_463_325_252)
+    }
+
+    /// Marsaglia's xorshift64.
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+/// Keeps this thread on one CPU.
+pub(crate) fn pin(cpu: usize) -> io::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(cpu);
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// The memory of this process now, in KiB.
+pub(crate) fn resident_kib() -> io::Result<u64> {
+    from_proc("/proc/self/status", "VmRSS:")
+}
+
+/// The most memory that it had, in KiB.
+pub(crate) fn peak_kib() -> io::Result<u64> {
+    from_proc("/proc/self/status", "VmHWM:")
+}
+
+/// How many `write` calls it made.
+pub(crate) fn write_calls() -> io::Result<u64> {
+    from_proc("/proc/self/io", "syscw:")
+}
+
+fn from_proc(file: &str, key: &str) -> io::Result<u64> {
+    let text = std::fs::read_to_string(file)?;
+    let value = text.lines().find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok());
+    value.ok_or_else(|| io::Error::other(format!("{file} has no {key}")))
 }
