@@ -1,0 +1,73 @@
+//! The two ends of every example: its arguments, its output, and the message and exit code when it cannot go on.
+//!
+//! Exit codes: 0 done, 1 failed (the reason is on standard error), 2 the arguments make no sense.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// How an example ends.
+pub(crate) type Outcome = Result<(), Box<dyn Error>>;
+
+/// The arguments make no sense: the usage line is shown.
+#[derive(Debug)]
+pub(crate) struct Usage;
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("wrong arguments")
+    }
+}
+
+impl Error for Usage {}
+
+/// Runs `main` with the program's arguments. `usage` starts with the program's name.
+pub(crate) fn run(usage: &str, main: impl FnOnce(&[String]) -> Outcome) -> ExitCode {
+    let arguments: Option<Vec<String>> =
+        std::env::args_os().skip(1).map(|argument| argument.into_string().ok()).collect();
+    let outcome = match &arguments {
+        Some(arguments) => main(arguments),
+        None => Err(Usage.into()),
+    };
+    // Where standard error is gone too, the exit code has to do.
+    let mut stderr = io::stderr().lock();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<Usage>() => {
+            let _ = writeln!(stderr, "usage: {usage}");
+            ExitCode::from(2)
+        }
+        Err(error) => {
+            let name = usage.split(' ').next().unwrap_or(usage);
+            let _ = writeln!(stderr, "{name}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Writes one line, at once. Unlike `println!` it does not panic when nobody reads any more.
+///
+/// # Errors
+///
+/// The output is gone: a closed pipe, a full disk.
+#[allow(dead_code)] // Not every example has lines to write.
+pub(crate) fn say(line: impl fmt::Display) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(output_is_gone)
+}
+
+/// Writes bytes as they are, at once.
+///
+/// # Errors
+///
+/// As [`say`].
+#[allow(dead_code)] // Not every example has bytes to write.
+pub(crate) fn put(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(output_is_gone)
+}
+
+fn output_is_gone(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write to standard output: {error}"))
+}
