@@ -6,6 +6,8 @@
 //! | `sources`, `registration`, `interest` | registered descriptors: the table, and the loop's methods for it |
 //! | `timers`, `delayed` | the heap of deadlines, and `DelayedCall` |
 //! | `mailbox`, `channel` | what other threads send |
+//! | `jobs`, `pool`, `fs` | blocking work on other threads, and files |
+//! | `signals` | signals as sources |
 //! | `triggers` | start-up and shutdown |
 //! | `wait`, `registry` | the system's poller; all `unsafe` code is in `registry` |
 //! | `clock`, `report`, `registered`, `error`, `handle` | time; panics; what is left; errors; the weak handle |
@@ -16,13 +18,17 @@ mod channel;
 mod clock;
 mod delayed;
 mod error;
+pub mod fs;
 mod handle;
 mod interest;
+mod jobs;
 mod mailbox;
+mod pool;
 mod registered;
 mod registration;
 mod registry;
 mod report;
+pub mod signals;
 mod sources;
 mod timers;
 mod triggers;
@@ -35,6 +41,7 @@ pub use delayed::DelayedCall;
 pub use error::{Closed, Gone, InsertError, InsertReason, PostError, RunError, TimerError};
 pub use handle::Handle;
 pub use interest::{Interest, Readiness};
+pub use jobs::PoolError;
 pub use mailbox::Remote;
 pub use registered::{Registered, RegisteredKind};
 pub use sources::{Removed, SourceId};
@@ -109,6 +116,7 @@ pub struct Builder {
     panic_policy: PanicPolicy,
     mailbox_limit: usize,
     portable_wait: bool,
+    worker_threads: usize,
 }
 
 impl Builder {
@@ -128,6 +136,12 @@ impl Builder {
     /// not run any more has them, and still less than a machine's memory.
     pub fn mailbox_limit(mut self, limit: usize) -> Builder {
         self.mailbox_limit = limit;
+        self
+    }
+
+    /// How many threads the worker pool may start, at least one. The default is 4. It starts none before the first job.
+    pub fn worker_threads(mut self, threads: usize) -> Builder {
+        self.worker_threads = threads;
         self
     }
 
@@ -160,6 +174,8 @@ impl Builder {
             turn: Turn::default(),
             triggers: RefCell::default(),
             jobs: RefCell::default(),
+            pool: RefCell::default(),
+            worker_threads: self.worker_threads,
             locals: RefCell::default(),
             labels: RefCell::default(),
             scheduled: Cell::new(None),
@@ -202,7 +218,10 @@ pub(crate) struct Inner {
     turn: Turn,
     triggers: RefCell<Triggers>,
     /// Jobs that another thread works at, by the places that gave them out.
-    jobs: RefCell<Slab<Place>>,
+    jobs: RefCell<Slab<jobs::Job>>,
+    /// Made with the first job.
+    pool: RefCell<Option<pool::Pool>>,
+    worker_threads: usize,
     /// What stays on the loop while its key is on other threads.
     locals: RefCell<HashMap<u64, Rc<dyn Any>>>,
     /// Names of sources and timers, by serial.
@@ -229,7 +248,13 @@ impl EventLoop {
 
     /// For a loop with other settings.
     pub fn builder() -> Builder {
-        Builder { clock: None, panic_policy: PanicPolicy::Report, mailbox_limit: 16_777_216, portable_wait: false }
+        Builder {
+            clock: None,
+            panic_policy: PanicPolicy::Report,
+            mailbox_limit: 16_777_216,
+            portable_wait: false,
+            worker_threads: pool::THREADS,
+        }
     }
 
     /// A weak handle, for closures to keep.
@@ -333,18 +358,6 @@ impl Inner {
         let mut labels = self.labels.borrow_mut();
         if labels.is_empty() { None } else { labels.remove(&serial) }
     }
-
-    /// Notes that another thread works for this loop: it waits for that.
-    #[allow(dead_code)]
-    pub(crate) fn job_out(&self, place: Place) -> usize {
-        self.jobs.borrow_mut().insert(place)
-    }
-
-    /// Notes that the job is back.
-    #[allow(dead_code)]
-    pub(crate) fn job_back(&self, job: usize) {
-        self.jobs.borrow_mut().try_remove(job);
-    }
 }
 
 impl Drop for Inner {
@@ -353,13 +366,17 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let letters = self.mailbox.close();
         let sources = self.sources.get_mut().clear(&self.registry);
+        let pool = self.pool.take();
         let abandoned = unhandled::while_ending(|| {
+            // Waits for the jobs that run. Their letters find the mailbox closed.
+            drop_quietly(pool);
             letters.into_iter().for_each(drop_quietly);
             self.turn.take_mail().into_iter().for_each(drop_quietly);
             self.soon.take().into_iter().for_each(drop_quietly);
             self.timers.take().into_calls().for_each(drop_quietly);
             sources.into_iter().for_each(drop_quietly);
             self.triggers.take().into_calls().for_each(drop_quietly);
+            self.jobs.take().into_iter().for_each(drop_quietly);
             self.locals.take().into_values().for_each(drop_quietly);
         });
         if abandoned > 0 {

@@ -26,7 +26,6 @@ use std::fmt;
 use std::fs::Metadata;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
-use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -77,7 +76,7 @@ fn on_pool<T: Send + 'static>(
     path: Arc<Path>,
     f: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
 ) -> Deferred<T> {
-    event_loop.defer_to_thread_from(Location::caller(), move || {
+    event_loop.defer_to_thread(move || {
         f(&path).map_err(|source| Failure::from(FsError { operation, path: path.clone(), source }))
     })
 }

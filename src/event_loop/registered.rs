@@ -78,8 +78,9 @@ impl EventLoop {
                 id: id_text(&slot.id, Object::Timer),
             });
         }
-        for (_, &place) in inner.jobs.borrow().iter() {
-            list.push(Registered { kind: RegisteredKind::Job, place, label: None, id: None });
+        for (_, job) in inner.jobs.borrow().iter() {
+            let id = id_text(&job.id, Object::Work);
+            list.push(Registered { kind: RegisteredKind::Job, place: job.place, label: None, id });
         }
         list
     }

@@ -198,6 +198,6 @@ impl EventLoop {
             while matches!(ours.read(&mut buffer), Ok(n) if n > 0) {}
             callback(event_loop);
         })
-        .map_err(|error| failed(error.into_io_error()))
+        .map_err(|error| failed(error.into()))
     }
 }

@@ -1,0 +1,157 @@
+//! Jobs: blocking work on the worker pool, with a Deferred for the result.
+//!
+//! ```text
+//!  loop                         worker                      loop, a later turn
+//!   defer_to_thread(f)  --->     f()      -- letter -->      job off the list, Deferred fired
+//! ```
+
+use std::any::Any;
+use std::cell::Cell;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::ground::{Deferred, Failure, Resolver};
+use crate::trace::{self, IdSlot, Kind, Links, Object, Place};
+
+use super::EventLoop;
+use super::pool::{self, Pool, Refused};
+
+/// Why the worker pool did not take a job.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PoolError {
+    /// As many jobs wait as may: the pool does not keep up with what it is given.
+    Full,
+    /// The pool has no thread, and the system gives none.
+    NoThread(io::Error),
+}
+
+impl fmt::Display for PoolError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PoolError::Full => write!(
+                f,
+                "the worker pool is full: {} jobs wait (give it work more slowly: wait for results before you go on)",
+                pool::QUEUE
+            ),
+            PoolError::NoThread(error) => {
+                write!(f, "the worker pool has no thread and cannot start one: {error}")
+            }
+        }
+    }
+}
+
+impl Error for PoolError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            PoolError::NoThread(error) => Some(error),
+            PoolError::Full => None,
+        }
+    }
+}
+
+impl EventLoop {
+    /// Runs blocking work on another thread; its result comes back as a Deferred. Twisted's `deferToThread`.
+    ///
+    /// The pool starts its first thread with the first job, and has at most
+    /// [`Builder::worker_threads`](super::Builder::worker_threads). At most 65,536 jobs may wait. Jobs start in the
+    /// order in which they were given.
+    ///
+    /// Cancelling fails the Deferred now. A job that has not started is left out then; one that runs goes on, and its
+    /// result is swallowed. Dropping the loop waits for the jobs that run.
+    ///
+    /// # Errors
+    ///
+    /// The Deferred fails with the failure of `f`, with [`PanicError`](crate::PanicError) if it panics, and with
+    /// [`PoolError`] if the pool cannot take it.
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let number = event_loop.defer_to_thread(|| Ok("42".parse::<i32>()?));
+    /// assert_eq!(event_loop.run_until(number)?, 42);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn defer_to_thread<T: Send + 'static>(
+        &self,
+        f: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Deferred<T> {
+        let place = Location::caller();
+        let cancelled = Arc::new(AtomicBool::new(false));
+        let told = cancelled.clone();
+        let (resolver, deferred) = Deferred::with_canceller(move || told.store(true, Ordering::Relaxed));
+        let inner = &self.inner;
+        let job = inner.job_out(place, Rc::new(Cell::new(Some(resolver))));
+        if trace::on() {
+            inner.tell_job(job, |w| Kind::WorkQueue { w }, place);
+        }
+        let mailbox = inner.mailbox.clone();
+        let work = Box::new(move || {
+            let result = if cancelled.load(Ordering::Relaxed) {
+                drop(catch_unwind(AssertUnwindSafe(move || drop(f))));
+                Err(Failure::cancelled())
+            } else {
+                catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(Failure::panic(payload, place)))
+            };
+            mailbox.deliver(place, move |event_loop| {
+                if trace::on() {
+                    event_loop.inner.tell_job(job, |w| Kind::WorkDone { w }, place);
+                }
+                if let Some(resolver) = take_resolver::<T>(event_loop, job) {
+                    resolver.fire(result);
+                }
+            });
+        });
+        let refused = {
+            let mut pool = inner.pool.borrow_mut();
+            pool.get_or_insert_with(|| Pool::new(inner.worker_threads)).submit(work)
+        };
+        if let Err(refused) = refused {
+            let (work, error) = match refused {
+                Refused::Full(work) => (work, PoolError::Full),
+                Refused::NoThread(work, error) => (work, PoolError::NoThread(error)),
+            };
+            drop(work);
+            if let Some(resolver) = take_resolver::<T>(self, job) {
+                resolver.fail(error);
+            }
+        }
+        deferred
+    }
+}
+
+/// A job that is out: what gave it out, and the Resolver that waits for it.
+pub(crate) struct Job {
+    pub(crate) place: Place,
+    pub(crate) id: Cell<IdSlot>,
+    resolver: Rc<dyn Any>,
+}
+
+/// Takes a job off the list.
+fn take_resolver<T: 'static>(event_loop: &EventLoop, job: usize) -> Option<Resolver<T>> {
+    let job = event_loop.inner.jobs.borrow_mut().try_remove(job)?;
+    job.resolver.downcast::<Cell<Option<Resolver<T>>>>().ok()?.take()
+}
+
+impl super::Inner {
+    fn job_out(&self, place: Place, resolver: Rc<dyn Any>) -> usize {
+        self.jobs.borrow_mut().insert(Job { place, id: Cell::default(), resolver })
+    }
+
+    fn tell_job(&self, job: usize, kind: impl FnOnce(trace::Id) -> Kind, at: Place) {
+        let id = match self.jobs.borrow().get(job) {
+            Some(job) => trace::id(&job.id, Object::Work),
+            None => None,
+        };
+        if let Some((w, _)) = id {
+            trace::emit(kind(w), Links { at: Some(at), ..Links::default() });
+        }
+    }
+}
