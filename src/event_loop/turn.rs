@@ -152,7 +152,7 @@ impl EventLoop {
         let made = deferred.made();
         let result = Rc::new(Cell::new(None));
         let (slot, hurry) = (result.clone(), self.inner.hurry());
-        let ended = deferred.add_both(move |outcome| {
+        let ended = deferred.step_named("run_until").add_both(move |outcome| {
             slot.set(Some(outcome));
             hurry();
             Ok(())
