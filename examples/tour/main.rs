@@ -1,0 +1,306 @@
+//! A tour: the same work in three models, the chain of a Deferred, and the way of an error.
+//!
+//! ```text
+//! cargo run --example tour
+//! ```
+//!
+//! The three models are those of `get_raw`, unchanged. They talk to a server that the tour starts on 127.0.0.1.
+
+#[path = "../get_raw/blocking.rs"]
+mod blocking;
+#[path = "../get_raw/callbacks.rs"]
+mod callbacks;
+#[path = "../get_raw/deferreds.rs"]
+mod deferreds;
+#[path = "../support/program.rs"]
+mod program;
+#[path = "../get_raw/request.rs"]
+mod request;
+mod server;
+#[path = "../get_raw/socket.rs"]
+mod socket;
+
+use program::{Outcome, Usage, say};
+use request::Request;
+use ropewalk::study::text_chain;
+use ropewalk::testing::capture_unhandled;
+use ropewalk::trace::{self, Kind, Lane, Trace};
+use ropewalk::{Deferred, EventLoop, Failure, Handle};
+use server::Server;
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+fn main() -> ExitCode {
+    env_logger::init();
+    program::run("tour", |arguments| {
+        if !arguments.is_empty() {
+            return Err(Usage.into());
+        }
+        let server = Server::start()?;
+        let toured = three_models(server.address)
+            .and_then(|()| one_chain(server.address))
+            .and_then(|()| one_error())
+            .and_then(|()| Ok(say(NEXT)?));
+        let stopped = server.stop();
+        toured?;
+        Ok(stopped?)
+    })
+}
+
+/// Fetches the poem in each model, and compares.
+fn three_models(server: SocketAddr) -> Outcome {
+    say(format_args!(
+        "\
+1. ONE FETCH, THREE MODELS
+--------------------------
+A server on {server} says a poem, piece by piece. Each model connects to
+it, sends a request and reads to the end:
+
+  model      reply      turns  callbacks  lines of code"
+    ))?;
+    let (by_blocking, none) = (blocking::get(server, request(server)?)?, Trace::default());
+    let (by_callbacks, callbacks) = trace::record(|| with_callbacks(server));
+    let (by_deferreds, deferreds) = trace::record(|| with_deferreds(server));
+    let replies = [by_blocking, by_callbacks?, by_deferreds?];
+
+    let code = [
+        lines(include_str!("../get_raw/blocking.rs")).to_string(),
+        lines(include_str!("../get_raw/callbacks.rs")).to_string(),
+        format!(
+            "{}, and {} in socket.rs",
+            lines(include_str!("../get_raw/deferreds.rs")),
+            lines(include_str!("../get_raw/socket.rs"))
+        ),
+    ];
+    for (i, model) in ["blocking", "callbacks", "deferreds"].into_iter().enumerate() {
+        let trace = [&none, &callbacks, &deferreds][i];
+        let turns = count(trace, |kind| matches!(kind, Kind::TurnBegin { .. }));
+        let calls = count(trace, |kind| matches!(kind, Kind::CbBegin { .. }));
+        let (bytes, code) = (replies[i].len(), &code[i]);
+        let (turns, calls) =
+            if turns == 0 { ("-".into(), "-".into()) } else { (turns.to_string(), calls.to_string()) };
+        say(format_args!("  {model:<9}  {bytes} bytes  {turns:>5}  {calls:>9}  {code}"))?;
+    }
+    if replies[0] != replies[1] || replies[0] != replies[2] {
+        return Err("the models got different replies".into());
+    }
+    say(format_args!(
+        "
+The replies are equal, byte for byte:
+
+{}
+blocking   Each line waits. Simple, but meanwhile the program can do nothing.
+callbacks  The loop waits, for this and for a thousand others. The program must
+           remember where it was, and show each error its way.
+deferreds  The same loop. A chain says what follows what, and an error finds its
+           own way along it.",
+        quoted(&replies[0])
+    ))?;
+    Ok(())
+}
+
+fn with_callbacks(server: SocketAddr) -> Result<Vec<u8>, Box<dyn Error>> {
+    let event_loop = EventLoop::new()?;
+    let result = Rc::new(Cell::new(None));
+    let slot = result.clone();
+    callbacks::get(&event_loop, server, request(server)?, move |event_loop, result| {
+        slot.set(Some(result));
+        event_loop.stop();
+    });
+    event_loop.run()?;
+    Ok(result.take().ok_or("the loop stopped without a reply")??)
+}
+
+fn with_deferreds(server: SocketAddr) -> Result<Vec<u8>, Box<dyn Error>> {
+    let event_loop = EventLoop::new()?;
+    let reply = deferreds::get(&event_loop, server, request(server)?);
+    Ok(event_loop.run_until(reply)?)
+}
+
+/// Draws what a chain did with the poem.
+fn one_chain(server: SocketAddr) -> Outcome {
+    let event_loop = EventLoop::new()?;
+    let request = request(server)?;
+    let (line, trace) = trace::record(|| {
+        let handle = event_loop.handle();
+        let (resolver, poem) = Deferred::new();
+        event_loop.call_later(Duration::from_millis(2), move |_| resolver.succeed(server)).named("go");
+        let line = poem
+            .named("poem")
+            .step_named("fetch")
+            .add_callback(move |server| fetch(&handle, server, request))
+            .add_callback(first_line)
+            .add_errback(apologize)
+            .map(shout);
+        event_loop.run_until(line)
+    });
+    say(format_args!(
+        "
+2. A CHAIN, DRAWN
+-----------------
+This chain fetches the poem, takes its first line and makes it loud:
+
+  poem.add_callback(fetch)
+      .add_callback(first_line)
+      .add_errback(apologize)
+      .map(shout)
+
+It gave {:?}. While it ran it was recorded:
+
+{}
+Read it from top to bottom. Values go down the left lane, errors the right one.
+  o    a value (an error would be an x)     [0]  step 0 ran
+  |2   step 2 was passed by: it is for errors, and there was none
+  =    the chain was paused. Step 0 gave back another Deferred, d2, and the loop
+       was free until d2 had its result
+  t2   the turn of the loop                 s40  the number of the event",
+        line?,
+        text_chain(&trace).only_named("poem")
+    ))?;
+    Ok(())
+}
+
+/// Makes a Deferred of the callback model: the callback fires it.
+fn fetch(handle: &Handle, server: SocketAddr, request: Request) -> Deferred<Vec<u8>> {
+    let (resolver, reply) = Deferred::new();
+    let started = handle.with(|event_loop| {
+        callbacks::get(event_loop, server, request, |_, result| resolver.fire(result.map_err(Failure::from)));
+    });
+    match started {
+        Ok(()) => reply.named("reply"),
+        Err(closed) => Deferred::fail(closed),
+    }
+}
+
+fn first_line(reply: Vec<u8>) -> Result<String, Failure> {
+    let text = String::from_utf8(reply)?;
+    let (_, body) = text.split_once("\r\n\r\n").ok_or_else(|| Failure::msg("the reply has no body"))?;
+    Ok(body.lines().next().unwrap_or_default().to_owned())
+}
+
+fn apologize(failure: Failure) -> Result<String, Failure> {
+    Ok(format!("({failure})"))
+}
+
+fn shout(line: String) -> String {
+    line.to_uppercase()
+}
+
+/// Follows an error from the line where it was raised to the errback that took it; then loses one.
+fn one_error() -> Outcome {
+    let unhandled = capture_unhandled();
+    let (line, trace) = trace::record(|| {
+        let (resolver, poem) = Deferred::new();
+        let line = poem
+            .named("poem")
+            .add_callback(third_line)
+            .map(shout)
+            .add_errback(apologize) // a line for each, so that the drawing can tell them apart
+            .map(shout);
+        resolver.succeed("If I were\na rope");
+        line
+    });
+    say(format_args!(
+        "
+3. AN ERROR, FOLLOWED
+---------------------
+A chain wants the third line of a poem that has two:
+
+{}
+The error changes to the right lane and looks for an errback there:
+
+{}
+The result is {:?}. The program need not check in each step.
+",
+        text_chain(&trace),
+        way_of_the_error(&trace),
+        success(line)?
+    ))?;
+
+    let (resolver, poem) = Deferred::new();
+    drop(poem.named("poem").add_callback(third_line).map(shout));
+    resolver.succeed("If I were\na rope");
+    say("And if nobody adds an errback? Then it is reported, at that moment:\n")?;
+    for report in unhandled.flush_unhandled() {
+        // Shortened: there is just one main.rs here.
+        for line in report.to_string().replace("examples/tour/", "").lines() {
+            say(format_args!("  {line}"))?;
+        }
+    }
+    Ok(())
+}
+
+fn third_line(poem: &str) -> Result<String, Failure> {
+    let line = poem.lines().nth(2).ok_or_else(|| Failure::msg("no more"))?;
+    Ok(line.to_owned())
+}
+
+/// The life of the failures in a trace, one sentence for each event.
+fn way_of_the_error(trace: &Trace) -> String {
+    let mut steps = BTreeMap::new();
+    let mut story = String::new();
+    for event in trace.events() {
+        let (what, at) = match &event.kind {
+            Kind::DAdd { n, name, .. } => {
+                steps.insert(*n, (name.rsplit("::").next().unwrap_or(name), event.at));
+                continue;
+            }
+            Kind::FNew { f, msg, .. } => (format!("{f} is raised: \"{msg}\""), event.at),
+            Kind::DPass { n, lane: Lane::Err, .. } => {
+                (format!("step {n}, {}, has no errback: passed by", steps[n].0), steps[n].1)
+            }
+            Kind::FHandled { f, n, .. } => {
+                (format!("step {n}, {}, is one, and handles {f}", steps[n].0), steps[n].1)
+            }
+            _ => continue,
+        };
+        let line = at.map_or(0, |place| place.line());
+        story += &format!("  {what:<55} main.rs:{line}\n");
+    }
+    story
+}
+
+/// The value of a Deferred that has its result.
+fn success<T>(deferred: Deferred<T>) -> Result<T, Box<dyn Error>> {
+    match deferred.try_result() {
+        Ok(result) => Ok(result?),
+        Err(_) => Err("there is no result yet".into()),
+    }
+}
+
+const NEXT: &str = "
+4. WHAT NEXT
+------------
+A copy of a file, while a timer ticks (then try --model blocking):
+  cargo run --example copy_file -- Cargo.toml /tmp/copy --model deferreds
+An echo server on bare sockets, and its peer in another terminal:
+  cargo run --example echo_raw -- 7000
+  nc 127.0.0.1 7000
+The same fetch from a server of yours:
+  cargo run --example get_raw -- 127.0.0.1 8000 / --model deferreds
+
+All examples in the order to read them: examples/README.md
+What each part does, and why:           docs/README.md, cargo doc --open";
+
+fn request(server: SocketAddr) -> Result<Request, String> {
+    Request::new("127.0.0.1", server.port(), "/poem")
+}
+
+fn count(trace: &Trace, which: impl Fn(&Kind) -> bool) -> usize {
+    trace.events().iter().filter(|event| which(&event.kind)).count()
+}
+
+/// Lines that are neither empty nor a comment.
+fn lines(code: &str) -> usize {
+    code.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+}
+
+/// The reply, with a bar before each line.
+fn quoted(reply: &[u8]) -> String {
+    String::from_utf8_lossy(reply).lines().map(|line| format!("  | {line}\n")).collect()
+}
