@@ -8,10 +8,12 @@ use ropewalk::{Deferred, EventLoop, Failure, PanicPolicy, Phase, RunError, Syste
 
 type Log = Rc<RefCell<Vec<&'static str>>>;
 
-fn log() -> (Log, impl Fn(&'static str) -> Box<dyn FnOnce(&EventLoop)>) {
+type Call = Box<dyn FnOnce(&EventLoop)>;
+
+fn log() -> (Log, impl Fn(&'static str) -> Call) {
     let log = Log::default();
     let shared = log.clone();
-    let entry = move |text| -> Box<dyn FnOnce(&EventLoop)> {
+    let entry = move |text| -> Call {
         let log = shared.clone();
         Box::new(move |_| log.borrow_mut().push(text))
     };
