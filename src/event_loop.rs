@@ -197,11 +197,24 @@ impl Builder {
 /// Counts the loops of the process, for ids that never meet.
 static LOOPS: AtomicU64 = AtomicU64::new(0);
 
+/// What can have a name.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Named {
+    Source(u64),
+    Timer(timers::TimerKey),
+}
+
 /// A call queued by `call_soon`.
 struct Soon {
     call: timers::Call,
     place: Place,
-    id: IdSlot,
+    /// Only while somebody records: the queue of the usual case stays small.
+    traced: Option<Box<Traced>>,
+}
+
+/// What the trace knows of a queued call.
+struct Traced {
+    id: Cell<IdSlot>,
     reg: EventNumber,
 }
 
@@ -224,8 +237,8 @@ pub(crate) struct Inner {
     worker_threads: usize,
     /// What stays on the loop while its key is on other threads.
     locals: RefCell<HashMap<u64, Rc<dyn Any>>>,
-    /// Names of sources and timers, by serial.
-    labels: RefCell<HashMap<u64, Rc<str>>>,
+    /// Names that a person gave.
+    labels: RefCell<HashMap<Named, Rc<str>>>,
     /// The deadline of the timer that is being called.
     scheduled: Cell<Option<u64>>,
     serial: Cell<u64>,
@@ -271,16 +284,20 @@ impl EventLoop {
     #[track_caller]
     #[inline]
     pub fn call_soon(&self, f: impl FnOnce(&EventLoop) + 'static) {
-        let mut soon = Soon { call: Box::new(f), place: Location::caller(), id: IdSlot::default(), reg: 0 };
-        if trace::on() {
-            let id = Cell::new(soon.id);
-            if let Some((p, _)) = trace::id(&id, Object::Post) {
-                let links = Links { at: Some(soon.place), ..Links::default() };
-                soon.reg = trace::emit(Kind::Post { p }, links);
-            }
-            soon.id = id.get();
-        }
+        let place = Location::caller();
+        let traced = if trace::on() { Traced::post(place) } else { None };
+        let soon = Soon { call: Box::new(f), place, traced };
         self.inner.soon.borrow_mut().push_back(soon);
+    }
+}
+
+impl Traced {
+    #[cold]
+    fn post(place: Place) -> Option<Box<Traced>> {
+        let id = Cell::default();
+        let (p, _) = trace::id(&id, Object::Post)?;
+        let reg = trace::emit(Kind::Post { p }, Links { at: Some(place), ..Links::default() });
+        Some(Box::new(Traced { id, reg }))
     }
 }
 
@@ -345,18 +362,18 @@ impl Inner {
         self.locals.borrow_mut().remove(&key)
     }
 
-    pub(crate) fn set_label(&self, serial: u64, label: &str) {
-        self.labels.borrow_mut().insert(serial, Rc::from(label));
+    fn set_label(&self, named: Named, label: &str) {
+        self.labels.borrow_mut().insert(named, Rc::from(label));
     }
 
-    pub(crate) fn label(&self, serial: u64) -> Option<Rc<str>> {
-        self.labels.borrow().get(&serial).cloned()
+    fn label(&self, named: Named) -> Option<Rc<str>> {
+        self.labels.borrow().get(&named).cloned()
     }
 
     #[inline]
-    pub(crate) fn take_label(&self, serial: u64) -> Option<Rc<str>> {
+    fn take_label(&self, named: Named) -> Option<Rc<str>> {
         let mut labels = self.labels.borrow_mut();
-        if labels.is_empty() { None } else { labels.remove(&serial) }
+        if labels.is_empty() { None } else { labels.remove(&named) }
     }
 }
 
@@ -371,7 +388,9 @@ impl Drop for Inner {
             // Waits for the jobs that run. Their letters find the mailbox closed.
             drop_quietly(pool);
             letters.into_iter().for_each(drop_quietly);
-            self.turn.take_mail().into_iter().for_each(drop_quietly);
+            let (soon, mail) = std::mem::take(&mut self.turn).into_calls();
+            soon.into_iter().for_each(drop_quietly);
+            mail.into_iter().for_each(drop_quietly);
             self.soon.take().into_iter().for_each(drop_quietly);
             self.timers.take().into_calls().for_each(drop_quietly);
             sources.into_iter().for_each(drop_quietly);

@@ -10,8 +10,8 @@ use crate::trace::{self, Kind, Links, Object, Place};
 
 use super::clock::nanos;
 use super::error::TimerError;
-use super::timers::{Call, TimerSlot};
-use super::{EventLoop, Inner};
+use super::timers::{Call, TimerKey, TimerSlot};
+use super::{EventLoop, Inner, Named};
 
 impl EventLoop {
     /// Calls `f` once, `delay` from now. Dropping the answer does not cancel the call.
@@ -56,24 +56,22 @@ impl EventLoop {
 impl Inner {
     #[inline]
     pub(crate) fn arm(self: &Rc<Self>, at: u64, call: Call, place: Place) -> DelayedCall {
-        let serial = self.next_serial();
-        let mut slot = TimerSlot { call, place, serial, id: Cell::default(), reg: 0 };
+        let mut slot = TimerSlot { call, place, id: Cell::default(), reg: 0 };
         if trace::on()
             && let Some((m, _)) = trace::id(&slot.id, Object::Timer)
         {
             let links = Links { at: Some(place), ..Links::default() };
             slot.reg = trace::emit(Kind::TimerArm { m, due: at }, links);
         }
-        let index = self.timers.borrow_mut().arm(at, slot);
-        DelayedCall { event_loop: Rc::downgrade(self), index, serial, cancelled: Cell::new(false) }
+        let key = self.timers.borrow_mut().arm(at, slot);
+        DelayedCall { event_loop: Rc::downgrade(self), key, cancelled: Cell::new(false) }
     }
 }
 
 /// A call that is to come. Dropping it does not cancel the call.
 pub struct DelayedCall {
     event_loop: Weak<Inner>,
-    index: u32,
-    serial: u64,
+    key: TimerKey,
     /// Only the holder can cancel, so nobody else needs to know.
     cancelled: Cell<bool>,
 }
@@ -95,10 +93,10 @@ impl DelayedCall {
     #[track_caller]
     pub fn cancel(&self) -> Result<(), TimerError> {
         let inner = self.inner()?;
-        let taken = inner.timers.borrow_mut().cancel(self.index, self.serial);
+        let taken = inner.timers.borrow_mut().cancel(self.key);
         let slot = taken.ok_or_else(|| self.over())?;
         self.cancelled.set(true);
-        inner.take_label(self.serial);
+        inner.take_label(Named::Timer(self.key));
         if trace::on()
             && let Some((m, _)) = trace::id(&slot.id, Object::Timer)
         {
@@ -128,7 +126,7 @@ impl DelayedCall {
     #[track_caller]
     pub fn delay(&self, by: Duration) -> Result<(), TimerError> {
         let inner = self.inner()?;
-        let at = inner.timers.borrow().deadline(self.index, self.serial);
+        let at = inner.timers.borrow().deadline(self.key);
         let at = at.ok_or_else(|| self.over())?;
         self.move_to(&inner, at.saturating_add(nanos(by)))
     }
@@ -146,13 +144,13 @@ impl DelayedCall {
 
     #[track_caller]
     fn move_to(&self, inner: &Inner, at: u64) -> Result<(), TimerError> {
-        if !inner.timers.borrow_mut().reset(self.index, self.serial, at) {
+        if !inner.timers.borrow_mut().reset(self.key, at) {
             return Err(self.over());
         }
         if trace::on() {
             let found = {
                 let timers = inner.timers.borrow();
-                let slot = timers.get(self.index, self.serial);
+                let slot = timers.get(self.key);
                 slot.and_then(|slot| Some((trace::id(&slot.id, Object::Timer)?.0, slot.reg)))
             };
             if let Some((m, reg)) = found {
@@ -166,7 +164,7 @@ impl DelayedCall {
     /// Whether it is still to come. It is not any more while it is called.
     pub fn is_active(&self) -> bool {
         let inner = self.event_loop.upgrade();
-        inner.is_some_and(|i| i.timers.borrow().get(self.index, self.serial).is_some())
+        inner.is_some_and(|i| i.timers.borrow().get(self.key).is_some())
     }
 
     /// When it is to come, on the loop's clock.
@@ -176,7 +174,7 @@ impl DelayedCall {
     /// It was called or cancelled already, or the loop is gone.
     pub fn deadline(&self) -> Result<Duration, TimerError> {
         let inner = self.inner()?;
-        let at = inner.timers.borrow().deadline(self.index, self.serial);
+        let at = inner.timers.borrow().deadline(self.key);
         at.map(Duration::from_nanos).ok_or_else(|| self.over())
     }
 
@@ -185,7 +183,7 @@ impl DelayedCall {
         if let Some(inner) = self.event_loop.upgrade()
             && self.is_active()
         {
-            inner.set_label(self.serial, name);
+            inner.set_label(Named::Timer(self.key), name);
         }
         self
     }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::trace::{self, IdSlot, Object, Place};
 
-use super::EventLoop;
 use super::interest::Interest;
+use super::{EventLoop, Named};
 
 /// The kind of a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,15 +66,15 @@ impl EventLoop {
             list.push(Registered {
                 kind: RegisteredKind::Source(Interest(slot.wanted)),
                 place: slot.place,
-                label: inner.label(slot.serial),
+                label: inner.label(Named::Source(slot.serial)),
                 id: id_text(&slot.id, Object::Source),
             });
         }
-        for (at, slot) in inner.timers.borrow().iter() {
+        for (key, at, slot) in inner.timers.borrow().iter() {
             list.push(Registered {
                 kind: RegisteredKind::Timer(Duration::from_nanos(at)),
                 place: slot.place,
-                label: inner.label(slot.serial),
+                label: inner.label(Named::Timer(key)),
                 id: id_text(&slot.id, Object::Timer),
             });
         }

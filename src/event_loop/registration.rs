@@ -7,12 +7,12 @@ use std::rc::Rc;
 use crate::ground::unhandled::error_line;
 use crate::trace::{self, EventNumber, Id, Kind, Links, Object};
 
-use super::EventLoop;
 use super::error::{Gone, InsertError};
 use super::interest::{HUP, Interest, Readiness};
 use super::report::drop_quietly;
 use super::sources::{Entry, Removed, SourceId, SourceSlot};
 use super::turn::Site;
+use super::{EventLoop, Named};
 
 impl EventLoop {
     /// Watches anything that has a descriptor, and calls `callback` in every turn in which it is ready for what it is
@@ -182,7 +182,7 @@ impl EventLoop {
         if !self.is_registered(id) {
             return Err(Gone);
         }
-        self.inner.set_label(id.serial, name);
+        self.inner.set_label(Named::Source(id.serial), name);
         Ok(())
     }
 
@@ -198,7 +198,7 @@ impl EventLoop {
     fn take_source(&self, index: u32, serial: u64, asked: bool) -> Option<SourceSlot> {
         let inner = &self.inner;
         let slot = inner.sources.borrow_mut().remove(&inner.registry, index, serial)?;
-        let label = inner.take_label(serial);
+        let label = inner.take_label(Named::Source(serial));
         if trace::on()
             && let Some((i, _)) = trace::id(&slot.id, Object::Source)
         {
@@ -239,7 +239,7 @@ impl EventLoop {
             slot.and_then(|slot| Some((trace::id(&slot.id, Object::Source)?.0, slot.reg)))
         };
         let Some((i, reg)) = found else { return 0 };
-        let label = self.inner.label(serial);
+        let label = self.inner.label(Named::Source(serial));
         links.reg = reg;
         trace::emit(kind(i), Links { label: label.as_deref(), ..links })
     }
@@ -256,7 +256,7 @@ impl EventLoop {
             id: trace::id(&slot.id, Object::Source).map(|(id, _)| id),
             cause,
             reg: slot.reg,
-            label: self.inner.label(serial),
+            label: self.inner.label(Named::Source(serial)),
         }
     }
 }

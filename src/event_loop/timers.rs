@@ -22,11 +22,17 @@ use super::EventLoop;
 /// What a timer runs.
 pub(crate) type Call = Box<dyn FnOnce(&EventLoop)>;
 
-/// A timer that waits.
+/// Names a timer: its index, and how often that was used before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TimerKey {
+    index: u32,
+    generation: u32,
+}
+
+/// What waits.
 pub(crate) struct TimerSlot {
     pub(crate) call: Call,
     pub(crate) place: Place,
-    pub(crate) serial: u64,
     pub(crate) id: Cell<IdSlot>,
     pub(crate) reg: EventNumber,
 }
@@ -46,16 +52,32 @@ impl Entry {
     }
 }
 
-/// In `position`: the entry is in the due list (at the place that the other bits say), not in the heap.
+/// The way back from a slot.
+#[derive(Clone, Copy)]
+struct Link {
+    /// Where in the heap; with the bit [`DUE`], where in the due list; or [`NOWHERE`].
+    position: u32,
+    /// Counts the timers that had this index; wraps.
+    generation: u32,
+}
+
 const DUE: u32 = 1 << 31;
+const NOWHERE: u32 = u32::MAX;
 
 /// A parent has this many children: fewer levels than two, and four entries are one cache line.
 const ARITY: usize = 4;
 
+/// A timer whose time has come.
+pub(crate) struct Due {
+    pub(crate) key: TimerKey,
+    pub(crate) at: u64,
+    pub(crate) slot: TimerSlot,
+}
+
 #[derive(Default)]
 pub(crate) struct Timers {
     heap: Vec<Entry>,
-    position: Vec<u32>,
+    links: Vec<Link>,
     slots: Slab<TimerSlot>,
     due: Vec<Entry>,
     /// How far the due list has run.
@@ -81,28 +103,42 @@ impl Timers {
         self.heap.first().map(|entry| entry.at)
     }
 
-    /// Adds a timer and answers its index.
+    /// Adds a timer.
     #[inline]
-    pub(crate) fn arm(&mut self, at: u64, slot: TimerSlot) -> u32 {
+    pub(crate) fn arm(&mut self, at: u64, slot: TimerSlot) -> TimerKey {
         let index = self.slots.insert(slot);
-        if index >= self.position.len() {
+        if index >= self.links.len() {
             assert!(index < DUE as usize, "more than 2^31 timers");
-            self.position.push(0);
+            self.links.push(Link { position: NOWHERE, generation: 0 });
         }
-        self.push(at, index as u32);
-        index as u32
+        let index = index as u32;
+        self.push(at, index);
+        TimerKey { index, generation: self.links[index as usize].generation }
+    }
+
+    /// Where a timer is, if it still waits.
+    #[inline]
+    fn position(&self, key: TimerKey) -> Option<u32> {
+        let link = self.links.get(key.index as usize)?;
+        (link.generation == key.generation && link.position != NOWHERE).then_some(link.position)
+    }
+
+    fn at(&self, position: u32) -> u64 {
+        if position & DUE != 0 { self.due[(position & !DUE) as usize].at } else { self.heap[position as usize].at }
     }
 
     /// The timer, if it still waits.
-    pub(crate) fn get(&self, index: u32, serial: u64) -> Option<&TimerSlot> {
-        let slot = self.slots.get(index as usize)?;
-        (slot.serial == serial).then_some(slot)
+    pub(crate) fn get(&self, key: TimerKey) -> Option<&TimerSlot> {
+        self.position(key)?;
+        self.slots.get(key.index as usize)
     }
 
     /// All that wait, with their deadlines.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &TimerSlot)> {
-        let deadline = |index| self.deadline_at(index as u32);
-        self.slots.iter().map(move |(index, slot)| (deadline(index), slot))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (TimerKey, u64, &TimerSlot)> {
+        self.slots.iter().map(|(index, slot)| {
+            let Link { position, generation } = self.links[index];
+            (TimerKey { index: index as u32, generation }, self.at(position), slot)
+        })
     }
 
     /// Everything that waits, for the loop's end.
@@ -110,36 +146,37 @@ impl Timers {
         self.slots.into_iter().map(|(_, slot)| slot)
     }
 
-    fn deadline_at(&self, index: u32) -> u64 {
-        let position = self.position[index as usize];
-        if position & DUE != 0 { self.due[(position & !DUE) as usize].at } else { self.heap[position as usize].at }
-    }
-
     /// The deadline of a timer that still waits.
-    pub(crate) fn deadline(&self, index: u32, serial: u64) -> Option<u64> {
-        self.get(index, serial)?;
-        Some(self.deadline_at(index))
+    pub(crate) fn deadline(&self, key: TimerKey) -> Option<u64> {
+        self.position(key).map(|position| self.at(position))
     }
 
     /// Takes a timer out, if it still waits.
-    pub(crate) fn cancel(&mut self, index: u32, serial: u64) -> Option<TimerSlot> {
-        self.get(index, serial)?;
-        self.unlink(index);
-        Some(self.slots.remove(index as usize))
+    pub(crate) fn cancel(&mut self, key: TimerKey) -> Option<TimerSlot> {
+        let position = self.position(key)?;
+        if position & DUE == 0 {
+            self.remove_at(position as usize);
+        }
+        Some(self.release(key.index))
+    }
+
+    /// Takes out the slot of a timer that is in no list any more.
+    fn release(&mut self, index: u32) -> TimerSlot {
+        let link = &mut self.links[index as usize];
+        *link = Link { position: NOWHERE, generation: link.generation.wrapping_add(1) };
+        self.slots.remove(index as usize)
     }
 
     /// Gives a timer a new deadline, if it still waits. It is armed anew: those of the same deadline come first.
-    pub(crate) fn reset(&mut self, index: u32, serial: u64, at: u64) -> bool {
-        if self.get(index, serial).is_none() {
-            return false;
-        }
-        let position = self.position[index as usize];
+    #[inline]
+    pub(crate) fn reset(&mut self, key: TimerKey, at: u64) -> bool {
+        let Some(position) = self.position(key) else { return false };
         if position & DUE != 0 {
-            self.push(at, index);
+            self.push(at, key.index);
             return true;
         }
         let position = position as usize;
-        let entry = self.entry(at, index);
+        let entry = self.entry(at, key.index);
         if entry.before(&self.heap[position]) {
             self.sift_up(position, entry);
         } else {
@@ -159,13 +196,6 @@ impl Timers {
         self.sift_up(self.heap.len() - 1, entry);
     }
 
-    fn unlink(&mut self, index: u32) {
-        let position = self.position[index as usize];
-        if position & DUE == 0 {
-            self.remove_at(position as usize);
-        }
-    }
-
     fn remove_at(&mut self, position: usize) {
         let last = self.heap.pop().expect("the entry to remove is in the heap");
         if position == self.heap.len() {
@@ -181,7 +211,7 @@ impl Timers {
     #[inline]
     fn put(&mut self, position: usize, entry: Entry) {
         self.heap[position] = entry;
-        self.position[entry.index as usize] = position as u32;
+        self.links[entry.index as usize].position = position as u32;
     }
 
     /// Puts `entry` at `position` or above it.
@@ -257,18 +287,20 @@ impl Timers {
         let key = |entry: &Entry| (entry.at, !newest.wrapping_sub(entry.seq));
         self.due.sort_unstable_by_key(key);
         for (i, entry) in self.due.iter().enumerate() {
-            self.position[entry.index as usize] = DUE | i as u32;
+            self.links[entry.index as usize].position = DUE | i as u32;
         }
         self.due.len()
     }
 
     /// Takes the next due timer out, with its deadline; those cancelled or reset meanwhile are passed by.
-    pub(crate) fn next_due(&mut self) -> Option<(u64, TimerSlot)> {
-        while let Some(entry) = self.due.get(self.next_due) {
+    pub(crate) fn next_due(&mut self) -> Option<Due> {
+        while let Some(&Entry { at, index, .. }) = self.due.get(self.next_due) {
             let mark = DUE | self.next_due as u32;
             self.next_due += 1;
-            if self.position[entry.index as usize] == mark && self.slots.contains(entry.index as usize) {
-                return Some((entry.at, self.slots.remove(entry.index as usize)));
+            let Link { position, generation } = self.links[index as usize];
+            if position == mark {
+                let slot = self.release(index);
+                return Some(Due { key: TimerKey { index, generation }, at, slot });
             }
         }
         if self.due.capacity() > 4096 {
@@ -285,19 +317,13 @@ impl Timers {
 mod tests {
     use super::*;
 
-    fn slot(serial: u64) -> TimerSlot {
-        TimerSlot {
-            call: Box::new(|_| {}),
-            place: std::panic::Location::caller(),
-            serial,
-            id: Cell::default(),
-            reg: 0,
-        }
+    fn slot() -> TimerSlot {
+        TimerSlot { call: Box::new(|_| {}), place: std::panic::Location::caller(), id: Cell::default(), reg: 0 }
     }
 
     fn check(timers: &Timers) {
         for (position, entry) in timers.heap.iter().enumerate() {
-            assert_eq!(timers.position[entry.index as usize], position as u32);
+            assert_eq!(timers.links[entry.index as usize].position, position as u32);
             assert!(position == 0 || !entry.before(&timers.heap[(position - 1) / ARITY]));
         }
     }
@@ -313,37 +339,36 @@ mod tests {
             random % below
         };
         let mut timers = Timers::default();
-        let mut model: Vec<(u64, u64, u64, u32)> = Vec::new(); // at, order, serial, index
+        let mut model: Vec<(u64, u64, TimerKey)> = Vec::new(); // deadline, order, key
         let (mut order, mut now) = (0, 0);
         for step in 0..60_000u64 {
             order += 1;
             match next(10) {
                 0..5 => {
                     let at = now + next(200);
-                    let index = timers.arm(at, slot(order));
-                    model.push((at, order, order, index));
+                    model.push((at, order, timers.arm(at, slot())));
                 }
                 5..7 if !model.is_empty() => {
-                    let (_, _, serial, index) = model.swap_remove(next(model.len() as u64) as usize);
-                    assert!(timers.cancel(index, serial).is_some());
-                    assert!(timers.cancel(index, serial).is_none());
+                    let (_, _, key) = model.swap_remove(next(model.len() as u64) as usize);
+                    assert!(timers.cancel(key).is_some());
+                    assert!(timers.cancel(key).is_none());
                 }
                 7..9 if !model.is_empty() => {
                     let at = now + next(200);
                     let pick = next(model.len() as u64) as usize;
                     let entry = &mut model[pick];
-                    assert!(timers.reset(entry.3, entry.2, at));
+                    assert!(timers.reset(entry.2, at));
                     (entry.0, entry.1) = (at, order);
-                    assert_eq!(timers.deadline(entry.3, entry.2), Some(at));
+                    assert_eq!(timers.deadline(entry.2), Some(at));
                 }
                 _ => {
                     now += if step % 50 == 0 { 150 } else { next(8) };
-                    model.sort();
+                    model.sort_by_key(|entry| (entry.0, entry.1));
                     let due = model.partition_point(|entry| entry.0 <= now);
                     assert_eq!(timers.collect_due(now), due);
-                    for (at, _, serial, _) in model.drain(..due) {
-                        let (fired_at, fired) = timers.next_due().expect("as many as collected");
-                        assert_eq!((fired_at, fired.serial), (at, serial));
+                    for (at, _, key) in model.drain(..due) {
+                        let fired = timers.next_due().expect("as many as collected");
+                        assert_eq!((fired.at, fired.key), (at, key));
                     }
                     assert!(timers.next_due().is_none());
                 }
@@ -356,12 +381,13 @@ mod tests {
     #[test]
     fn reused_slot_of_a_cancelled_due_timer_does_not_fire_in_its_place() {
         let mut timers = Timers::default();
-        timers.arm(1, slot(1));
-        let second = timers.arm(2, slot(2));
+        let first = timers.arm(1, slot());
+        let second = timers.arm(2, slot());
         assert_eq!(timers.collect_due(5), 2);
-        assert_eq!(timers.next_due().map(|(_, slot)| slot.serial), Some(1));
-        assert!(timers.cancel(second, 2).is_some());
-        assert_eq!(timers.arm(3, slot(3)), second);
+        assert_eq!(timers.next_due().map(|due| due.key), Some(first));
+        assert!(timers.cancel(second).is_some());
+        let third = timers.arm(3, slot());
+        assert!(third.index == second.index && third != second);
         assert!(timers.next_due().is_none());
         assert_eq!(timers.collect_due(5), 1);
     }

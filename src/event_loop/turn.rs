@@ -19,8 +19,9 @@ use super::clock::{Clock, nanos};
 use super::error::RunError;
 use super::mailbox::Letter;
 use super::report::{self, Payload, guard};
+use super::timers::Due;
 use super::wait::Ready;
-use super::{EventLoop, Inner, PanicPolicy};
+use super::{EventLoop, Inner, Named, PanicPolicy, Soon, Traced};
 
 /// Where a turn is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,9 +56,9 @@ pub(crate) struct Turn {
     number: Cell<u32>,
     /// How many callbacks this one has run.
     ran: Cell<u32>,
-    /// How much of the soon queue belongs to this turn.
-    soon_left: Cell<usize>,
-    mail: RefCell<VecDeque<Letter>>,
+    /// What is left of this turn's share of the soon queue, and of the mail.
+    soon: Cell<VecDeque<Soon>>,
+    mail: Cell<VecDeque<Letter>>,
     ready: RefCell<Vec<Ready>>,
     next_ready: Cell<usize>,
     /// The time for which the due timers were collected.
@@ -76,8 +77,8 @@ impl Turn {
     }
 
     /// Gives up what is left of the turn, for the loop's end.
-    pub(crate) fn take_mail(&self) -> VecDeque<Letter> {
-        self.mail.take()
+    pub(crate) fn into_calls(self) -> (VecDeque<Soon>, VecDeque<Letter>) {
+        (self.soon.into_inner(), self.mail.into_inner())
     }
 }
 
@@ -246,7 +247,8 @@ impl EventLoop {
         loop {
             match turn.phase.get() {
                 Phase::Begin => {
-                    turn.soon_left.set(inner.soon.borrow().len());
+                    // The queue and the empty rest of the last turn change places, so that both keep their room.
+                    turn.soon.set(inner.soon.replace(turn.soon.take()));
                     turn.ran.set(0);
                     turn.number.set(turn.number.get().wrapping_add(1));
                     if trace::on() {
@@ -256,35 +258,37 @@ impl EventLoop {
                     turn.phase.set(Phase::Soon);
                 }
                 Phase::Soon => {
-                    while turn.soon_left.get() > 0 {
-                        if ran == budget {
-                            return Ok(ran);
-                        }
-                        turn.soon_left.set(turn.soon_left.get() - 1);
-                        let Some(soon) = inner.soon.borrow_mut().pop_front() else { break };
+                    let mut batch = turn.soon.take();
+                    while ran < budget
+                        && let Some(Soon { call, place, traced }) = batch.pop_front()
+                    {
                         ran += 1;
-                        let (id, reg) = (soon.id, soon.reg);
-                        let site = || Site {
-                            id: trace::id(&Cell::new(id), Object::Post).map(|(p, _)| p),
-                            reg,
-                            ..Site::default()
-                        };
-                        self.call(Slot::Soon, soon.place, site, soon.call);
+                        self.call(Slot::Soon, place, || traced_soon(traced), call);
+                    }
+                    let rest = batch.len();
+                    turn.soon.set(batch);
+                    if rest > 0 {
+                        return Ok(ran);
                     }
                     if inner.mailbox.has_mail() {
-                        inner.mailbox.take(&mut turn.mail.borrow_mut());
+                        let mut letters = turn.mail.take();
+                        inner.mailbox.take(&mut letters);
+                        turn.mail.set(letters);
                     }
                     turn.phase.set(Phase::Mail);
                 }
                 Phase::Mail => {
-                    loop {
-                        if ran == budget {
-                            return Ok(ran);
-                        }
-                        let Some(letter) = turn.mail.borrow_mut().pop_front() else { break };
+                    let mut batch = turn.mail.take();
+                    while ran < budget
+                        && let Some(Letter { call, place }) = batch.pop_front()
+                    {
                         ran += 1;
-                        let place = letter.place;
-                        self.call(Slot::Post, place, || posted(place), letter.call);
+                        self.call(Slot::Post, place, || posted(place), call);
+                    }
+                    let rest = batch.len();
+                    turn.mail.set(batch);
+                    if rest > 0 {
+                        return Ok(ran);
                     }
                     turn.phase.set(Phase::Wait);
                 }
@@ -326,9 +330,9 @@ impl EventLoop {
                         if ran == budget {
                             return Ok(ran);
                         }
-                        let Some((at, slot)) = inner.timers.borrow_mut().next_due() else { break };
+                        let Some(Due { key, at, slot }) = inner.timers.borrow_mut().next_due() else { break };
                         ran += 1;
-                        let label = inner.take_label(slot.serial);
+                        let label = inner.take_label(Named::Timer(key));
                         inner.scheduled.set(Some(at));
                         let (id, reg) = (slot.id, slot.reg);
                         let site = || fired(turn, id, reg, at, label);
@@ -492,6 +496,11 @@ impl EventLoop {
         }
         result.map_err(RunError::Wait)
     }
+}
+
+fn traced_soon(traced: Option<Box<Traced>>) -> Site {
+    let Some(Traced { id, reg }) = traced.map(|traced| *traced) else { return Site::default() };
+    Site { id: trace::id(&id, Object::Post).map(|(p, _)| p), reg, ..Site::default() }
 }
 
 /// A letter is numbered when the loop takes it in: its thread has no trace.
