@@ -208,13 +208,8 @@ enum Named {
 struct Soon {
     call: timers::Call,
     place: Place,
-    /// Only while somebody records: the queue of the usual case stays small.
-    traced: Option<Box<Traced>>,
-}
-
-/// What the trace knows of a queued call.
-struct Traced {
-    id: Cell<IdSlot>,
+    /// What the trace knows of it; empty unless somebody records.
+    id: IdSlot,
     reg: EventNumber,
 }
 
@@ -285,20 +280,18 @@ impl EventLoop {
     #[inline]
     pub fn call_soon(&self, f: impl FnOnce(&EventLoop) + 'static) {
         let place = Location::caller();
-        let traced = if trace::on() { Traced::post(place) } else { None };
-        let soon = Soon { call: Box::new(f), place, traced };
+        let (id, reg) = if trace::on() { trace_post(place) } else { (IdSlot::default(), 0) };
+        let soon = Soon { call: Box::new(f), place, id, reg };
         self.inner.soon.borrow_mut().push_back(soon);
     }
 }
 
-impl Traced {
-    #[cold]
-    fn post(place: Place) -> Option<Box<Traced>> {
-        let id = Cell::default();
-        let (p, _) = trace::id(&id, Object::Post)?;
-        let reg = trace::emit(Kind::Post { p }, Links { at: Some(place), ..Links::default() });
-        Some(Box::new(Traced { id, reg }))
-    }
+#[cold]
+fn trace_post(place: Place) -> (IdSlot, EventNumber) {
+    let id = Cell::default();
+    let Some((p, _)) = trace::id(&id, Object::Post) else { return (id.get(), 0) };
+    let reg = trace::emit(Kind::Post { p }, Links { at: Some(place), ..Links::default() });
+    (id.get(), reg)
 }
 
 impl Inner {
@@ -388,9 +381,7 @@ impl Drop for Inner {
             // Waits for the jobs that run. Their letters find the mailbox closed.
             drop_quietly(pool);
             letters.into_iter().for_each(drop_quietly);
-            let (soon, mail) = std::mem::take(&mut self.turn).into_calls();
-            soon.into_iter().for_each(drop_quietly);
-            mail.into_iter().for_each(drop_quietly);
+            self.turn.take_mail().into_iter().for_each(drop_quietly);
             self.soon.take().into_iter().for_each(drop_quietly);
             self.timers.take().into_calls().for_each(drop_quietly);
             sources.into_iter().for_each(drop_quietly);

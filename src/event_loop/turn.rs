@@ -13,7 +13,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::ground::{Deferred, Failure};
-use crate::trace::{self, EventNumber, Frame, Id, Kind, Links, Object, Out, Place, Slot};
+use crate::trace::{self, EventNumber, Frame, Id, IdSlot, Kind, Links, Object, Out, Place, Slot};
 
 use super::clock::{Clock, nanos};
 use super::error::RunError;
@@ -21,7 +21,7 @@ use super::mailbox::Letter;
 use super::report::{self, Payload, guard};
 use super::timers::Due;
 use super::wait::Ready;
-use super::{EventLoop, Inner, Named, PanicPolicy, Soon, Traced};
+use super::{EventLoop, Inner, Named, PanicPolicy, Soon};
 
 /// Where a turn is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,9 +56,9 @@ pub(crate) struct Turn {
     number: Cell<u32>,
     /// How many callbacks this one has run.
     ran: Cell<u32>,
-    /// What is left of this turn's share of the soon queue, and of the mail.
-    soon: Cell<VecDeque<Soon>>,
-    mail: Cell<VecDeque<Letter>>,
+    /// How much of the soon queue is left to this turn. One queue serves both: half the memory stays in the cache.
+    soon_left: Cell<usize>,
+    mail: RefCell<VecDeque<Letter>>,
     ready: RefCell<Vec<Ready>>,
     next_ready: Cell<usize>,
     /// The time for which the due timers were collected.
@@ -77,8 +77,8 @@ impl Turn {
     }
 
     /// Gives up what is left of the turn, for the loop's end.
-    pub(crate) fn into_calls(self) -> (VecDeque<Soon>, VecDeque<Letter>) {
-        (self.soon.into_inner(), self.mail.into_inner())
+    pub(crate) fn take_mail(&self) -> VecDeque<Letter> {
+        self.mail.take()
     }
 }
 
@@ -247,8 +247,7 @@ impl EventLoop {
         loop {
             match turn.phase.get() {
                 Phase::Begin => {
-                    // The queue and the empty rest of the last turn change places, so that both keep their room.
-                    turn.soon.set(inner.soon.replace(turn.soon.take()));
+                    turn.soon_left.set(inner.soon.borrow().len());
                     turn.ran.set(0);
                     turn.number.set(turn.number.get().wrapping_add(1));
                     if trace::on() {
@@ -258,37 +257,31 @@ impl EventLoop {
                     turn.phase.set(Phase::Soon);
                 }
                 Phase::Soon => {
-                    let mut batch = turn.soon.take();
-                    while ran < budget
-                        && let Some(Soon { call, place, traced }) = batch.pop_front()
-                    {
+                    while turn.soon_left.get() > 0 {
+                        if ran == budget {
+                            return Ok(ran);
+                        }
+                        turn.soon_left.set(turn.soon_left.get() - 1);
+                        let Some(soon) = inner.soon.borrow_mut().pop_front() else { break };
+                        let Soon { call, place, id, reg } = soon;
                         ran += 1;
-                        self.call(Slot::Soon, place, || traced_soon(traced), call);
+                        self.call(Slot::Soon, place, || queued(id, reg), call);
                     }
-                    let rest = batch.len();
-                    turn.soon.set(batch);
-                    if rest > 0 {
-                        return Ok(ran);
-                    }
+                    turn.phase.set(Phase::Wait);
                     if inner.mailbox.has_mail() {
-                        let mut letters = turn.mail.take();
-                        inner.mailbox.take(&mut letters);
-                        turn.mail.set(letters);
+                        inner.mailbox.take(&mut turn.mail.borrow_mut());
+                        turn.phase.set(Phase::Mail);
                     }
-                    turn.phase.set(Phase::Mail);
                 }
                 Phase::Mail => {
-                    let mut batch = turn.mail.take();
-                    while ran < budget
-                        && let Some(Letter { call, place }) = batch.pop_front()
-                    {
+                    loop {
+                        if ran == budget {
+                            return Ok(ran);
+                        }
+                        let Some(letter) = turn.mail.borrow_mut().pop_front() else { break };
+                        let Letter { call, place } = letter;
                         ran += 1;
                         self.call(Slot::Post, place, || posted(place), call);
-                    }
-                    let rest = batch.len();
-                    turn.mail.set(batch);
-                    if rest > 0 {
-                        return Ok(ran);
                     }
                     turn.phase.set(Phase::Wait);
                 }
@@ -498,9 +491,8 @@ impl EventLoop {
     }
 }
 
-fn traced_soon(traced: Option<Box<Traced>>) -> Site {
-    let Some(Traced { id, reg }) = traced.map(|traced| *traced) else { return Site::default() };
-    Site { id: trace::id(&id, Object::Post).map(|(p, _)| p), reg, ..Site::default() }
+fn queued(id: IdSlot, reg: EventNumber) -> Site {
+    Site { id: trace::id(&Cell::new(id), Object::Post).map(|(p, _)| p), reg, ..Site::default() }
 }
 
 /// A letter is numbered when the loop takes it in: its thread has no trace.
@@ -510,7 +502,7 @@ fn posted(place: Place) -> Site {
     Site { id: Some(p), reg, ..Site::default() }
 }
 
-fn fired(turn: &Turn, id: Cell<trace::IdSlot>, reg: EventNumber, at: u64, label: Option<Rc<str>>) -> Site {
+fn fired(turn: &Turn, id: Cell<IdSlot>, reg: EventNumber, at: u64, label: Option<Rc<str>>) -> Site {
     let Some((m, _)) = trace::id(&id, Object::Timer) else { return Site::default() };
     let late = turn.now.get().saturating_sub(at);
     let links = Links { cause: turn.woken.get(), reg, at: None, label: label.as_deref() };
