@@ -12,10 +12,11 @@
 mod program;
 
 use program::{Usage, say};
-use ropewalk::{EventLoop, Interest, Readiness, SourceId};
+use ropewalk::{EventLoop, Interest, SourceId};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use std::cell::{OnceCell, RefCell};
-use std::io::{self, Read, Write};
+use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -71,7 +72,7 @@ fn listen(port: u16) -> io::Result<TcpListener> {
 }
 
 fn accept_from(event_loop: &EventLoop, listener: TcpListener) -> io::Result<()> {
-    let scratch = Rc::new(RefCell::new(vec![0; SCRATCH]));
+    let scratch = Rc::new(RefCell::new([0; SCRATCH]));
     let own_id = Rc::new(OnceCell::new());
     let id = own_id.clone();
     let mut complained = None;
@@ -109,85 +110,105 @@ fn pause(event_loop: &EventLoop, listener: SourceId<TcpListener>) {
     });
 }
 
+/// One connection: all that its callback needs. The socket itself is the loop's.
+struct Peer {
+    id: OnceCell<SourceId<TcpStream>>,
+    /// What came and could not be sent back yet. While there is any nothing more is read, so a peer that does not
+    /// read costs one buffer, not all memory.
+    unsent: RefCell<Vec<u8>>,
+    scratch: Scratch,
+}
+
+/// Where all connections read into, one after the other.
+type Scratch = Rc<RefCell<[u8; SCRATCH]>>;
+
 /// Registers a new connection. From here on the loop owns it.
-fn serve(event_loop: &EventLoop, stream: TcpStream, scratch: &Rc<RefCell<Vec<u8>>>) -> io::Result<()> {
+fn serve(event_loop: &EventLoop, stream: TcpStream, scratch: &Scratch) -> io::Result<()> {
     stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
-    let scratch = scratch.clone();
-    let own_id = Rc::new(OnceCell::new());
-    let id = own_id.clone();
-    let mut unsent = Vec::new();
-    let registered = event_loop.register(stream, Interest::READ, move |event_loop, stream, readiness| {
-        let id = *id.get().expect("the callback runs after the registration");
-        let before = interest(&unsent);
-        match echo(stream, readiness, &mut scratch.borrow_mut(), &mut unsent) {
-            Ok(Peer::Stays) if interest(&unsent) == before => {}
-            Ok(Peer::Stays) => {
-                let _ = event_loop.set_interest(id, interest(&unsent));
-            }
-            // Closed when this callback returns.
-            Ok(Peer::Left) => {
-                let _ = event_loop.remove(id);
-            }
-            Err(error) => {
-                log::debug!("connection lost: {error}");
-                let _ = event_loop.remove(id);
-            }
+    // One pointer for the callback to hold: the loop moves a callback out of its place to call it, and back.
+    let peer = Rc::new(Peer { id: OnceCell::new(), unsent: RefCell::new(Vec::new()), scratch: scratch.clone() });
+    let its = peer.clone();
+    let id = event_loop.register(stream, Interest::READ, move |event_loop, stream, _| {
+        // A peer that broke the connection off is no other case than one that closed it.
+        if !matches!(its.echo(event_loop, stream), Ok(Then::Stay)) {
+            its.close(event_loop);
         }
     })?;
-    own_id.get_or_init(|| registered);
+    peer.id.get_or_init(|| id);
     Ok(())
 }
 
-/// While something is left to send, nothing more is read: a peer that does not read costs one buffer, not all memory.
-fn interest(unsent: &[u8]) -> Interest {
-    if unsent.is_empty() { Interest::READ } else { Interest::WRITE }
+enum Then {
+    Stay,
+    Close,
 }
 
-enum Peer {
-    Stays,
-    Left,
-}
+impl Peer {
+    /// Sends back what came.
+    fn echo(&self, event_loop: &EventLoop, stream: &TcpStream) -> Result<Then, Errno> {
+        if !self.unsent.borrow().is_empty() {
+            return self.send_rest(event_loop, stream);
+        }
+        let scratch = &mut *self.scratch.borrow_mut();
+        for _ in 0..READS {
+            let Some(came) = unless_blocked(|| rustix::io::read(stream, &mut *scratch))? else { break };
+            if came == 0 {
+                return Ok(Then::Close);
+            }
+            let sent = unless_blocked(|| rustix::io::write(stream, &scratch[..came]))?.unwrap_or(0);
+            if sent < came {
+                self.keep(event_loop, &scratch[sent..came]);
+                break;
+            }
+            // A short read emptied the socket: another would only cost a system call.
+            if came < SCRATCH {
+                break;
+            }
+        }
+        Ok(Then::Stay)
+    }
 
-/// Sends back what came, as far as the socket takes it; the rest is left in `unsent`.
-fn echo(
-    mut stream: &TcpStream,
-    readiness: Readiness,
-    scratch: &mut [u8],
-    unsent: &mut Vec<u8>,
-) -> io::Result<Peer> {
-    if readiness.is_writable() {
-        let sent = until_blocked(|| stream.write(unsent))?.unwrap_or(0);
+    /// The socket takes no more: the rest waits, and so does what the peer may send meanwhile.
+    #[cold]
+    fn keep(&self, event_loop: &EventLoop, rest: &[u8]) {
+        self.unsent.borrow_mut().extend_from_slice(rest);
+        self.watch(event_loop, Interest::WRITE);
+    }
+
+    #[cold]
+    fn send_rest(&self, event_loop: &EventLoop, stream: &TcpStream) -> Result<Then, Errno> {
+        let mut unsent = self.unsent.borrow_mut();
+        let sent = unless_blocked(|| rustix::io::write(stream, &unsent))?.unwrap_or(0);
         unsent.drain(..sent);
-    }
-    if !unsent.is_empty() {
-        return Ok(Peer::Stays);
-    }
-    for _ in 0..READS {
-        let Some(came) = until_blocked(|| stream.read(scratch))? else { break };
-        if came == 0 {
-            return Ok(Peer::Left);
+        if unsent.is_empty() {
+            self.watch(event_loop, Interest::READ);
         }
-        let sent = until_blocked(|| stream.write(&scratch[..came]))?.unwrap_or(0);
-        if sent < came {
-            unsent.extend_from_slice(&scratch[sent..came]);
-            break;
-        }
-        // A short read emptied the socket: another would only cost a system call.
-        if came < scratch.len() {
-            break;
+        Ok(Then::Stay)
+    }
+
+    fn watch(&self, event_loop: &EventLoop, interest: Interest) {
+        if let Some(id) = self.id.get() {
+            let _ = event_loop.set_interest(*id, interest);
         }
     }
-    Ok(Peer::Stays)
+
+    /// From inside the callback: the loop closes the socket when it returns.
+    #[cold]
+    fn close(&self, event_loop: &EventLoop) {
+        if let Some(id) = self.id.get() {
+            let _ = event_loop.remove(*id);
+        }
+    }
 }
 
-/// Repeats an interrupted call; `None` where it would block.
-fn until_blocked(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<Option<usize>> {
+/// Repeats an interrupted call; `None` where it would have to wait.
+fn unless_blocked(mut call: impl FnMut() -> Result<usize, Errno>) -> Result<Option<usize>, Errno> {
     loop {
         match call() {
             Ok(n) => return Ok(Some(n)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(Errno::INTR) => {}
             Err(error) => return Err(error),
         }
     }
