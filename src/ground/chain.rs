@@ -21,8 +21,7 @@ use super::trace::{self, EventNumber, IdSlot, Lane, Place};
 use super::unhandled::{self, UnhandledError};
 use std::any::type_name;
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::{Rc, Weak};
@@ -276,7 +275,12 @@ impl<T: 'static> Head<T> {
         }
         core.phase.set(Phase::Running);
         core.fired.set(at);
-        drop(core.canceller.take());
+        if let Some(canceller) = core.canceller.take() {
+            discard(core, || {
+                drop(canceller);
+                None
+            });
+        }
         let outcome = if trace::on() { tell::fired(core, outcome, at) } else { outcome };
         self.put(outcome);
         let chain: Rc<dyn Chain> = self.clone();
@@ -485,14 +489,21 @@ pub(crate) fn drive(mut node: Rc<dyn Drive>, mut chain: Rc<dyn Chain>) {
                 if trace::on() {
                     last.tell_rest(chain.core());
                 }
-                if chain.core().detached.get()
-                    && let Some(failure) = last.discard()
-                {
-                    lost(&chain.core().info, chain.core().fired.get(), failure);
+                if chain.core().detached.get() {
+                    discard(chain.core(), || last.discard());
                 }
                 return;
             }
         }
+    }
+}
+
+/// Lets go of what nobody wants. A failure that comes out is lost, and so is a panic of the user's `Drop`.
+fn discard(core: &Core, let_go: impl FnOnce() -> Option<Failure>) {
+    let failure = catch_unwind(AssertUnwindSafe(let_go))
+        .unwrap_or_else(|payload| Some(Failure::panic(payload, core.info.last.get().unwrap_or(core.info.made))));
+    if let Some(failure) = failure {
+        lost(&core.info, core.fired.get(), failure);
     }
 }
 
@@ -557,50 +568,5 @@ fn cancel_unfired(chain: &Rc<dyn Chain>, at: Place) {
     } else if let Some(failure) = failure {
         // The canceller fired the chain and panicked after that: its panic is an error of its own.
         lost(&core.info, core.fired.get(), failure);
-    }
-}
-
-thread_local! {
-    /// While a chain fails because it was abandoned: the chains that were abandoned by that in turn.
-    static ABANDONED: RefCell<Option<VecDeque<Rc<dyn Chain>>>> = const { RefCell::new(None) };
-}
-
-/// Fails a chain whose `Resolver` was dropped unfired.
-///
-/// The closures of such a chain may own the next `Resolver`, and so on: a loop, not a recursion.
-pub(crate) fn abandon(chain: Rc<dyn Chain>) {
-    let queued = ABANDONED.try_with(|queue| match &mut *queue.borrow_mut() {
-        Some(queue) => {
-            queue.push_back(chain.clone());
-            true
-        }
-        none => {
-            *none = Some(VecDeque::new());
-            false
-        }
-    });
-    match queued {
-        Ok(true) => return,
-        Ok(false) => {}
-        // The thread is ending and its locals are gone.
-        Err(_) => {
-            let made = chain.core().info.made;
-            return chain.fail(Failure::abandoned(made));
-        }
-    }
-    /// Puts the slot back in order even if a drop of the user's panics.
-    struct End;
-    impl Drop for End {
-        fn drop(&mut self) {
-            let left = ABANDONED.try_with(|queue| queue.borrow_mut().take());
-            drop(left);
-        }
-    }
-    let _end = End;
-    let mut next = Some(chain);
-    while let Some(chain) = next {
-        let made = chain.core().info.made;
-        chain.fail(Failure::abandoned(made));
-        next = ABANDONED.try_with(|queue| queue.borrow_mut().as_mut().and_then(VecDeque::pop_front)).ok().flatten();
     }
 }

@@ -1,6 +1,7 @@
 //! `Resolver`: the end of a Deferred that fires it.
 
-use super::chain::{self, Chain, Head, Phase};
+use super::abandon::abandon;
+use super::chain::{Chain, Head, Phase};
 use super::failure::Failure;
 use super::step::Outcome;
 use super::tell;
@@ -77,7 +78,7 @@ impl<T: 'static> Drop for Resolver<T> {
         if let Some(head) = self.head.take()
             && head.part.phase.get() == Phase::Unfired
         {
-            chain::abandon(head as Rc<dyn Chain>);
+            abandon(head as Rc<dyn Chain>);
         }
     }
 }
