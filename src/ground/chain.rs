@@ -337,21 +337,36 @@ impl<T: 'static, S: Part + 'static> Land<T> for Node<T, S> {
 
 impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
     fn accept(self: Rc<Self>, input: Outcome<T>, chain: &Rc<dyn Chain>) -> Option<Rc<dyn Drive>> {
-        let link = &self.part;
         // A link is armed until it runs, and it runs once.
-        let step = link.step.take()?;
-        let site = StepSite { n: link.n, at: link.at, name: &link.name, reg: link.reg };
+        let step = self.part.step.take()?;
         let returned = if trace::on() {
-            tell::step(&chain.core().info, &site, step, input)
+            tell::step(&chain.core().info, &self.part.site(), step, input)
         } else {
-            run(step, input, &site, || chain.core().info.made)
+            run(step, input, || (self.part.site(), chain.core().info.made))
         };
-        let outcome = match returned {
-            Returned::Now(outcome) => outcome,
-            Returned::Later(inner) => match collect(&chain.core().info, inner) {
-                Ok(outcome) => outcome,
-                Err(inner) => wait_for(inner?, self.clone(), chain)?,
-            },
+        match returned {
+            Returned::Now(outcome) => {
+                self.put(outcome);
+                Some(self)
+            }
+            Returned::Later(inner) => self.wait(inner, chain),
+        }
+    }
+}
+
+impl<T: 'static, S: 'static> Link<T, S> {
+    fn site(&self) -> StepSite<'_> {
+        StepSite { n: self.n, at: self.at, name: &self.name, reg: self.reg }
+    }
+}
+
+impl<T: 'static, S: Part + 'static> Node<T, S> {
+    /// Goes on with the result of `inner`, or makes the chain wait for it.
+    #[inline(never)] // keeps what is rare and large out of `accept`
+    fn wait(self: Rc<Self>, inner: Deferred<T>, chain: &Rc<dyn Chain>) -> Option<Rc<dyn Drive>> {
+        let outcome = match collect(&chain.core().info, inner) {
+            Ok(outcome) => outcome,
+            Err(inner) => wait_for(inner?, self.clone(), chain)?,
         };
         self.put(outcome);
         Some(self)
@@ -375,6 +390,7 @@ pub(crate) fn append<T: 'static, U: 'static, S: Step<T, U>>(
 }
 
 /// What a step knows about itself.
+#[derive(Clone, Copy)]
 pub(crate) struct StepSite<'a> {
     pub(crate) n: u32,
     pub(crate) at: Place,
@@ -389,40 +405,49 @@ impl StepSite<'_> {
     }
 }
 
-/// Runs a step of the chain that was made at `made()`. A panic becomes a failure.
+/// Runs a step. A panic becomes a failure. `site` says which step of which chain it is, when a failure wants to know.
 #[inline]
-pub(crate) fn run<T: 'static, U: 'static, S: Step<T, U>>(
+pub(crate) fn run<'a, T: 'static, U: 'static, S: Step<T, U>>(
     step: S,
     mut input: Outcome<T>,
-    site: &StepSite<'_>,
-    made: impl FnOnce() -> Place,
+    site: impl Fn() -> (StepSite<'a>, Place),
 ) -> Returned<U> {
     let mut lane = Lane::Ok;
     if let Err(failure) = &mut input {
         lane = Lane::Err;
-        failure.came_in();
-        if !S::ERRBACK {
-            failure.cross(site.at);
-        }
+        comes_in(failure, (!S::ERRBACK).then(|| site().0.at));
     }
     // Unwind safe: what the step captured is gone after a panic, and of ours nothing is borrowed.
     let mut returned = match catch_unwind(AssertUnwindSafe(move || step.call(input))) {
         Ok(Went::Ran(back)) => back.returned(),
         Ok(Went::Passed(outcome)) => Returned::Now(outcome),
-        Err(payload) => Returned::Now(Err(Failure::panic(payload, site.at))),
+        Err(payload) => Returned::Now(Err(Failure::panic(payload, site().0.at))),
     };
     if let Returned::Now(Err(failure)) = &mut returned {
-        failure.came_out(|| RaisedIn {
-            made: made(),
-            n: site.n,
-            lane,
-            name: match site.name() {
-                Some(name) => Cow::Owned(name.to_owned()),
-                None => Cow::Borrowed(step_name(S::name())),
-            },
-        });
+        comes_out(failure, &site(), lane, S::name());
     }
     returned
+}
+
+#[cold]
+fn comes_in(failure: &mut Failure, passes_by: Option<Place>) {
+    failure.came_in();
+    if let Some(at) = passes_by {
+        failure.cross(at);
+    }
+}
+
+#[cold]
+fn comes_out(failure: &mut Failure, (site, made): &(StepSite<'_>, Place), lane: Lane, name: &'static str) {
+    failure.came_out(|| RaisedIn {
+        made,
+        n: site.n,
+        lane,
+        name: match site.name() {
+            Some(name) => Cow::Owned(name.to_owned()),
+            None => Cow::Borrowed(step_name(name)),
+        },
+    });
 }
 
 /// The result of `inner`, which a step of the chain of `info` gave back, if it is there; else its tail and chain.

@@ -377,6 +377,7 @@ pub fn maybe_deferred<R: CallbackResult>(f: impl FnOnce() -> R) -> Deferred<<R a
 }
 
 /// Runs a step on a result that has come.
+#[inline(never)] // keeps `add` small, which is compiled into every caller
 fn run_now<T: 'static, U: 'static, S: Step<T, U>>(
     outcome: Outcome<T>,
     origin: Origin,
@@ -394,7 +395,7 @@ fn run_now<T: 'static, U: 'static, S: Step<T, U>>(
         site.reg = tell::added::<T, U, S>(info, &site, true);
         tell::step(info, &site, step, outcome)
     } else {
-        chain::run(step, outcome, &site, || info.made)
+        chain::run(step, outcome, || (site, info.made))
     };
     match returned {
         Returned::Now(outcome) => rest(outcome, origin),

@@ -67,6 +67,8 @@ pub(crate) fn named(info: &Info, name: &str, at: Place) {
 }
 
 /// A step was added; answers the event's number.
+#[cold]
+#[inline(never)]
 pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
     info: &Info,
     site: &StepSite<'_>,
@@ -92,6 +94,8 @@ pub(crate) fn swallowed(info: &Info, at: Option<Place>) {
 }
 
 /// Runs a step and tells about it.
+#[cold]
+#[inline(never)]
 pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     info: &Info,
     site: &StepSite<'_>,
@@ -99,7 +103,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     mut input: Outcome<T>,
 ) -> Returned<U> {
     let Some(d) = chain_id(info, type_name::<T>(), true) else {
-        return chain::run(step, input, site, || info.made);
+        return chain::run(step, input, || (*site, info.made));
     };
     let n = site.n;
     let came_in = val(&mut input, Via::Fail);
@@ -107,14 +111,14 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     let links = Links { cause: info.cause.get(), reg: site.reg, at: Some(site.at), label: site.name() };
     if !takes::<T, U, S>(lane) {
         info.cause.set(emit(Kind::DPass { d, n, lane }, links));
-        return chain::run(step, input, site, || info.made);
+        return chain::run(step, input, || (*site, info.made));
     }
     let had = match came_in {
         Val::Err(f) => Some(f),
         Val::Ok(_) => None,
     };
     let frame = Frame::open(Kind::DStep { d, n, lane, val: came_in }, links);
-    let mut returned = chain::run(step, input, site, || info.made);
+    let mut returned = chain::run(step, input, || (*site, info.made));
     let (went_out, inner) = match &mut returned {
         Returned::Now(outcome) => (Some(val(outcome, Via::Err)), None),
         Returned::Later(inner) => (None, inner.id()),
