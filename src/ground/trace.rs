@@ -39,18 +39,24 @@ pub trait Recorder {
 /// What the library fills in; the rest is filled in by the slot.
 #[derive(Debug, Default)]
 pub(crate) struct Links<'a> {
-    pub(crate) cause: EventNumber,
-    pub(crate) reg: EventNumber,
+    pub(crate) cause: Mark,
+    pub(crate) reg: Mark,
     pub(crate) at: Option<Place>,
     pub(crate) label: Option<&'a str>,
 }
 
+/// An event as the library keeps it in its links: counted through all recordings of the thread, so that one of an
+/// earlier recording is never taken for one of this. 0 stands for "none".
+pub(crate) type Mark = u32;
+
 struct Current {
     run: u32,
+    /// The greatest mark of the recordings before.
+    base: Mark,
     next: Cell<EventNumber>,
     turn: Cell<u32>,
     ids: [Cell<u32>; 6],
-    frames: RefCell<Vec<EventNumber>>,
+    frames: RefCell<Vec<Mark>>,
     past: RefCell<Past>,
     started: Instant,
     sink: RefCell<Option<Box<dyn Recorder>>>,
@@ -60,6 +66,7 @@ struct Current {
 thread_local! {
     static ON: Cell<bool> = const { Cell::new(false) };
     static RUNS: Cell<u32> = const { Cell::new(0) };
+    static LAST: Cell<Mark> = const { Cell::new(0) };
     static CURRENT: RefCell<Option<Rc<Current>>> = const { RefCell::new(None) };
 }
 
@@ -71,6 +78,13 @@ pub(crate) fn on() -> bool {
 
 fn current() -> Option<Rc<Current>> {
     CURRENT.try_with(|c| c.borrow().clone()).ok().flatten()
+}
+
+impl Current {
+    /// The number that an event has in this recording; `None` for one of an earlier recording.
+    fn number(&self, mark: Mark) -> Option<EventNumber> {
+        mark.checked_sub(self.base).filter(|n| *n != 0)
+    }
 }
 
 /// The id of an object, and whether it was given just now. `None` when nothing records, and inside a recorder: an id
@@ -89,8 +103,8 @@ pub(crate) fn id(slot: &Cell<IdSlot>, object: Object) -> Option<(Id, bool)> {
     Some((Id(object, count.get()), true))
 }
 
-/// Records one event and answers its number; 0 when nothing records.
-pub(crate) fn emit(kind: Kind, links: Links<'_>) -> EventNumber {
+/// Records one event and answers its mark; 0 when nothing records.
+pub(crate) fn emit(mut kind: Kind, links: Links<'_>) -> Mark {
     let Some(current) = current() else { return 0 };
     // Taken out of its slot: whoever is called below may emit again, and is then left out.
     let Some(mut sink) = current.sink.borrow_mut().take() else {
@@ -112,15 +126,17 @@ pub(crate) fn emit(kind: Kind, links: Links<'_>) -> EventNumber {
         let ends = kind.begin().is_some_and(|b| frames.last() == Some(&b));
         frames.iter().rev().nth(usize::from(ends)).copied().unwrap_or(0)
     };
-    // An event of an earlier run, or one the recorder left out, is no link.
-    let known = |n: EventNumber| if n < s { n } else { 0 };
+    let number = |mark: Mark| current.number(mark).filter(|n| *n < s).unwrap_or(0);
+    if let Some(b) = kind.begin_mut() {
+        *b = number(*b);
+    }
     let event = Event {
         s,
         t,
         turn: current.turn.get(),
-        frame,
-        cause: known(links.cause),
-        reg: known(links.reg),
+        frame: number(frame),
+        cause: number(links.cause),
+        reg: number(links.reg),
         at: links.at,
         label: links.label.map(Rc::from),
         kind,
@@ -128,19 +144,20 @@ pub(crate) fn emit(kind: Kind, links: Links<'_>) -> EventNumber {
     current.past.borrow_mut().push(&event);
     sink.event(&event);
     *current.sink.borrow_mut() = Some(sink);
-    s
+    let mark = current.base.saturating_add(s);
+    LAST.set(LAST.get().max(mark));
+    mark
 }
 
 /// An open frame: a begin event whose end is still to come. Events emitted meanwhile are "called from" it.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Frame {
-    /// The number of the begin event.
-    pub(crate) b: EventNumber,
+    b: Mark,
 }
 
 impl Frame {
-    /// Records a begin event and opens its frame. A frame of number 0 is one that nobody records.
+    /// Records a begin event and opens its frame. A frame of mark 0 is one that nobody records.
     pub(crate) fn open(kind: Kind, links: Links<'_>) -> Frame {
         let b = emit(kind, links);
         if b != 0
@@ -151,14 +168,18 @@ impl Frame {
         Frame { b }
     }
 
-    /// Records the end event that `kind` makes of the begin event's number, and closes the frame.
-    pub(crate) fn close(self, kind: impl FnOnce(EventNumber) -> Kind, links: Links<'_>) -> EventNumber {
+    /// Records the end event that `kind` makes of the begin event's mark, and closes the frame.
+    pub(crate) fn close(self, kind: impl FnOnce(Mark) -> Kind, links: Links<'_>) -> Mark {
         if self.b == 0 {
             return 0;
         }
         let Some(current) = current() else { return 0 };
-        if current.frames.borrow().last() != Some(&self.b) {
-            return 0; // opened in another recording
+        {
+            let mut frames = current.frames.borrow_mut();
+            // None that was opened in another recording.
+            let Some(i) = frames.iter().rposition(|b| *b == self.b) else { return 0 };
+            // A turn that `run_one` left in its middle, inside this frame, does not outlive it.
+            frames.truncate(i + 1);
         }
         let s = emit(kind(self.b), links);
         current.frames.borrow_mut().pop();
@@ -167,7 +188,7 @@ impl Frame {
 }
 
 /// The frame that runs now; 0 for none. What is registered now can name it as its reason.
-pub(crate) fn frame() -> EventNumber {
+pub(crate) fn frame() -> Mark {
     current().map_or(0, |c| c.frames.borrow().last().copied().unwrap_or(0))
 }
 
@@ -230,6 +251,7 @@ pub fn record_with<R: Recorder + 'static, T>(recorder: R, f: impl FnOnce() -> T)
     let sink = Shared { recorder: shared.clone(), panicked: false };
     let next = Rc::new(Current {
         run,
+        base: LAST.get(),
         next: Cell::new(1),
         turn: Cell::new(0),
         ids: Default::default(),

@@ -260,6 +260,17 @@ impl Kind {
             _ => None,
         }
     }
+
+    pub(super) fn begin_mut(&mut self) -> Option<&mut EventNumber> {
+        match self {
+            Kind::PollEnd { b, .. }
+            | Kind::CbEnd { b, .. }
+            | Kind::TurnEnd { b, .. }
+            | Kind::DRet { b, .. }
+            | Kind::CancellerEnd { b, .. } => Some(b),
+            _ => None,
+        }
+    }
 }
 
 /// One entry of a trace.

@@ -1,6 +1,6 @@
 //! What the slot itself remembers of a run, whoever records: enough to say at a lost error how it came to it.
 
-use super::{Event, EventNumber, Id, Kind, current};
+use super::{Event, EventNumber, Id, Kind, Mark, current};
 use std::rc::Rc;
 
 /// How many events back it remembers. A lost error is mostly lost soon; 16,384 events take half a megabyte.
@@ -51,9 +51,10 @@ impl Past {
     }
 }
 
-/// Event `s`, what woke it (or called it), what woke that, and so on: at most 12 events, the last first.
-pub(crate) fn why(s: EventNumber) -> Vec<EventNumber> {
+/// The number of an event, of what woke it (or called it), what woke that, and so on: at most 12 events, the last first.
+pub(crate) fn why(mark: Mark) -> Vec<EventNumber> {
     let Some(current) = current() else { return Vec::new() };
+    let Some(s) = current.number(mark) else { return Vec::new() };
     let past = current.past.borrow();
     std::iter::successors(past.get(s), |step| past.get(step.parent)).map(|step| step.s).take(HOPS).collect()
 }
