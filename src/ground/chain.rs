@@ -183,7 +183,7 @@ pub(crate) struct Link<T: 'static, S> {
     at: Place,
     name: StepName,
     n: u32,
-    reg: EventNumber,
+    reg: Cell<EventNumber>,
     takes: PhantomData<fn(T)>,
 }
 
@@ -356,7 +356,7 @@ impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
 
 impl<T: 'static, S: 'static> Link<T, S> {
     fn site(&self) -> StepSite<'_> {
-        StepSite { n: self.n, at: self.at, name: &self.name, reg: self.reg }
+        StepSite { n: self.n, at: self.at, name: &self.name, reg: self.reg.get() }
     }
 }
 
@@ -382,10 +382,13 @@ pub(crate) fn append<T: 'static, U: 'static, S: Step<T, U>>(
     at: Place,
 ) -> Tail<U> {
     let (n, name) = info.next_step(at);
-    let reg =
-        if trace::on() { tell::added::<T, U, S>(info, &StepSite { n, at, name: &name, reg: 0 }, false) } else { 0 };
-    let link = Node::with(Link { step: Cell::new(Some(step)), at, name, n, reg, takes: PhantomData });
+    let link = Node::with(Link { step: Cell::new(Some(step)), at, name, n, reg: Cell::new(0), takes: PhantomData });
     tail.attach(Next::Step(link.clone()));
+    // Told when it is true: a recorder may fire the chain.
+    if trace::on() {
+        let site = StepSite { n, at, name: &link.part.name, reg: 0 };
+        link.part.reg.set(tell::added::<T, U, S>(info, &site, false));
+    }
     link
 }
 
@@ -484,18 +487,20 @@ pub(crate) fn wait_for<T: 'static>(
             core.info.made
         ))));
     }
-    if trace::on() {
-        tell::paused(&core.info, &inner_core.info);
-    }
     core.phase.set(Phase::Waiting);
     core.waits_for.set(Some(Rc::downgrade(&inner.chain)));
     inner_core.waiter.set(Some(chain.clone()));
     inner.tail.attach(Next::Waiter(landing));
+    // Told when it is true: a recorder may fire the inner one.
+    if trace::on() {
+        tell::paused(&core.info, &inner_core.info);
+    }
     None
 }
 
 /// Walks the list from `node`, whose result lies in its slot, until a result rests or a chain waits.
 pub(crate) fn drive(mut node: Rc<dyn Drive>, mut chain: Rc<dyn Chain>) {
+    let mut told = None;
     loop {
         match node.advance(&chain) {
             Advance::Next(next) => node = next,
@@ -510,10 +515,13 @@ pub(crate) fn drive(mut node: Rc<dyn Drive>, mut chain: Rc<dyn Chain>) {
                 node = next;
             }
             Advance::Rest(last) => {
-                chain.core().phase.set(Phase::Resting);
-                if trace::on() {
+                if trace::on() && told.is_none_or(|told| told != Rc::as_ptr(&last).addr()) {
+                    told = Some(Rc::as_ptr(&last).addr());
                     last.tell_rest(chain.core());
+                    node = last; // a recorder may have added a step
+                    continue;
                 }
+                chain.core().phase.set(Phase::Resting);
                 if chain.core().detached.get() {
                     discard(chain.core(), || last.discard());
                 }

@@ -454,17 +454,17 @@ fn let_go<T: 'static>(end: End<T>) {
         End::Done(outcome, origin) => (Some(outcome), origin),
         End::Pending(tail, chain) => (tail.take(), Origin::Chain(chain)),
     };
+    if let (None, Origin::Chain(chain)) = (&outcome, &origin) {
+        chain.core().detached.set(true);
+    }
+    // Told when it is true: a recorder may fire the chain.
     if trace::on() {
         tell::dropped(origin.info(), outcome.is_none());
     }
     match outcome {
         Some(Ok(value)) => drop(value),
         Some(Err(failure)) => chain::lost(origin.info(), origin.fired(), failure),
-        None => {
-            if let Origin::Chain(chain) = origin {
-                chain.core().detached.set(true);
-            }
-        }
+        None => {}
     }
 }
 
