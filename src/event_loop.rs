@@ -2,7 +2,8 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `turn` | the order of a turn, `run`, `run_until`, `turn`, `run_one`, `stop` |
+//! | `turn` | the order of a turn |
+//! | `running` | `run`, `run_until`, `turn`, `run_one`, `stop` |
 //! | `sources`, `registration`, `interest` | registered descriptors: the table, and the loop's methods for it |
 //! | `timers`, `delayed` | the heap of deadlines, and `DelayedCall` |
 //! | `mailbox`, `channel` | what other threads send |
@@ -28,6 +29,7 @@ mod registered;
 mod registration;
 mod registry;
 mod report;
+mod running;
 pub mod signals;
 mod sources;
 mod timers;
@@ -67,10 +69,11 @@ use clock::Clock;
 use mailbox::Mailbox;
 use registry::Registry;
 use report::drop_quietly;
+use running::Life;
 use sources::Sources;
 use timers::Timers;
 use triggers::Triggers;
-use turn::{Life, Turn};
+use turn::Turn;
 use wait::Waiter;
 
 /// A loop that waits for events and calls what was registered for them, one callback at a time, on one thread.

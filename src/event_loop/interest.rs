@@ -3,11 +3,17 @@
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
-/// Bits shared by [`Interest`] and [`Readiness`].
+/// Bits shared by [`Interest`] and [`Readiness`]: those of epoll, so that there is nothing to translate there.
+///
+/// ```text
+///   16    8     4       2         1
+///  HUP   ERR  WRITE  PRIORITY   READ
+/// ```
 pub(crate) const READ: u8 = 1;
-pub(crate) const WRITE: u8 = 2;
-pub(crate) const HUP: u8 = 4;
+pub(crate) const PRIORITY: u8 = 2;
+pub(crate) const WRITE: u8 = 4;
 pub(crate) const ERR: u8 = 8;
+pub(crate) const HUP: u8 = 16;
 
 /// What a source is watched for.
 ///

@@ -12,7 +12,7 @@ pub(crate) type Payload = Box<dyn Any + Send>;
 
 /// Runs user code. A panic becomes its payload.
 #[inline]
-pub(crate) fn guard(f: impl FnOnce()) -> Result<(), Payload> {
+pub(crate) fn guard<R>(f: impl FnOnce() -> R) -> Result<R, Payload> {
     // Whatever the panic left half done is the user's own; the loop holds nothing while user code runs.
     catch_unwind(AssertUnwindSafe(f))
 }

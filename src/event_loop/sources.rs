@@ -24,7 +24,7 @@ use crate::trace::{EventNumber, IdSlot, Place};
 
 use super::EventLoop;
 use super::error::InsertReason;
-use super::interest::{Interest, Readiness};
+use super::interest::{ERR, HUP, Interest, PRIORITY, READ, Readiness, WRITE};
 use super::registry::Registry;
 use super::wait::Ready;
 
@@ -128,7 +128,9 @@ where
     fn call(&self, event_loop: &EventLoop, readiness: Readiness) {
         if let Some(mut callback) = self.callback.take() {
             callback(event_loop, &self.source, readiness);
-            self.callback.set(Some(callback));
+            let empty = self.callback.replace(Some(callback));
+            // Nobody else can have put one there; forgetting spares the check.
+            std::mem::forget(empty);
         }
     }
 
@@ -373,15 +375,15 @@ impl Sources {
         if key(index as u32, slot.serial) != ready.key {
             return None;
         }
-        let unwanted = ready.bits & slot.armed & !slot.wanted != 0;
-        let wanted = ready.bits & slot.wanted;
-        if unwanted || wanted == 0 {
+        let bits = if ready.bits & !Interest::BOTH.0 == 0 { ready.bits } else { implied(ready.bits) };
+        let wanted = bits & slot.wanted;
+        if bits & slot.armed & !slot.wanted != 0 || wanted == 0 {
             slot.narrow(registry, ready.key);
         }
         (wanted != 0).then(|| Dispatch {
             entry: slot.entry.clone(),
             // Hang-up and error are told beside what is wanted.
-            readiness: Readiness(wanted | ready.bits & !Interest::BOTH.0),
+            readiness: Readiness(wanted | bits & (HUP | ERR)),
             index: index as u32,
             serial: slot.serial,
             place: slot.place,
@@ -413,6 +415,16 @@ impl SourceSlot {
         } else if registry.modify(self.fd, key, self.wanted).is_ok() {
             self.armed = self.wanted;
         }
+    }
+}
+
+/// Hang-up and error make a source ready for everything, urgent data makes it readable.
+#[cold]
+fn implied(bits: u8) -> u8 {
+    match (bits & (HUP | ERR) != 0, bits & PRIORITY != 0) {
+        (true, _) => bits | READ | WRITE,
+        (false, true) => bits | READ,
+        (false, false) => bits,
     }
 }
 

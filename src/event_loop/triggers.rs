@@ -13,7 +13,8 @@ use crate::trace::{self, EventNumber, Place, Slot};
 
 use super::EventLoop;
 use super::error::RunError;
-use super::turn::{Life, Site};
+use super::running::Life;
+use super::turn::Site;
 
 /// A turning point in a loop's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,4 +1,4 @@
-//! Running the loop: one turn, in its order.
+//! One turn, in its order.
 //!
 //! ```text
 //!  soon queue -> mailbox -> wait -> ready sources -> due timers -> end
@@ -10,18 +10,18 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Duration;
 
-use crate::ground::{Deferred, Failure};
 use crate::trace::{self, EventNumber, Frame, Id, IdSlot, Kind, Links, Object, Out, Place, Slot};
 
-use super::clock::{Clock, nanos};
+use super::clock::Clock;
 use super::error::RunError;
 use super::mailbox::Letter;
 use super::report::{self, Payload, guard};
-use super::timers::Due;
+use super::running::Life;
+use super::sources::Dispatch;
+use super::timers::{Due, TimerSlot};
 use super::wait::Ready;
-use super::{EventLoop, Inner, Named, PanicPolicy, Soon};
+use super::{EventLoop, Named, PanicPolicy, Soon};
 
 /// Where a turn is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,25 +37,19 @@ enum Phase {
     End,
 }
 
-/// Where a loop is in its life.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Life {
-    /// Not started, or shut down.
-    #[default]
-    Out,
-    Starting,
-    Running,
-    ShuttingDown,
-}
-
 /// The turn at hand.
 #[derive(Default)]
 pub(crate) struct Turn {
     phase: Cell<Phase>,
     /// How many turns there were.
     number: Cell<u32>,
-    /// How many callbacks this one has run.
-    ran: Cell<u32>,
+    /// How many callbacks the drive at hand has run, and those before it in this turn.
+    ran: Cell<usize>,
+    ran_before: Cell<usize>,
+    /// The callback that runs.
+    current: Cell<Option<Current>>,
+    /// Its frame, while somebody records.
+    call_frame: Cell<Option<Frame>>,
     /// How much of the soon queue is left to this turn. One queue serves both: half the memory stays in the cache.
     soon_left: Cell<usize>,
     mail: RefCell<VecDeque<Letter>>,
@@ -82,6 +76,15 @@ impl Turn {
     }
 }
 
+/// The callback that runs, as a report of its panic needs it.
+#[derive(Clone, Copy)]
+struct Current {
+    slot: Slot,
+    place: Place,
+    /// Index and serial of a source.
+    source: (u32, u64),
+}
+
 /// What the trace says of a callback. Made only when somebody records.
 #[derive(Default)]
 pub(crate) struct Site {
@@ -91,164 +94,36 @@ pub(crate) struct Site {
     pub(crate) label: Option<Rc<str>>,
 }
 
-/// Holds the loop as running, and lets it go whatever happens.
-struct Running<'a>(&'a Inner);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.running.set(false);
-    }
-}
-
 impl EventLoop {
-    fn enter(&self) -> Result<Running<'_>, RunError> {
-        if self.inner.running.replace(true) {
-            return Err(RunError::Reentrant);
-        }
-        self.inner.lend_clock();
-        Ok(Running(&self.inner))
-    }
-
-    /// Runs until [`EventLoop::stop`].
-    ///
-    /// Start-up triggers are run first unless they have been, shutdown triggers last. After that it can be run again.
-    ///
-    /// # Errors
-    ///
-    /// [`RunError::Reentrant`] inside a callback of this loop. [`RunError::Idle`] when nothing is left that could ever
-    /// wake it: no callback queued, no source with interest, no timer, no job, no [`Remote`](super::Remote).
-    /// [`RunError::Wait`] when the system refuses to wait. Shutdown triggers are run in the latter two cases too.
-    pub fn run(&self) -> Result<(), RunError> {
-        let _running = self.enter()?;
-        let mut result = self.start_up();
-        while result.is_ok() && !self.inner.stopping.get() {
-            result = self.drive(None, usize::MAX).map(drop);
-        }
-        result.and(self.shut_down())
-    }
-
-    /// Runs until `deferred` has a result, and answers it. The turn in which it fires is finished.
-    ///
-    /// Start-up triggers are run first unless they have been; the loop is left started.
-    ///
-    /// ```
-    /// use ropewalk::{Deferred, EventLoop};
-    /// use std::time::Duration;
-    ///
-    /// let event_loop = EventLoop::new()?;
-    /// let (resolver, deferred) = Deferred::new();
-    /// event_loop.call_later(Duration::from_millis(1), move |_| resolver.succeed(20));
-    /// let answer = event_loop.run_until(deferred.add_callback(|n| Ok(n + 1)))?;
-    /// assert_eq!(answer, 21);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// The Deferred's own failure; or one that holds a [`RunError`]: as for [`EventLoop::run`], or
-    /// [`RunError::Stopped`] when somebody stopped the loop meanwhile (it is then shut down).
-    #[track_caller]
-    pub fn run_until<T: 'static>(&self, deferred: Deferred<T>) -> Result<T, Failure> {
-        let _running = self.enter()?;
-        let made = deferred.made();
-        let result = Rc::new(Cell::new(None));
-        let (slot, hurry) = (result.clone(), self.inner.hurry());
-        let ended = deferred.step_named("run_until").add_both(move |outcome| {
-            slot.set(Some(outcome));
-            hurry();
-            Ok(())
-        });
-        ended.detach();
-        let mut driven = self.start_up();
-        loop {
-            if let Some(outcome) = result.take() {
-                return outcome;
-            }
-            if self.inner.stopping.get() {
-                self.shut_down()?;
-                return result.take().unwrap_or_else(|| Err(RunError::Stopped.into()));
-            }
-            match driven {
-                Ok(()) => driven = self.drive(None, usize::MAX).map(drop),
-                Err(RunError::Idle(None)) => return Err(RunError::Idle(Some(made)).into()),
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    /// Runs one turn, waiting at most `timeout` if nothing is ready (`None`: no limit), and answers how many callbacks
-    /// it ran. It may be none, when a signal or a post ended the wait. What an earlier [`EventLoop::run_one`] left is
-    /// finished first, and is then the turn.
-    ///
-    /// Start-up triggers are not run.
-    ///
-    /// # Errors
-    ///
-    /// As for [`EventLoop::run`]; [`RunError::Idle`] only without a `timeout`.
-    pub fn turn(&self, timeout: Option<Duration>) -> Result<usize, RunError> {
-        let _running = self.enter()?;
-        self.drive(timeout.map(nanos), usize::MAX)
-    }
-
-    /// Runs one callback of the loop, with all that it causes in Deferreds, and answers `true`. Waits for one if none
-    /// is ready, and answers `false` if the loop is stopped instead. The rest of the batch stays: a later `run_one`,
-    /// `turn` or `run` goes on with it.
-    ///
-    /// # Errors
-    ///
-    /// As for [`EventLoop::run`].
-    pub fn run_one(&self) -> Result<bool, RunError> {
-        let _running = self.enter()?;
-        while self.drive(None, 1)? == 0 {
-            if self.inner.stopping.get() {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Ends [`EventLoop::run`] or [`EventLoop::run_until`] after the turn at hand. Said before the loop runs, it ends
-    /// the next run at once. It can be run again afterwards.
-    #[track_caller]
-    pub fn stop(&self) {
-        let inner = &self.inner;
-        if inner.life.get() == Life::ShuttingDown || inner.stopping.replace(true) {
-            return;
-        }
-        if trace::on() {
-            let at = Some(std::panic::Location::caller());
-            trace::emit(Kind::LoopStop, Links { at, ..Links::default() });
-        }
-    }
-
-    /// Whether [`EventLoop::stop`] was called and the run it ends has not ended.
-    pub fn is_stopping(&self) -> bool {
-        self.inner.stopping.get() || self.inner.life.get() == Life::ShuttingDown
-    }
-
-    /// Turns without waiting until nothing is queued or due. For [`TestClock::advance`](super::TestClock::advance).
-    pub(crate) fn settle(&self) -> Result<(), RunError> {
-        let _running = self.enter()?;
-        loop {
-            self.drive(Some(0), usize::MAX)?;
-            let inner = &self.inner;
-            let due = inner.next_deadline().is_some_and(|at| at <= inner.clock.now());
-            if !due && inner.soon.borrow().is_empty() && !inner.mailbox.has_mail() {
-                return Ok(());
-            }
-        }
-    }
-
     /// Runs callbacks until the turn is over or `budget` were run, and answers how many were.
     pub(crate) fn drive(&self, limit: Option<u64>, budget: usize) -> Result<usize, RunError> {
+        let turn = &self.inner.turn;
+        turn.ran.set(0);
+        loop {
+            match guard(|| self.go_on(limit, budget)) {
+                Ok(result) => {
+                    turn.ran_before.set(turn.ran_before.get() + turn.ran.get());
+                    if turn.phase.get() == Phase::Begin
+                        && let Some(payload) = turn.panicked.take()
+                    {
+                        std::panic::resume_unwind(payload);
+                    }
+                    return result.map(|()| turn.ran.get());
+                }
+                Err(payload) => self.caught(payload),
+            }
+        }
+    }
+
+    /// Goes on with the turn where it is. A panic of a callback unwinds through here, and leaves it where it was.
+    fn go_on(&self, limit: Option<u64>, budget: usize) -> Result<(), RunError> {
         let inner = &*self.inner;
         let turn = &inner.turn;
-        let mut ran = 0;
         loop {
             match turn.phase.get() {
                 Phase::Begin => {
                     turn.soon_left.set(inner.soon.borrow().len());
-                    turn.ran.set(0);
+                    turn.ran_before.set(0);
                     turn.number.set(turn.number.get().wrapping_add(1));
                     if trace::on() {
                         let n = turn.number.get();
@@ -258,14 +133,15 @@ impl EventLoop {
                 }
                 Phase::Soon => {
                     while turn.soon_left.get() > 0 {
-                        if ran == budget {
-                            return Ok(ran);
+                        if turn.ran.get() == budget {
+                            return Ok(());
                         }
                         turn.soon_left.set(turn.soon_left.get() - 1);
                         let Some(soon) = inner.soon.borrow_mut().pop_front() else { break };
                         let Soon { call, place, id, reg } = soon;
-                        ran += 1;
-                        self.call(Slot::Soon, place, || queued(id, reg), call);
+                        self.begin(Slot::Soon, place, NO_SOURCE, || queued(id, reg));
+                        call(self);
+                        self.end();
                     }
                     turn.phase.set(Phase::Wait);
                     if inner.mailbox.has_mail() {
@@ -275,20 +151,21 @@ impl EventLoop {
                 }
                 Phase::Mail => {
                     loop {
-                        if ran == budget {
-                            return Ok(ran);
+                        if turn.ran.get() == budget {
+                            return Ok(());
                         }
                         let Some(letter) = turn.mail.borrow_mut().pop_front() else { break };
                         let Letter { call, place } = letter;
-                        ran += 1;
-                        self.call(Slot::Post, place, || posted(place), call);
+                        self.begin(Slot::Post, place, NO_SOURCE, || posted(place));
+                        call(self);
+                        self.end();
                     }
                     turn.phase.set(Phase::Wait);
                 }
                 Phase::Wait => {
                     // Whoever has run a callback in `run_one` is done; waiting is for the next.
-                    if ran == budget {
-                        return Ok(ran);
+                    if turn.ran.get() == budget {
+                        return Ok(());
                     }
                     if let Err(error) = self.wait(limit) {
                         self.end_turn();
@@ -298,21 +175,27 @@ impl EventLoop {
                 }
                 Phase::Ready => {
                     loop {
-                        if ran == budget {
-                            return Ok(ran);
+                        if turn.ran.get() == budget {
+                            return Ok(());
                         }
                         let next = turn.next_ready.get();
                         let Some(&ready) = turn.ready.borrow().get(next) else { break };
                         turn.next_ready.set(next + 1);
-                        ran += usize::from(self.dispatch(ready));
+                        let found = inner.sources.borrow_mut().dispatch(&inner.registry, ready);
+                        let Some(Dispatch { entry, readiness, place, index, serial }) = found else { continue };
+                        let site = || self.ready_site(index, serial, readiness);
+                        self.begin(Slot::Ready, place, (index, serial), site);
+                        entry.call(self, readiness);
+                        // With it goes a source that was removed by its own callback.
+                        drop(entry);
+                        self.end();
                     }
                     turn.phase.set(Phase::CollectDue);
                 }
                 Phase::CollectDue => {
                     let mut timers = inner.timers.borrow_mut();
-                    if timers.is_empty() {
-                        turn.phase.set(Phase::End);
-                    } else {
+                    turn.phase.set(Phase::End);
+                    if !timers.is_empty() {
                         turn.now.set(inner.clock.now());
                         timers.collect_due(turn.now.get());
                         turn.phase.set(Phase::Timers);
@@ -320,64 +203,82 @@ impl EventLoop {
                 }
                 Phase::Timers => {
                     loop {
-                        if ran == budget {
-                            return Ok(ran);
+                        if turn.ran.get() == budget {
+                            return Ok(());
                         }
                         let Some(Due { key, at, slot }) = inner.timers.borrow_mut().next_due() else { break };
-                        ran += 1;
                         let label = inner.take_label(Named::Timer(key));
+                        let TimerSlot { call, place, id, reg } = slot;
+                        self.begin(Slot::Timer, place, NO_SOURCE, || fired(turn, id, reg, at, label));
                         inner.scheduled.set(Some(at));
-                        let (id, reg) = (slot.id, slot.reg);
-                        let site = || fired(turn, id, reg, at, label);
-                        self.call(Slot::Timer, slot.place, site, slot.call);
+                        call(self);
                         inner.scheduled.set(None);
+                        self.end();
                     }
                     turn.phase.set(Phase::End);
                 }
                 Phase::End => {
                     self.end_turn();
-                    return Ok(ran);
+                    return Ok(());
                 }
             }
         }
     }
 
-    /// Runs one callback of the user's, and nothing of it gets out.
-    #[inline]
-    pub(crate) fn call(
-        &self,
-        slot: Slot,
-        place: Place,
-        site: impl FnOnce() -> Site,
-        f: impl FnOnce(&EventLoop),
-    ) -> bool {
+    /// Notes what is called from here on.
+    #[inline(always)]
+    fn begin(&self, slot: Slot, place: Place, source: (u32, u64), site: impl FnOnce() -> Site) {
         let turn = &self.inner.turn;
         turn.ran.set(turn.ran.get() + 1);
-        let result = if trace::on() {
-            let site = site();
-            let label = site.label.as_deref();
-            let links = Links { cause: site.cause, reg: site.reg, at: Some(place), label };
-            let frame = Frame::open(Kind::CbBegin { o: site.id, slot }, links);
-            let result = guard(|| f(self));
-            let out = if result.is_ok() { Out::Ok } else { Out::Panic };
-            frame.close(|b| Kind::CbEnd { b, out }, Links::default());
-            result
-        } else {
-            guard(|| f(self))
-        };
-        match result {
-            Ok(()) => true,
-            Err(payload) => {
-                self.panicked(slot, place, payload);
-                false
-            }
+        turn.current.set(Some(Current { slot, place, source }));
+        if trace::on() {
+            self.open_frame(slot, place, site());
+        }
+    }
+
+    /// The callback is over.
+    #[inline(always)]
+    fn end(&self) {
+        let turn = &self.inner.turn;
+        turn.current.set(None);
+        if let Some(frame) = turn.call_frame.take() {
+            close_frame(frame, Out::Ok);
         }
     }
 
     #[cold]
-    fn panicked(&self, slot: Slot, place: Place, payload: Payload) {
-        report::report(slot, place, &payload);
+    fn open_frame(&self, slot: Slot, place: Place, site: Site) {
+        let label = site.label.as_deref();
+        let links = Links { cause: site.cause, reg: site.reg, at: Some(place), label };
+        let frame = Frame::open(Kind::CbBegin { o: site.id, slot }, links);
+        self.inner.turn.call_frame.set(Some(frame));
+    }
+
+    /// Runs one callback of the user's outside the batches, and nothing of it gets out.
+    pub(crate) fn call(&self, slot: Slot, place: Place, site: impl FnOnce() -> Site, f: impl FnOnce(&EventLoop)) {
+        self.begin(slot, place, NO_SOURCE, site);
+        match guard(|| f(self)) {
+            Ok(()) => self.end(),
+            Err(payload) => self.caught(payload),
+        }
+    }
+
+    /// A callback panicked: it is reported, what it belongs to is closed, and the loop can go on.
+    #[cold]
+    fn caught(&self, payload: Payload) {
         let turn = &self.inner.turn;
+        self.inner.scheduled.set(None);
+        let Some(Current { slot, place, source: (index, serial) }) = turn.current.take() else {
+            // Not a callback's, so a recorder's or our own: nothing here knows how to go on after that.
+            std::panic::resume_unwind(payload);
+        };
+        if let Some(frame) = turn.call_frame.take() {
+            close_frame(frame, Out::Panic);
+        }
+        report::report(slot, place, &payload);
+        if slot == Slot::Ready {
+            self.remove_any(index, serial);
+        }
         match (self.inner.panic_policy, turn.panicked.take()) {
             (PanicPolicy::ResumeUnwind, None) => turn.panicked.set(Some(payload)),
             (PanicPolicy::ResumeUnwind, first) => {
@@ -388,41 +289,13 @@ impl EventLoop {
         }
     }
 
-    /// Goes on with a panic, if that is the policy.
-    fn resume_panic(&self) {
-        if let Some(payload) = self.inner.turn.panicked.take() {
-            std::panic::resume_unwind(payload);
-        }
-    }
-
     fn end_turn(&self) {
         let turn = &self.inner.turn;
         turn.phase.set(Phase::Begin);
         if let Some(frame) = turn.frame.take() {
-            let ran = turn.ran.get();
+            let ran = (turn.ran_before.get() + turn.ran.get()) as u32;
             frame.close(|b| Kind::TurnEnd { b, ran }, Links::default());
         }
-        self.resume_panic();
-    }
-
-    /// Finds the source of a ready event and calls it; `false` if nobody wants the event.
-    #[inline]
-    fn dispatch(&self, ready: Ready) -> bool {
-        let inner = &*self.inner;
-        let Some(found) = inner.sources.borrow_mut().dispatch(&inner.registry, ready) else {
-            return false;
-        };
-        let super::sources::Dispatch { entry, readiness, index, serial, place } = found;
-        let site = || self.ready_site(index, serial, readiness);
-        // The entry is dropped inside: with it goes a source that was removed by its own callback.
-        let call = move |event_loop: &EventLoop| {
-            entry.call(event_loop, readiness);
-            drop(entry);
-        };
-        if !self.call(Slot::Ready, place, site, call) {
-            self.remove_any(index, serial);
-        }
-        true
     }
 
     /// Waits, as long as nothing else is to be done, and fills the list of ready sources.
@@ -445,7 +318,7 @@ impl EventLoop {
             let next = inner.next_deadline().map(until);
             match (next, limit) {
                 (Some(next), Some(limit)) => Some(next.min(limit)),
-                (None, None) if inner.can_never_wake() => match turn.ran.get() {
+                (None, None) if inner.can_never_wake() => match turn.ran_before.get() + turn.ran.get() {
                     0 => return Err(RunError::Idle(None)),
                     // The next turn will say so, unless somebody does something about it meanwhile.
                     _ => Some(0),
@@ -456,7 +329,7 @@ impl EventLoop {
         if let (Clock::Test(clock), Some(1..)) = (&inner.clock, timeout) {
             // A clock that stands still: look whether something is ready, and jump if not.
             self.poll(Some(0))?;
-            let idle = turn.ready.borrow().is_empty() && !inner.mailbox.has_mail();
+            let idle = !turn.ready.borrow().iter().any(Ready::is_source) && !inner.mailbox.has_mail();
             if !idle {
                 return Ok(());
             }
@@ -484,7 +357,7 @@ impl EventLoop {
         let result = self.inner.waiter.wait(timeout, &mut turn.ready.borrow_mut());
         turn.woken.set(0);
         if begun != 0 {
-            let ready = turn.ready.borrow().len() as u32;
+            let ready = turn.ready.borrow().iter().filter(|ready| ready.is_source()).count() as u32;
             turn.woken.set(trace::emit(Kind::PollEnd { b: begun, ready }, Links::default()));
         }
         result.map_err(RunError::Wait)
@@ -493,6 +366,14 @@ impl EventLoop {
 
 fn queued(id: IdSlot, reg: EventNumber) -> Site {
     Site { id: trace::id(&Cell::new(id), Object::Post).map(|(p, _)| p), reg, ..Site::default() }
+}
+
+/// For callbacks that are not a source's.
+const NO_SOURCE: (u32, u64) = (u32::MAX, 0);
+
+#[cold]
+fn close_frame(frame: Frame, out: Out) {
+    frame.close(|b| Kind::CbEnd { b, out }, Links::default());
 }
 
 /// A letter is numbered when the loop takes it in: its thread has no trace.

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use polling::{Events, Poller};
 
-use super::interest::{ERR, HUP, READ, WRITE};
+use super::interest::{ERR, HUP, PRIORITY, READ, WRITE};
 use super::registry::Registry;
 
 /// One ready source, as the system named it.
@@ -22,6 +22,13 @@ use super::registry::Registry;
 pub(crate) struct Ready {
     pub(crate) key: usize,
     pub(crate) bits: u8,
+}
+
+impl Ready {
+    /// Whether it is a source, and not what woke the loop. (That one has a key that no source has.)
+    pub(crate) fn is_source(&self) -> bool {
+        self.key < WAKE_KEY
+    }
 }
 
 /// The key of the loop's own wake-up counter. The poller keeps `usize::MAX` for itself.
@@ -35,6 +42,15 @@ const LONGEST: u64 = 86_400_000_000_000;
 
 /// Below this the direct path, which counts in whole milliseconds, is too coarse.
 const MILLISECOND: u64 = 1_000_000;
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const ALL: u8 = {
+    use rustix::event::epoll::EventFlags as F;
+    // What lets the flags be taken as they are.
+    assert!(F::IN.bits() == READ as u32 && F::PRI.bits() == PRIORITY as u32 && F::OUT.bits() == WRITE as u32);
+    assert!(F::ERR.bits() == ERR as u32 && F::HUP.bits() == HUP as u32);
+    READ | PRIORITY | WRITE | ERR | HUP
+};
 
 /// Wakes a loop that waits, from any thread.
 #[derive(Debug)]
@@ -117,6 +133,9 @@ impl Waiter {
             if event.writable {
                 bits |= WRITE;
             }
+            if event.is_priority() {
+                bits |= PRIORITY;
+            }
             if event.is_interrupt() {
                 bits |= HUP;
             }
@@ -152,30 +171,14 @@ impl Waiter {
                 Err(error) => return Err(error.into()),
             }
         }
-        for event in list.iter() {
+        let mut unsettled = false;
+        ready.extend(list.iter().map(|event| {
             let (flags, key) = (event.flags, event.data.u64() as usize);
-            if key >= WAKE_KEY {
-                if key == usize::MAX {
-                    self.settle_poller()?;
-                }
-                continue;
-            }
-            use epoll::EventFlags as F;
-            let gone = F::HUP.union(F::ERR);
-            let mut bits = 0;
-            if flags.intersects(F::IN.union(F::PRI).union(gone)) {
-                bits |= READ;
-            }
-            if flags.intersects(F::OUT.union(gone)) {
-                bits |= WRITE;
-            }
-            if flags.intersects(F::HUP) {
-                bits |= HUP;
-            }
-            if flags.intersects(F::ERR) {
-                bits |= ERR;
-            }
-            ready.push(Ready { key, bits });
+            unsettled |= key == usize::MAX;
+            Ready { key, bits: flags.bits() as u8 & ALL }
+        }));
+        if unsettled {
+            self.settle_poller()?;
         }
         Ok(())
     }

@@ -1,0 +1,172 @@
+//! Running the loop: until stopped, until a Deferred has its result, for a turn, for one callback.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use crate::ground::{Deferred, Failure};
+use crate::trace::{self, Kind, Links};
+
+use super::clock::nanos;
+use super::error::RunError;
+use super::{EventLoop, Inner};
+
+/// Where a loop is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// Not started, or shut down.
+    #[default]
+    Out,
+    Starting,
+    Running,
+    ShuttingDown,
+}
+
+/// Holds the loop as running, and lets it go whatever happens.
+struct Running<'a>(&'a Inner);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.running.set(false);
+    }
+}
+
+impl EventLoop {
+    fn enter(&self) -> Result<Running<'_>, RunError> {
+        if self.inner.running.replace(true) {
+            return Err(RunError::Reentrant);
+        }
+        self.inner.lend_clock();
+        Ok(Running(&self.inner))
+    }
+
+    /// Runs until [`EventLoop::stop`].
+    ///
+    /// Start-up triggers are run first unless they have been, shutdown triggers last. After that it can be run again.
+    ///
+    /// # Errors
+    ///
+    /// [`RunError::Reentrant`] inside a callback of this loop. [`RunError::Idle`] when nothing is left that could ever
+    /// wake it: no callback queued, no source with interest, no timer, no job, no [`Remote`](super::Remote).
+    /// [`RunError::Wait`] when the system refuses to wait. Shutdown triggers are run in the latter two cases too.
+    pub fn run(&self) -> Result<(), RunError> {
+        let _running = self.enter()?;
+        let mut result = self.start_up();
+        while result.is_ok() && !self.inner.stopping.get() {
+            result = self.drive(None, usize::MAX).map(drop);
+        }
+        result.and(self.shut_down())
+    }
+
+    /// Runs until `deferred` has a result, and answers it. The turn in which it fires is finished.
+    ///
+    /// Start-up triggers are run first unless they have been; the loop is left started.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, EventLoop};
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (resolver, deferred) = Deferred::new();
+    /// event_loop.call_later(Duration::from_millis(1), move |_| resolver.succeed(20));
+    /// let answer = event_loop.run_until(deferred.add_callback(|n| Ok(n + 1)))?;
+    /// assert_eq!(answer, 21);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The Deferred's own failure; or one that holds a [`RunError`]: as for [`EventLoop::run`], or
+    /// [`RunError::Stopped`] when somebody stopped the loop meanwhile (it is then shut down).
+    #[track_caller]
+    pub fn run_until<T: 'static>(&self, deferred: Deferred<T>) -> Result<T, Failure> {
+        let _running = self.enter()?;
+        let made = deferred.made();
+        let result = Rc::new(Cell::new(None));
+        let (slot, hurry) = (result.clone(), self.inner.hurry());
+        let ended = deferred.step_named("run_until").add_both(move |outcome| {
+            slot.set(Some(outcome));
+            hurry();
+            Ok(())
+        });
+        ended.detach();
+        let mut driven = self.start_up();
+        loop {
+            if let Some(outcome) = result.take() {
+                return outcome;
+            }
+            if self.inner.stopping.get() {
+                self.shut_down()?;
+                return result.take().unwrap_or_else(|| Err(RunError::Stopped.into()));
+            }
+            match driven {
+                Ok(()) => driven = self.drive(None, usize::MAX).map(drop),
+                Err(RunError::Idle(None)) => return Err(RunError::Idle(Some(made)).into()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Runs one turn, waiting at most `timeout` if nothing is ready (`None`: no limit), and answers how many callbacks
+    /// it ran. It may be none, when a signal or a post ended the wait. What an earlier [`EventLoop::run_one`] left is
+    /// finished first, and is then the turn.
+    ///
+    /// Start-up triggers are not run.
+    ///
+    /// # Errors
+    ///
+    /// As for [`EventLoop::run`]; [`RunError::Idle`] only without a `timeout`.
+    pub fn turn(&self, timeout: Option<Duration>) -> Result<usize, RunError> {
+        let _running = self.enter()?;
+        self.drive(timeout.map(nanos), usize::MAX)
+    }
+
+    /// Runs one callback of the loop, with all that it causes in Deferreds, and answers `true`. Waits for one if none
+    /// is ready, and answers `false` if the loop is stopped instead. The rest of the batch stays: a later `run_one`,
+    /// `turn` or `run` goes on with it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`EventLoop::run`].
+    pub fn run_one(&self) -> Result<bool, RunError> {
+        let _running = self.enter()?;
+        while self.drive(None, 1)? == 0 {
+            if self.inner.stopping.get() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Ends [`EventLoop::run`] or [`EventLoop::run_until`] after the turn at hand. Said before the loop runs, it ends
+    /// the next run at once. It can be run again afterwards.
+    #[track_caller]
+    pub fn stop(&self) {
+        let inner = &self.inner;
+        if inner.life.get() == Life::ShuttingDown || inner.stopping.replace(true) {
+            return;
+        }
+        if trace::on() {
+            let at = Some(std::panic::Location::caller());
+            trace::emit(Kind::LoopStop, Links { at, ..Links::default() });
+        }
+    }
+
+    /// Whether [`EventLoop::stop`] was called and the run it ends has not ended.
+    pub fn is_stopping(&self) -> bool {
+        self.inner.stopping.get() || self.inner.life.get() == Life::ShuttingDown
+    }
+
+    /// Turns without waiting until nothing is queued or due. For [`TestClock::advance`](super::TestClock::advance).
+    pub(crate) fn settle(&self) -> Result<(), RunError> {
+        let _running = self.enter()?;
+        loop {
+            self.drive(Some(0), usize::MAX)?;
+            let inner = &self.inner;
+            let due = inner.next_deadline().is_some_and(|at| at <= inner.clock.now());
+            if !due && inner.soon.borrow().is_empty() && !inner.mailbox.has_mail() {
+                return Ok(());
+            }
+        }
+    }
+}
