@@ -32,13 +32,39 @@ pub(crate) use sealed::Sealed;
 ///
 /// There are just these two, which lets the compiler find the error type by itself: `|n| Ok(n + 1)` and
 /// `|s| { let n: i32 = s.parse()?; Ok(n) }` compile as they stand.
+///
+/// Three mistakes meet a rule of the language before they meet this trait, so the compiler cannot name the remedy:
+///
+/// * `?` in a callback that ends with a Deferred: give back `Ok(deferred)`, and add
+///   [`flatten`](crate::Deferred::flatten).
+/// * Branches that give back different things: make both a Deferred with [`Deferred::succeed`](crate::Deferred::succeed)
+///   and [`Deferred::fail`](crate::Deferred::fail).
+/// * `Err(..)` alone, which has no type for the value: write `Err::<i32, _>(..)`.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, testing::failure_of};
+///
+/// fn fetch(n: i32) -> Deferred<i32> {
+///     Deferred::succeed(n)
+/// }
+/// let d = Deferred::succeed("7")
+///     .add_callback(|text| {
+///         let n: i32 = text.parse()?;
+///         Ok(fetch(n))
+///     })
+///     .flatten()
+///     .add_callback(|n| if n > 0 { fetch(n) } else { Deferred::succeed(0) })
+///     .add_callback(|_| Err::<i32, _>(Failure::msg("always")));
+/// assert_eq!(failure_of(d).to_string(), "always");
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a callback gives back `Result<U, Failure>` or `Deferred<U>`, not `{Self}`",
     label = "this is neither `Result<U, Failure>` nor `Deferred<U>`",
-    note = "a plain value: write `Ok(value)`, or add the callback with `map`",
+    note = "a plain value: give back `Ok(value)`, or add the callback with `map`",
     note = "nothing to give back: end the callback with `Ok(())`",
     note = "a result with another error: `Ok(result?)` turns the error into a `Failure`",
-    note = "`?` and a Deferred in one callback: give back `Ok(deferred)` and add `.flatten()`"
+    note = "`?` and a Deferred in one callback: give back `Ok(deferred)` and add `.flatten()`",
+    note = "nothing ever comes back (`panic!`, `loop`): say what would, `|x| -> Result<U, Failure> { .. }`"
 )]
 pub trait CallbackResult: Sealed<Value = <Self as CallbackResult>::Value> {
     /// The type of the value that the chain goes on with.
