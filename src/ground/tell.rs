@@ -6,8 +6,9 @@ use super::step::{Outcome, Returned, Step, takes};
 use super::trace::{
     self, Cancel, EventNumber, Frame, Id, Kind, Links, Object, Out, Place, Val, Via, emit, id, preview,
 };
-use super::unhandled::Recorded;
+use super::unhandled::{Recorded, forget_panic};
 use std::any::type_name;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The id of a chain. One that is met for the first time is announced.
 pub(crate) fn chain_id(info: &Info, ty: &'static str, late: bool) -> Option<Id> {
@@ -28,10 +29,21 @@ fn failure_id(failure: &mut Failure, via: Via) -> Option<Id> {
             Via::Err => via,
             told => told,
         };
-        let kind = Kind::FNew { f, msg: failure.to_string(), via };
+        let kind = Kind::FNew { f, msg: text(failure), via };
         emit(kind, Links { at: Some(failure.raised()), ..Links::default() });
     }
     Some(f)
+}
+
+/// What a failure says. Its `Display` is the user's code, and a recording changes no program's behaviour.
+fn text(failure: &Failure) -> String {
+    match catch_unwind(AssertUnwindSafe(|| failure.to_string())) {
+        Ok(text) => text,
+        Err(payload) => {
+            forget_panic(payload);
+            "(its Display panicked)".to_owned()
+        }
+    }
 }
 
 fn val<T: 'static>(outcome: &mut Outcome<T>, via: Via) -> Val {

@@ -6,8 +6,10 @@
 
 use super::failure::Failure;
 use super::trace::{EventNumber, Id, Lane, Place, Via};
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// A failure that nobody handled, with the chain it died in.
@@ -170,26 +172,39 @@ pub(crate) fn report(error: UnhandledError) {
         ENDING.set(Some(n + 1));
         return;
     }
-    match HOOK.try_with(|slot| slot.borrow().clone()).ok().flatten() {
+    // The hook, its drop, and the error's own drop are the user's code: whoever reports is in the middle of a chain.
+    let call = || match HOOK.try_with(|slot| slot.borrow().clone()).ok().flatten() {
         None => error_line(&error),
-        Some(hook) => {
-            let call = std::panic::AssertUnwindSafe(|| hook(error));
-            if let Err(payload) = std::panic::catch_unwind(call) {
-                let message = super::failure::panic_message(&*payload);
-                error_line(&format_args!("the hook for unhandled errors panicked: {message}"));
-            }
-        }
+        Some(hook) => hook(error),
+    };
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+        let message = super::failure::panic_message(&*payload);
+        error_line(&format_args!("the hook for unhandled errors panicked: {message}"));
     }
 }
 
 /// Says something that a person must see: to the logger, or to standard error where no logger takes errors.
+///
+/// A logger, or what it is to show, is the user's code: if that panics, the line is lost and nothing else.
 pub(crate) fn error_line(what: &dyn fmt::Display) {
-    if log::log_enabled!(target: "ropewalk", log::Level::Error) {
-        log::error!(target: "ropewalk", "{what}");
-    } else {
-        use std::io::Write;
-        // Standard error may be closed. There is no further place to complain to.
-        let _ = writeln!(std::io::stderr(), "ropewalk: {what}");
+    let say = || {
+        if log::log_enabled!(target: "ropewalk", log::Level::Error) {
+            log::error!(target: "ropewalk", "{what}");
+        } else {
+            use std::io::Write;
+            // Standard error may be closed. There is no further place to complain to.
+            let _ = writeln!(std::io::stderr(), "ropewalk: {what}");
+        }
+    };
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(say)) {
+        forget_panic(payload);
+    }
+}
+
+/// Drops a panic's payload, whose own drop may panic in turn.
+pub(crate) fn forget_panic(payload: Box<dyn Any + Send>) {
+    if let Err(second) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+        std::mem::forget(second);
     }
 }
 
