@@ -51,7 +51,7 @@ pub use triggers::{Phase, SystemEvent, TriggerId, TriggerResult};
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::panic::Location;
@@ -233,8 +233,8 @@ pub(crate) struct Inner {
     /// Made with the first job.
     pool: RefCell<Option<pool::Pool>>,
     worker_threads: usize,
-    /// What stays on the loop while its key is on other threads.
-    locals: RefCell<HashMap<u64, Rc<dyn Any>>>,
+    /// What stays on the loop while its key is on other threads. In order, so that the loop's end drops it in order.
+    locals: RefCell<BTreeMap<u64, Rc<dyn Any>>>,
     /// Names that a person gave.
     labels: RefCell<HashMap<Named, Rc<str>>>,
     /// The deadline of the timer that is being called.

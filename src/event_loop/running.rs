@@ -83,8 +83,10 @@ impl EventLoop {
         let _running = self.enter()?;
         let made = deferred.made();
         let result = Rc::new(Cell::new(None));
-        let (slot, hurry) = (result.clone(), self.inner.hurry());
+        let (slot, hurry) = (Rc::downgrade(&result), self.inner.hurry());
         let ended = deferred.step_named("run_until").add_both(move |outcome| {
+            // A failure that comes after this run has ended with an error is nobody's, and is reported.
+            let Some(slot) = slot.upgrade() else { return outcome.map(drop) };
             slot.set(Some(outcome));
             hurry();
             Ok(())

@@ -116,7 +116,10 @@ impl<S, F> Entry<S, F> {
     }
 
     pub(crate) fn into_source(self) -> S {
-        self.source
+        // In this order: a value that is being returned would leak if a drop behind it panicked.
+        let Entry { source, callback } = self;
+        drop(callback);
+        source
     }
 }
 
@@ -271,6 +274,11 @@ impl Sources {
     pub(crate) fn get_mut(&mut self, index: u32, serial: u64) -> Option<&mut SourceSlot> {
         let slot = self.slots.get_mut(index as usize)?;
         (slot.serial == serial).then_some(slot)
+    }
+
+    /// Whether a source is there and watched for something.
+    pub(crate) fn is_wanted(&self, index: u32, serial: u64) -> bool {
+        self.get(index, serial).is_some_and(|slot| slot.wanted != 0)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &SourceSlot> {

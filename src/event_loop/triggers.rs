@@ -143,22 +143,34 @@ impl EventLoop {
         if self.inner.life.get() != Life::Out {
             return Ok(());
         }
-        self.inner.life.set(Life::Starting);
-        let result = self.fire_before(SystemEvent::Startup);
-        self.fire(SystemEvent::Startup, Phase::During, |_| {});
-        self.fire(SystemEvent::Startup, Phase::After, |_| {});
-        self.inner.life.set(Life::Running);
-        result
+        self.pass(SystemEvent::Startup, Life::Starting, Life::Running)
     }
 
     /// Shuts the loop down: after that it may be started again.
     pub(crate) fn shut_down(&self) -> Result<(), RunError> {
-        self.inner.life.set(Life::ShuttingDown);
         self.inner.stopping.set(false);
-        let result = self.fire_before(SystemEvent::Shutdown);
-        self.fire(SystemEvent::Shutdown, Phase::During, |_| {});
-        self.fire(SystemEvent::Shutdown, Phase::After, |_| {});
-        self.inner.life.set(Life::Out);
+        self.pass(SystemEvent::Shutdown, Life::ShuttingDown, Life::Out)
+    }
+
+    /// Goes through an event's three phases.
+    fn pass(&self, event: SystemEvent, meanwhile: Life, then: Life) -> Result<(), RunError> {
+        /// A panic that goes on out of here leaves a loop that can be started again, not one that is for ever between.
+        struct OutUnlessDone<'a>(&'a Cell<Life>);
+        impl Drop for OutUnlessDone<'_> {
+            fn drop(&mut self) {
+                self.0.set(Life::Out);
+            }
+        }
+        let life = &self.inner.life;
+        life.set(meanwhile);
+        let between = OutUnlessDone(life);
+        let result = self.fire_before(event);
+        self.fire(event, Phase::During, |_| {});
+        self.fire(event, Phase::After, |_| {});
+        std::mem::forget(between);
+        life.set(then);
+        // A trigger's panic belongs to no turn.
+        self.resume_panic();
         result
     }
 

@@ -103,10 +103,8 @@ impl EventLoop {
             match guard(|| self.go_on(limit, budget)) {
                 Ok(result) => {
                     turn.ran_before.set(turn.ran_before.get() + turn.ran.get());
-                    if turn.phase.get() == Phase::Begin
-                        && let Some(payload) = turn.panicked.take()
-                    {
-                        std::panic::resume_unwind(payload);
+                    if turn.phase.get() == Phase::Begin {
+                        self.resume_panic();
                     }
                     return result.map(|()| turn.ran.get());
                 }
@@ -185,7 +183,10 @@ impl EventLoop {
                         let Some(Dispatch { entry, readiness, place, index, serial }) = found else { continue };
                         let site = || self.ready_site(index, serial, readiness);
                         self.begin(Slot::Ready, place, (index, serial), site);
-                        entry.call(self, readiness);
+                        // The recorder, which has just been told, may have removed or paused it.
+                        if !trace::on() || inner.sources.borrow().is_wanted(index, serial) {
+                            entry.call(self, readiness);
+                        }
                         // With it goes a source that was removed by its own callback.
                         drop(entry);
                         self.end();
@@ -286,6 +287,13 @@ impl EventLoop {
                 report::forget_payload(payload);
             }
             (PanicPolicy::Report, _) => report::forget_payload(payload),
+        }
+    }
+
+    /// Goes on with a callback's panic, if that is the policy.
+    pub(crate) fn resume_panic(&self) {
+        if let Some(payload) = self.inner.turn.panicked.take() {
+            std::panic::resume_unwind(payload);
         }
     }
 
