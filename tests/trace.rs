@@ -96,13 +96,14 @@ fn ids(kind: &Kind) -> Vec<Id> {
 }
 
 #[test]
-fn numbers_have_no_gap_and_references_point_back() {
+fn numbers_have_no_gap_references_point_back_and_time_goes_on() {
     let trace = recorded();
     assert!(trace.events().len() > 60, "{}", trace.events().len());
     for (i, event) in trace.events().iter().enumerate() {
         assert_eq!(event.s as usize, i + 1);
         assert!(references(event).all(|s| s < event.s), "{event:?}");
     }
+    assert!(trace.events().is_sorted_by_key(|event| event.t));
 }
 
 #[test]

@@ -55,6 +55,8 @@ struct Current {
     base: Mark,
     next: Cell<EventNumber>,
     turn: Cell<u32>,
+    /// When the last event was.
+    time: Cell<u64>,
     ids: [Cell<u32>; 6],
     frames: RefCell<Vec<Mark>>,
     past: RefCell<Past>,
@@ -120,6 +122,9 @@ pub(crate) fn emit(mut kind: Kind, links: Links<'_>) -> Mark {
         Some(clock) => clock(),
         None => u64::try_from(current.started.elapsed().as_nanos()).unwrap_or(u64::MAX),
     };
+    // A loop's clock may start later than the recording, and a second loop's later than the first one's.
+    let t = t.max(current.time.get());
+    current.time.set(t);
     let frame = {
         let frames = current.frames.borrow();
         // The end of a frame belongs to the frame around it.
@@ -254,6 +259,7 @@ pub fn record_with<R: Recorder + 'static, T>(recorder: R, f: impl FnOnce() -> T)
         base: LAST.get(),
         next: Cell::new(1),
         turn: Cell::new(0),
+        time: Cell::new(0),
         ids: Default::default(),
         frames: RefCell::default(),
         past: RefCell::default(),

@@ -65,7 +65,9 @@ pub(super) struct Chain {
     ask_row: Option<usize>,
     pause: Option<Pause>,
     last_value: String,
+    /// The turn and the time of the last thing that happened.
     turn: u32,
+    time: u64,
 }
 
 impl Chain {
@@ -86,6 +88,7 @@ impl Chain {
             pause: None,
             last_value: String::new(),
             turn: 0,
+            time: 0,
         }
     }
 
@@ -119,7 +122,7 @@ impl Chain {
 
     fn push(&mut self, event: &Event, mark: Mark, text: String, note: String, brief: String) -> usize {
         self.rows.push(Row { mark, text, note, brief, when: (event.turn, event.turn, event.s) });
-        self.turn = event.turn;
+        (self.turn, self.time) = (event.turn, event.t);
         self.rows.len() - 1
     }
 
@@ -167,20 +170,29 @@ impl Chain {
     }
 
     /// An error that lay here for a turn or longer before the next step took it.
-    fn rested(&mut self, event: &Event) {
+    fn rested(&mut self, event: &Event, words: &Words<'_>) {
         if let State::Err(f) = self.state
             && event.turn > self.turn
         {
-            self.at_error(event, Mark::Rest, format!("{f} rests"), String::new());
+            let mut text = format!("{f} rests");
+            if !words.stable {
+                text.push_str(&format!(" {}", duration(event.t.saturating_sub(self.time))));
+            }
+            self.at_error(event, Mark::Rest, text, String::new());
+            self.leave_out_when();
+        }
+    }
+
+    fn leave_out_when(&mut self) {
+        if let Some(row) = self.rows.last_mut() {
+            row.when = (0, 0, 0);
         }
     }
 
     fn finish(&mut self, last: &Event) {
         if let (State::Err(f), None) = (self.state, self.went_to) {
             self.at_error(last, Mark::Rest, format!("{f} rests: no errback yet"), format!("! {f} rests"));
-            if let Some(row) = self.rows.last_mut() {
-                row.when = (0, 0, 0);
-            }
+            self.leave_out_when();
         }
     }
 }
@@ -243,7 +255,7 @@ impl Chains {
             Kind::DFire { d, val } => self.fired(event, *d, val, words),
             Kind::DStep { d, n, lane, .. } => {
                 let chain = self.at(*d);
-                chain.rested(event);
+                chain.rested(event, words);
                 let (label, mut note, late) = chain.step(event, *n, words);
                 if late {
                     note.push_str("  ran inside the add");
@@ -259,7 +271,7 @@ impl Chains {
             Kind::DRet { d, b, val, inner, .. } => self.returned(event, *d, *b, val.as_ref(), *inner, words),
             Kind::DPass { d, n, lane } => {
                 let chain = self.at(*d);
-                chain.rested(event);
+                chain.rested(event, words);
                 let (label, mut note, _) = chain.step(event, *n, words);
                 note.push_str(match lane {
                     Lane::Ok => "  no callback, passed by",
@@ -413,7 +425,8 @@ impl Chains {
             chain.push_bare(Mark::Beside(lane, inner.1), String::new(), String::new());
             self.at(inner).waiter = Some(d);
         }
-        self.at(d).turn = event.turn;
+        let chain = self.at(d);
+        (chain.turn, chain.time) = (event.turn, event.t);
     }
 
     fn resumed(&mut self, event: &Event, d: Id, from: Id, val: &Val, words: &Words<'_>) {

@@ -7,6 +7,7 @@ mod lost;
 mod nested;
 mod pause;
 mod swallow;
+mod timers;
 mod two_lanes;
 
 use ropewalk::study::text_chain;
@@ -21,19 +22,24 @@ fn record(program: fn()) -> Trace {
     trace
 }
 
-/// Runs a program twice and compares its stable text with the file `name.txt`.
+/// Compares a text with the file `name.txt`.
 ///
 /// `SNAPSHOTS=write cargo test --test text_chain` writes those files anew.
 #[track_caller]
-fn check(program: fn(), name: &str, expected: &str) {
-    let (first, second) = (record(program), record(program));
-    let text = text_chain(&first).stable().to_string();
+fn same(text: &str, name: &str, expected: &str) {
     if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "write") {
         let path = format!("{}/tests/text_chain/{name}.txt", env!("CARGO_MANIFEST_DIR"));
         return std::fs::write(path, text).expect("the folder of this test can be written to");
     }
     assert!(text == expected, "expected:\n{expected}\nbut it is:\n{text}");
-    assert_eq!(text, text_chain(&second).stable().to_string(), "the same program gives the same text");
+}
+
+/// Compares the stable text of a program, and sees that it is the same for a second run.
+#[track_caller]
+fn check(program: fn(), name: &str, expected: &str) {
+    let text = || text_chain(&record(program)).stable().to_string();
+    same(&text(), name, expected);
+    assert_eq!(text(), text(), "the same program gives the same text");
 }
 
 macro_rules! snapshots {
@@ -54,6 +60,7 @@ snapshots! {
     lost => a_lost_error_says_where_an_errback_would_go,
     detach => a_detached_chain_runs_on,
     add_late => a_step_added_late_runs_inside_the_add,
+    timers => what_fired_a_deferred_is_named,
 }
 
 #[test]
@@ -79,4 +86,10 @@ fn the_full_form_names_events() {
     let trace = record(two_lanes::program);
     let text = text_chain(&trace).to_string();
     assert!(text.lines().nth(2).is_some_and(|line| line.ends_with(" s8") && line.chars().count() == 79), "{text}");
+}
+
+#[test]
+fn the_full_form_of_a_run_on_a_test_clock() {
+    let text = text_chain(&record(timers::program)).to_string();
+    same(&text, "timers_full", include_str!("timers_full.txt"));
 }

@@ -278,7 +278,7 @@ impl Kind {
 pub struct Event {
     /// Its number, from 1. Every reference in an event is to a smaller number.
     pub s: EventNumber,
-    /// Nanoseconds on the loop's clock (without a loop: since the recording started).
+    /// Nanoseconds on the loop's clock (without a loop: since the recording started). Never less than before.
     pub t: u64,
     /// The loop's turn, counted in this recording; 0 before the first.
     pub turn: u32,
