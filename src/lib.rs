@@ -29,4 +29,6 @@ mod book {
     mod deferreds {}
     #[doc = include_str!("../docs/event-loop.md")]
     mod event_loop {}
+    #[doc = include_str!("../docs/glass-case.md")]
+    mod glass_case {}
 }
