@@ -64,7 +64,7 @@ pub(crate) use sealed::Sealed;
     note = "nothing to give back: end the callback with `Ok(())`",
     note = "a result with another error: `Ok(result?)` turns the error into a `Failure`",
     note = "`?` and a Deferred in one callback: give back `Ok(deferred)` and add `.flatten()`",
-    note = "nothing ever comes back (`panic!`, `loop`): say what would, `|x| -> Result<U, Failure> { .. }`"
+    note = "nothing ever comes back (`panic!`, `loop`): say what would, `|x| -> Result<U, Failure> {{ .. }}`"
 )]
 pub trait CallbackResult: Sealed<Value = <Self as CallbackResult>::Value> {
     /// The type of the value that the chain goes on with.
