@@ -248,3 +248,36 @@ fn still_registered_names_kinds_and_places() {
     assert!(lines[0].starts_with("source (READ), made at tests/event_loop.rs:"), "{}", lines[0]);
     assert!(lines[1].contains("\"patience\"") && lines[1].contains("timer (due at"), "{}", lines[1]);
 }
+
+#[test]
+fn what_other_threads_hold_may_cross_threads() {
+    fn crosses<T: Send + Sync>() {}
+    crosses::<ropewalk::Remote>();
+    crosses::<ropewalk::Sender<Vec<u8>>>();
+    crosses::<ropewalk::RemoteResolver<Vec<u8>>>();
+    fn moves<T: Send>() {}
+    moves::<RunError>();
+    moves::<ropewalk::PostError<Vec<u8>>>();
+    moves::<ropewalk::InsertError<std::net::TcpStream>>();
+}
+
+#[test]
+fn a_deferred_that_fires_before_the_wait_does_not_wait_for_something_else() {
+    let event_loop = EventLoop::new().unwrap();
+    let (ours, _theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    event_loop.register(ours, ropewalk::Interest::READ, |_, _, _| {}).unwrap();
+    let (resolver, deferred) = Deferred::new();
+    event_loop.call_soon(move |_| resolver.succeed(1));
+    assert_eq!(event_loop.run_until(deferred).unwrap(), 1);
+}
+
+#[test]
+fn a_panic_that_goes_on_leaves_a_loop_that_runs() {
+    let event_loop = EventLoop::builder().panic_policy(PanicPolicy::ResumeUnwind).build().unwrap();
+    event_loop.call_soon(|event_loop| event_loop.stop());
+    event_loop.add_system_event_trigger(Phase::After, SystemEvent::Shutdown, |_| -> () { panic!("last") });
+    let run = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| event_loop.run()));
+    assert_eq!(*run.unwrap_err().downcast::<&str>().unwrap(), "last");
+    event_loop.call_soon(|event_loop| event_loop.stop());
+    event_loop.run().unwrap();
+}

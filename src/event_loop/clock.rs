@@ -28,7 +28,20 @@ impl Clock {
             Clock::Test(clock) => clock.0.now.get(),
         }
     }
+
+    /// How long to wait for a deadline, in nanoseconds.
+    pub(crate) fn until(&self, at: u64) -> u64 {
+        let at = match self {
+            Clock::Real(_) => at.checked_next_multiple_of(GRAIN).unwrap_or(at),
+            Clock::Test(_) => at,
+        };
+        at.saturating_sub(self.now())
+    }
 }
+
+/// Real deadlines are waited for up to the next such step, so that timers which lie close together share a wake-up.
+/// 50 microseconds is what Linux adds to everybody's sleep.
+const GRAIN: u64 = 50_000;
 
 /// A clock that stands still until somebody moves it: for tests and lessons.
 ///

@@ -19,6 +19,9 @@ impl EventLoop {
     /// Calls with the same deadline are made in the order in which they were armed. A delay of zero means the next
     /// batch of timers: in this turn, unless it is a timer that asks.
     ///
+    /// It is never early. It is late by what runs before it, and by the steps of the wait: 50 microseconds for a wait
+    /// of less than a millisecond, else a millisecond.
+    ///
     /// ```
     /// use ropewalk::EventLoop;
     /// use std::time::Duration;

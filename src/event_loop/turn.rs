@@ -322,8 +322,7 @@ impl EventLoop {
         let mut timeout = if pending || limit == Some(0) {
             Some(0)
         } else {
-            let until = |at: u64| at.saturating_sub(inner.clock.now());
-            let next = inner.next_deadline().map(until);
+            let next = inner.next_deadline().map(|at| inner.clock.until(at));
             match (next, limit) {
                 (Some(next), Some(limit)) => Some(next.min(limit)),
                 (None, None) if inner.can_never_wake() => match turn.ran_before.get() + turn.ran.get() {
