@@ -1,0 +1,123 @@
+//! What the loop tells a recording: frames that nest, and the three links of each event.
+
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use ropewalk::trace::{self, Event, Kind, Out, Slot};
+use ropewalk::{EventLoop, Interest, TestClock};
+
+fn find(events: &[Event], wanted: impl Fn(&Kind) -> bool) -> &Event {
+    events.iter().find(|event| wanted(&event.kind)).expect("the event is recorded")
+}
+
+/// Ends match their begins, in order, and every link leads back.
+fn check(events: &[Event]) {
+    let mut open = Vec::new();
+    for event in events {
+        for link in [event.frame, event.cause, event.reg] {
+            assert!(link < event.s, "{event:?}");
+        }
+        match event.kind {
+            Kind::TurnBegin { .. } | Kind::CbBegin { .. } => {
+                assert_eq!(event.frame, open.last().copied().unwrap_or(0), "{event:?}");
+                open.push(event.s);
+            }
+            Kind::TurnEnd { b, .. } | Kind::CbEnd { b, .. } => assert_eq!(open.pop(), Some(b), "{event:?}"),
+            _ => {}
+        }
+    }
+    assert!(open.is_empty(), "open at the end: {open:?}");
+}
+
+#[test]
+fn a_timer_says_who_armed_it_and_what_woke_it() {
+    let clock = TestClock::new();
+    let ((), trace) = trace::record(|| {
+        let event_loop = EventLoop::builder().clock(&clock).build().unwrap();
+        event_loop.call_soon(|event_loop| {
+            event_loop.call_later(Duration::from_millis(5), |event_loop| event_loop.stop()).named("the end");
+        });
+        event_loop.run().unwrap();
+    });
+    let events = trace.events();
+    check(events);
+    let post = find(events, |kind| matches!(kind, Kind::Post { .. }));
+    let soon = find(events, |kind| matches!(kind, Kind::CbBegin { slot: Slot::Soon, .. }));
+    assert_eq!(soon.reg, post.s);
+    let arm = find(events, |kind| matches!(kind, Kind::TimerArm { .. }));
+    assert_eq!(arm.frame, soon.s);
+    assert_eq!(arm.at.unwrap().file(), "tests/loop_trace.rs");
+    let fire = find(events, |kind| matches!(kind, Kind::TimerFire { .. }));
+    assert!(matches!(fire.kind, Kind::TimerFire { late: 0, .. }));
+    assert_eq!(fire.reg, arm.s);
+    assert_eq!(fire.t, 5_000_000);
+    assert!(matches!(events[fire.cause as usize - 1].kind, Kind::PollEnd { .. }));
+    let called = find(events, |kind| matches!(kind, Kind::CbBegin { slot: Slot::Timer, .. }));
+    assert_eq!((called.cause, called.reg), (fire.s, arm.s));
+    assert_eq!(called.label.as_deref(), Some("the end"));
+    let stop = find(events, |kind| matches!(kind, Kind::LoopStop));
+    assert_eq!(stop.frame, called.s);
+}
+
+#[test]
+fn a_source_says_where_it_was_registered_and_a_panic_closes_its_frame() {
+    let ((), trace) = trace::record(|| {
+        let event_loop = EventLoop::new().unwrap();
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        event_loop.register(ours, Interest::READ, |_, _, _| panic!("expected by the test")).unwrap();
+        theirs.write_all(b"x").unwrap();
+        event_loop.call_soon(|_| {});
+        event_loop.turn(None).unwrap();
+    });
+    let events = trace.events();
+    check(events);
+    let open = find(events, |kind| matches!(kind, Kind::IoOpen { .. }));
+    let ready = find(events, |kind| matches!(kind, Kind::IoReady { .. }));
+    assert!(matches!(ready.kind, Kind::IoReady { r: true, w: false, hup: false, .. }));
+    assert_eq!(ready.reg, open.s);
+    let called = find(events, |kind| matches!(kind, Kind::CbBegin { slot: Slot::Ready, .. }));
+    assert_eq!((called.cause, called.reg), (ready.s, open.s));
+    find(events, |kind| matches!(kind, Kind::CbEnd { b, out: Out::Panic } if *b == called.s));
+    let close = find(events, |kind| matches!(kind, Kind::IoClose { .. }));
+    assert_eq!(close.reg, open.s);
+    find(events, |kind| matches!(kind, Kind::TurnEnd { ran: 2, .. }));
+}
+
+#[test]
+fn a_turn_in_steps_is_one_turn_of_the_trace() {
+    let (_, trace) = trace::record(|| {
+        let event_loop = EventLoop::new().unwrap();
+        event_loop.call_soon(|_| {});
+        event_loop.call_soon(|_| {});
+        assert!(event_loop.run_one().unwrap());
+        assert!(event_loop.run_one().unwrap());
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+    });
+    check(trace.events());
+    let turns = trace.events().iter().filter(|event| matches!(event.kind, Kind::TurnBegin { .. })).count();
+    assert_eq!(turns, 1);
+    find(trace.events(), |kind| matches!(kind, Kind::TurnEnd { ran: 2, .. }));
+}
+
+#[test]
+fn changes_of_timers_and_posts_of_other_threads_are_told() {
+    let (_, trace) = trace::record(|| {
+        let event_loop = EventLoop::new().unwrap();
+        let timer = event_loop.call_later(Duration::from_secs(9), |_| {});
+        timer.reset(Duration::from_secs(8)).unwrap();
+        timer.cancel().unwrap();
+        let remote = event_loop.remote();
+        std::thread::spawn(move || remote.post(|_| {}).unwrap()).join().unwrap();
+        event_loop.turn(None).unwrap();
+    });
+    let events = trace.events();
+    check(events);
+    let arm = find(events, |kind| matches!(kind, Kind::TimerArm { .. }));
+    assert_eq!(find(events, |kind| matches!(kind, Kind::TimerReset { .. })).reg, arm.s);
+    assert_eq!(find(events, |kind| matches!(kind, Kind::TimerCancel { .. })).reg, arm.s);
+    let post = find(events, |kind| matches!(kind, Kind::Post { .. }));
+    let called = find(events, |kind| matches!(kind, Kind::CbBegin { slot: Slot::Post, .. }));
+    assert_eq!(called.reg, post.s);
+    assert_eq!(called.at.unwrap().file(), "tests/loop_trace.rs");
+}
