@@ -1,4 +1,59 @@
 //! A callback-based event loop in the spirit of early Twisted.
+//!
+//! * [`EventLoop`]: one thread, many callbacks. Sources (anything with a descriptor), timers, signals, other threads'
+//!   calls and blocking work are registered with boxed callbacks. There is no global loop and no hidden thread.
+//! * [`Deferred`]: a result that comes later, and the chain of callbacks and errbacks that it runs through. A
+//!   [`Resolver`] fires it, once. A [`Failure`] is any error on its way.
+//! * [`trace`] records what happens, [`study`] draws it, [`testing`] looks into Deferreds without a loop.
+//!
+//! What holds: a panic in a callback harms only what it belongs to. An error that nobody handled is reported. Nothing
+//! recurses with the length of a chain. No code of yours runs while anything of the library is borrowed or locked.
+//!
+//! Linux is run and tested; macOS and the BSDs are kept compiling where `polling` has them. The code that needs `unsafe`
+//! (registering a descriptor with the poller) is one small module; the crate denies it elsewhere.
+//!
+//! ```
+//! use ropewalk::{Deferred, EventLoop, Failure};
+//! use std::time::Duration;
+//!
+//! /// A slow poem: the result comes 20 ms later.
+//! fn fetch_poem(event_loop: &EventLoop) -> Deferred<String> {
+//!     let (resolver, poem) = Deferred::new();
+//!     event_loop.call_later(Duration::from_millis(20), |_| resolver.succeed("If I were".to_owned()));
+//!     poem
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let event_loop = EventLoop::new()?;
+//!     let loud = fetch_poem(&event_loop)
+//!         .map(|poem| poem.to_uppercase())
+//!         .add_callback(|poem| {
+//!             if poem.is_empty() {
+//!                 return Err(Failure::msg("an empty poem"));
+//!             }
+//!             Ok(poem)
+//!         })
+//!         .add_errback(|failure| Ok(format!("no poem: {failure}")));
+//!     assert_eq!(event_loop.run_until(loud)?, "IF I WERE");
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Which item answers which question
+//!
+//! | question | item |
+//! |---|---|
+//! | Call me when a socket is ready | [`EventLoop::register`] |
+//! | Call me in a second; in the next turn | [`EventLoop::call_later`], [`EventLoop::call_soon`] |
+//! | Run this blocking function elsewhere; read this file | [`EventLoop::defer_to_thread`], [`fs`] |
+//! | Reach the loop from another thread | [`EventLoop::remote`], [`EventLoop::channel`], [`EventLoop::remote_deferred`] |
+//! | Stop on Ctrl-C; be told of SIGHUP | [`EventLoop::stop_on_signals`], [`EventLoop::on_signal`] |
+//! | Do something before the loop ends | [`EventLoop::add_system_event_trigger`] |
+//! | What does the loop still wait for? | [`EventLoop::still_registered`] |
+//! | Give somebody a result later | [`Deferred::new`] |
+//! | Who gets the errors that nobody handled? | [`set_unhandled_hook`] |
+//! | Test without waiting | [`TestClock`], [`testing`] |
+//! | See a chain run | [`trace::record`], [`study`] |
 
 #[cfg(not(unix))]
 compile_error!("ropewalk runs on Unix systems. Windows is not supported: nobody has run it there yet.");
