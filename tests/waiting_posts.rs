@@ -1,0 +1,100 @@
+//! Posts from four threads while short timers run: each arrives once, in its thread's order, on both ways to wait.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use ropewalk::EventLoop;
+
+const THREADS: usize = 4;
+
+fn tick(event_loop: &EventLoop, every: Duration, count: Rc<Cell<u64>>) {
+    event_loop.call_later(every, move |event_loop| {
+        count.set(count.get() + 1);
+        tick(event_loop, every, count);
+    });
+}
+
+/// Threads post bursts of 1 to 64 and wait until the last of a burst was called: so the loop waits again and again, and
+/// a post that were lost would keep its thread, and this test, from ending.
+fn posts_arrive_once_and_in_order(portable: bool) {
+    let event_loop = EventLoop::builder().portable_wait(portable).build().unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let (sender, arrivals) = mpsc::channel();
+    let threads: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let (remote, over, sender) = (event_loop.remote(), over.clone(), sender.clone());
+            thread::spawn(move || {
+                let (acknowledge, acknowledged) = mpsc::channel();
+                let mut posted = 0_u64;
+                for burst in (1..=64).cycle().skip(thread * 16) {
+                    for n in 0..burst {
+                        let number = posted;
+                        let acknowledge = (n + 1 == burst).then(|| acknowledge.clone());
+                        let sender = sender.clone();
+                        remote
+                            .post(move |_| {
+                                sender.send((thread, number)).unwrap();
+                                if let Some(acknowledge) = acknowledge {
+                                    acknowledge.send(()).unwrap();
+                                }
+                            })
+                            .unwrap();
+                        posted += 1;
+                    }
+                    acknowledged.recv().unwrap();
+                    if over.load(Ordering::Relaxed) {
+                        return posted;
+                    }
+                }
+                unreachable!("the bursts go on for ever")
+            })
+        })
+        .collect();
+    drop(sender);
+
+    let ticks: Vec<Rc<Cell<u64>>> = [200, 1_000, 50_000]
+        .map(|micros| {
+            let count = Rc::new(Cell::new(0));
+            tick(&event_loop, Duration::from_micros(micros), count.clone());
+            count
+        })
+        .into();
+    event_loop.call_later(Duration::from_secs(2), move |_| over.store(true, Ordering::Relaxed));
+
+    let arrived = RefCell::new([0_u64; THREADS]);
+    let take = || {
+        for (thread, number) in arrivals.try_iter() {
+            let next = &mut arrived.borrow_mut()[thread];
+            assert_eq!(number, *next, "lost, doubled or out of order, thread {thread}");
+            *next += 1;
+        }
+    };
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        event_loop.turn(Some(Duration::from_millis(50))).unwrap();
+        take();
+    }
+    event_loop.turn(Some(Duration::ZERO)).unwrap();
+    take();
+    for (thread, handle) in threads.into_iter().enumerate() {
+        assert_eq!(arrived.borrow()[thread], handle.join().unwrap());
+    }
+    // None starved: in two seconds there is time for 10,000, 2,000 and 40; a busy machine may see fewer.
+    for (ticks, least) in ticks.iter().zip([500, 100, 10]) {
+        assert!(ticks.get() >= least, "{} ticks of {least} or more", ticks.get());
+    }
+}
+
+#[test]
+fn posts_arrive_once_and_in_order_on_the_direct_path() {
+    posts_arrive_once_and_in_order(false);
+}
+
+#[test]
+fn posts_arrive_once_and_in_order_on_the_portable_path() {
+    posts_arrive_once_and_in_order(true);
+}
