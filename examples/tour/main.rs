@@ -277,7 +277,7 @@ const NEXT: &str = "
 4. WHAT NEXT
 ------------
 A copy of a file, while a timer ticks (then try --model blocking):
-  cargo run --example copy_file -- Cargo.toml /tmp/copy --model deferreds
+  cargo run --example copy_file -- README.md copy.md --model deferreds
 An echo server on bare sockets, and its peer in another terminal:
   cargo run --example echo_raw -- 7000
   nc 127.0.0.1 7000
