@@ -2,10 +2,10 @@
 
 use ropewalk::{EventLoop, Interest, Remote, SourceId};
 use std::cell::OnceCell;
+use std::error::Error;
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
-use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -29,21 +29,25 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it on a free port of 127.0.0.1.
-    pub(crate) fn start() -> io::Result<Server> {
+    pub(crate) fn start() -> Result<Server, Box<dyn Error>> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let (send, receive) = mpsc::channel();
+        let here = EventLoop::new()?;
+        let (started, remote) = here.remote_deferred();
         // A loop stays on the thread that made it. What other threads have of it is a `Remote`.
         let thread = thread::Builder::new().name("server".into()).spawn(move || {
             let event_loop = EventLoop::new()?;
             listen(&event_loop, listener)?;
-            let _ = send.send(event_loop.remote());
+            started.succeed(event_loop.remote());
             event_loop.run().map_err(io::Error::other)
         })?;
-        match receive.recv() {
+        match here.run_until(remote) {
             Ok(remote) => Ok(Server { address, remote, thread }),
             // It ended before it began: the thread knows why.
-            Err(_) => Err(ended(thread).err().unwrap_or_else(|| io::Error::other("the server ended"))),
+            Err(abandoned) => {
+                ended(thread)?;
+                Err(abandoned.into())
+            }
         }
     }
 
