@@ -1,7 +1,7 @@
 //! The report of a failure that nobody handled: its exact text.
 
 use ropewalk::testing::capture_unhandled;
-use ropewalk::{CancelledError, Deferred, Failure, trace};
+use ropewalk::{CancelledError, Deferred, EventLoop, Failure, fs, trace};
 
 const FILE: &str = file!();
 
@@ -160,4 +160,38 @@ fn a_recording_adds_ids_and_the_events_that_led_there() {
         .map(|s| format!("{:?}", trace.events()[s - 1].kind).split(' ').next().unwrap_or_default().to_owned())
         .collect();
     assert_eq!(kinds, ["FLost", "DRet", "DStep", "DFire"]);
+}
+
+#[test]
+fn a_failing_file_names_the_line_that_asked_for_it() {
+    let event_loop = EventLoop::new().expect("a loop");
+    let line = line!() + 1;
+    let failure = event_loop.run_until(fs::read(&event_loop, "/there/is/no/such/file")).unwrap_err();
+    assert_eq!((failure.raised().file(), failure.raised().line()), (FILE, line));
+    // A loop that was stopped meanwhile, or has nothing to wait for, names the line that ran it.
+    let (_resolver, d) = Deferred::<()>::new();
+    let line = line!() + 1;
+    let failure = event_loop.run_until(d).unwrap_err();
+    assert_eq!((failure.raised().file(), failure.raised().line()), (FILE, line), "{failure:?}");
+    event_loop.call_soon(|event_loop| event_loop.stop());
+    let (_resolver, d) = Deferred::<()>::new();
+    let line = line!() + 1;
+    let failure = event_loop.run_until(d).unwrap_err();
+    assert_eq!((failure.raised().file(), failure.raised().line()), (FILE, line), "{failure:?}");
+}
+
+#[test]
+fn what_another_thread_fires_names_the_line_there() {
+    let event_loop = EventLoop::new().expect("a loop");
+    let (resolver, d) = event_loop.remote_deferred::<()>();
+    d.named("from afar").detach();
+    let mut line = 0;
+    let said = report(|| {
+        line = line!() + 1;
+        let fire = move || resolver.fail(std::io::Error::other("cable cut"));
+        std::thread::spawn(fire).join().expect("it only fires");
+        event_loop.turn(None).expect("the letter is there");
+    });
+    assert!(said.contains(&format!("\n  raised     {FILE}:{line}:")), "{said}");
+    assert!(said.contains(&format!(", fired {FILE}:{line}:")), "{said}");
 }

@@ -212,12 +212,13 @@ impl<T: Send + 'static> RemoteResolver<T> {
     #[track_caller]
     pub fn fire(mut self, result: Result<T, Failure>) {
         let key = std::mem::take(&mut self.key);
+        let at = Location::caller();
         let fire = move |event_loop: &EventLoop| {
             if let Some(resolver) = take_resolver::<T>(event_loop, key) {
-                resolver.fire(result);
+                resolver.fire_at(result, at);
             }
         };
-        self.remote.mailbox().deliver(Location::caller(), fire);
+        self.remote.mailbox().deliver(at, fire);
     }
 
     /// Whether the Deferred was cancelled: nobody waits for the result any more.

@@ -26,6 +26,7 @@ use std::fmt;
 use std::fs::Metadata;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
+use std::panic::Location;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,8 +77,9 @@ fn on_pool<T: Send + 'static>(
     path: Arc<Path>,
     f: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
 ) -> Deferred<T> {
+    let asked = Location::caller();
     event_loop.defer_to_thread(move || {
-        f(&path).map_err(|source| Failure::from(FsError { operation, path: path.clone(), source }))
+        f(&path).map_err(|source| Failure::raised_at(FsError { operation, path: path.clone(), source }, asked))
     })
 }
 

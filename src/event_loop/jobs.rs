@@ -96,7 +96,7 @@ impl EventLoop {
         let work = Box::new(move || {
             let result = if cancelled.load(Ordering::Relaxed) {
                 drop(catch_unwind(AssertUnwindSafe(move || drop(f))));
-                Err(Failure::cancelled())
+                Err(Failure::cancelled_at(place))
             } else {
                 catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(Failure::panic(payload, place)))
             };
@@ -105,7 +105,7 @@ impl EventLoop {
                     event_loop.inner.tell_job(job, |w| Kind::WorkDone { w }, place);
                 }
                 if let Some(resolver) = take_resolver::<T>(event_loop, job) {
-                    resolver.fire(result);
+                    resolver.fire_at(result, place);
                 }
             });
         });

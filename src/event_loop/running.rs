@@ -99,7 +99,10 @@ impl EventLoop {
             }
             if self.inner.stopping.get() {
                 self.shut_down()?;
-                return result.take().unwrap_or_else(|| Err(RunError::Stopped.into()));
+                return match result.take() {
+                    Some(outcome) => outcome,
+                    None => Err(RunError::Stopped.into()),
+                };
             }
             match driven {
                 Ok(()) => driven = self.drive(None, usize::MAX).map(drop),

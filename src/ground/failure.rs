@@ -89,12 +89,18 @@ impl Failure {
         Failure::new(message.to_string().into(), Location::caller(), Via::Err)
     }
 
+    /// A failure that was raised for somebody else: `at` is the line of the program that asked for it.
+    pub(crate) fn raised_at(error: impl Error + Send + Sync + 'static, at: Place) -> Failure {
+        Failure::new(Box::new(error), at, Via::Err)
+    }
+
     /// The failure of a Deferred that was cancelled: its error is a [`CancelledError`].
     #[track_caller]
     pub fn cancelled() -> Failure {
         Failure::cancelled_at(Location::caller())
     }
 
+    /// The same, for a cancel that was asked for at `at`.
     pub(crate) fn cancelled_at(at: Place) -> Failure {
         Failure::new(Box::new(CancelledError(())), at, Via::Cancel)
     }

@@ -52,7 +52,8 @@ impl<T: 'static> Resolver<T> {
         self.fire_at(result, Location::caller());
     }
 
-    fn fire_at(mut self, outcome: Outcome<T>, at: Place) {
+    /// The same for somebody else: `at` is the line of the program that gave the result.
+    pub(crate) fn fire_at(mut self, outcome: Outcome<T>, at: Place) {
         let Some(head) = self.head.take() else { return };
         if let Err(swallowed) = head.clone().fire(outcome, Some(at)) {
             if trace::on() {

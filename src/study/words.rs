@@ -12,11 +12,20 @@ pub(super) struct Words<'t> {
     labels: HashMap<Id, &'t Rc<str>>,
     /// For each begin event: the loop's callback that it lies in.
     callbacks: HashMap<EventNumber, EventNumber>,
+    /// For the loop's callback that brings a job's result back: that job.
+    jobs: HashMap<EventNumber, Id>,
 }
 
 impl<'t> Words<'t> {
     pub(super) fn new(trace: &'t Trace, stable: bool) -> Words<'t> {
-        Words { trace, stable, failures: HashMap::new(), labels: HashMap::new(), callbacks: HashMap::new() }
+        Words {
+            trace,
+            stable,
+            failures: HashMap::new(),
+            labels: HashMap::new(),
+            callbacks: HashMap::new(),
+            jobs: HashMap::new(),
+        }
     }
 
     /// Takes note of what later events refer to.
@@ -32,6 +41,9 @@ impl<'t> Words<'t> {
                 if let Some(label) = &event.label {
                     self.labels.insert(*id, label);
                 }
+            }
+            Kind::WorkDone { w } => {
+                self.jobs.insert(event.frame, *w);
             }
             Kind::CbBegin { .. } => {
                 self.callbacks.insert(event.s, event.s);
@@ -54,6 +66,8 @@ impl<'t> Words<'t> {
     pub(super) fn by(&self, event: &Event) -> String {
         let begin = self.callbacks.get(&event.frame).and_then(|s| self.event(*s));
         let Some(Event { kind: Kind::CbBegin { o, slot }, label, .. }) = begin else { return String::new() };
+        let job = self.callbacks.get(&event.frame).and_then(|s| self.jobs.get(s));
+        let o = &job.copied().or(*o);
         let label = label.as_ref().or_else(|| o.as_ref().and_then(|o| self.labels.get(o).copied()));
         match (o, label) {
             (Some(o), Some(label)) => format!(" by {o} {label}"),

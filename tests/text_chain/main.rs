@@ -10,6 +10,7 @@ mod swallow;
 mod timers;
 mod two_lanes;
 
+use ropewalk::EventLoop;
 use ropewalk::study::text_chain;
 use ropewalk::testing::capture_unhandled;
 use ropewalk::trace::{self, Trace};
@@ -92,4 +93,17 @@ fn the_full_form_names_events() {
 fn the_full_form_of_a_run_on_a_test_clock() {
     let text = text_chain(&record(timers::program)).to_string();
     same(&text, "timers_full", include_str!("timers_full.txt"));
+}
+
+#[test]
+fn a_job_of_the_pool_is_named() {
+    let trace = record(|| {
+        let event_loop = EventLoop::new().expect("a loop");
+        let answer = event_loop.defer_to_thread(|| Ok(42)).named("job");
+        assert_eq!(event_loop.run_until(answer).expect("the job cannot fail"), 42);
+    });
+    let text = text_chain(&trace).only_named("job").stable().to_string();
+    assert!(text.contains("   o         ok 42                       fired :"), "{text}");
+    assert!(text.lines().nth(2).is_some_and(|line| line.ends_with(" by w1")), "{text}");
+    assert!(text.contains("  [0]        run_until"), "{text}");
 }
