@@ -164,20 +164,23 @@ fn a_recording_adds_ids_and_the_events_that_led_there() {
 
 #[test]
 fn a_failing_file_names_the_line_that_asked_for_it() {
+    let unhandled = capture_unhandled();
     let event_loop = EventLoop::new().expect("a loop");
     let line = line!() + 1;
     let failure = event_loop.run_until(fs::read(&event_loop, "/there/is/no/such/file")).unwrap_err();
     assert_eq!((failure.raised().file(), failure.raised().line()), (FILE, line));
     // A loop that was stopped meanwhile, or has nothing to wait for, names the line that ran it.
-    let (_resolver, d) = Deferred::<()>::new();
+    let (first, d) = Deferred::<()>::new();
     let line = line!() + 1;
     let failure = event_loop.run_until(d).unwrap_err();
     assert_eq!((failure.raised().file(), failure.raised().line()), (FILE, line), "{failure:?}");
     event_loop.call_soon(|event_loop| event_loop.stop());
-    let (_resolver, d) = Deferred::<()>::new();
+    let (second, d) = Deferred::<()>::new();
     let line = line!() + 1;
     let failure = event_loop.run_until(d).unwrap_err();
     assert_eq!((failure.raised().file(), failure.raised().line()), (FILE, line), "{failure:?}");
+    drop((first, second));
+    assert_eq!(unhandled.flush_unhandled().len(), 2, "the two that were abandoned");
 }
 
 #[test]

@@ -53,6 +53,8 @@ pub(super) struct Chain {
     pub(super) name: Option<String>,
     pub(super) ty: String,
     pub(super) made: Option<Place>,
+    /// The event that announced it.
+    born: EventNumber,
     pub(super) rows: Vec<Row>,
     /// The chain that waited for this one.
     pub(super) waiter: Option<Id>,
@@ -77,6 +79,7 @@ impl Chain {
             name: None,
             ty: String::new(),
             made: None,
+            born: 0,
             rows: Vec::new(),
             waiter: None,
             went_to: None,
@@ -244,6 +247,7 @@ impl Chains {
                 let chain = self.at(*d);
                 chain.ty = short_type(ty);
                 chain.made = event.at;
+                chain.born = event.s;
                 chain.name = event.label.as_deref().map(str::to_owned);
             }
             Kind::DName { d } => self.at(*d).name = event.label.as_deref().map(str::to_owned),
@@ -349,7 +353,8 @@ impl Chains {
     fn fired(&mut self, event: &Event, d: Id, val: &Val, words: &Words<'_>) {
         let chain = self.at(d);
         let home = chain.made;
-        let with_it = event.at.is_some() && event.at == home;
+        // Made and fired in one: nothing but the failure's own event can stand between the two.
+        let with_it = event.at.is_some() && event.at == home && event.s - chain.born <= 2;
         let fired = match event.at {
             Some(_) if with_it => "made with it".to_owned(),
             at => format!("fired {}", place(words, at, home)).trim_end().to_owned(),
