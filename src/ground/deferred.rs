@@ -390,7 +390,7 @@ fn run_now<T: 'static, U: 'static, S: Step<T, U>>(
     }
     let info = origin.info();
     let (n, name) = info.next_step(at);
-    let mut site = StepSite { n, at, name: &name, reg: 0 };
+    let mut site = StepSite { n, at, name: name.as_deref().map(|name| &**name), reg: 0 };
     let returned = if trace::on() {
         site.reg = tell::added::<T, U, S>(info, &site, true);
         tell::step(info, &site, step, outcome)

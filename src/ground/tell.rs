@@ -88,7 +88,7 @@ pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
 ) -> EventNumber {
     let Some(d) = chain_id(info, type_name::<T>(), true) else { return 0 };
     let kind = Kind::DAdd { d, n: site.n, ok: S::CALLBACK, err: S::ERRBACK, late, name: S::name().to_owned() };
-    emit(kind, Links { at: Some(site.at), label: site.name(), ..Links::default() })
+    emit(kind, Links { at: Some(site.at), label: site.name, ..Links::default() })
 }
 
 pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option<Place>) -> Outcome<T> {
@@ -120,7 +120,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     let n = site.n;
     let came_in = val(&mut input, Via::Fail);
     let lane = came_in.lane();
-    let links = Links { cause: info.cause.get(), reg: site.reg, at: Some(site.at), label: site.name() };
+    let links = Links { cause: info.cause.get(), reg: site.reg, at: Some(site.at), label: site.name };
     if !takes::<T, U, S>(lane) {
         info.cause.set(emit(Kind::DPass { d, n, lane }, links));
         return chain::run(step, input, || (*site, info.made));
@@ -141,7 +141,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     };
     let s = frame.close(
         |b| Kind::DRet { d, n, b, val: went_out, inner },
-        Links { at: Some(site.at), label: site.name(), ..Links::default() },
+        Links { at: Some(site.at), label: site.name, ..Links::default() },
     );
     info.cause.set(s);
     match (had, raised) {
