@@ -14,13 +14,12 @@
 //! before foreign code is called.
 
 use super::deferred::{Deferred, End, Origin};
-use super::failure::{Failure, RaisedIn};
-use super::step::{Outcome, Returned, Sealed, Step, Went, step_name};
+use super::failure::Failure;
+use super::step::{Outcome, Returned, Step, StepSite, run};
 use super::tell;
-use super::trace::{self, EventNumber, IdSlot, Lane, Place};
+use super::trace::{self, EventNumber, IdSlot, Place};
 use super::unhandled::{self, UnhandledError};
 use std::any::type_name;
-use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -413,61 +412,6 @@ pub(crate) fn append<T: 'static, U: 'static, S: Step<T, U>>(
         link.part.reg.set(tell::added::<T, U, S>(info, &link.part.site(), false));
     }
     link
-}
-
-/// What a step knows about itself.
-#[derive(Clone, Copy)]
-pub(crate) struct StepSite<'a> {
-    pub(crate) n: u32,
-    pub(crate) at: Place,
-    /// The name that a person gave.
-    pub(crate) name: Option<&'a str>,
-    pub(crate) reg: EventNumber,
-}
-
-/// Runs a step. A panic becomes a failure. `site` says which step of which chain it is, when a failure wants to know.
-#[inline]
-pub(crate) fn run<'a, T: 'static, U: 'static, S: Step<T, U>>(
-    step: S,
-    mut input: Outcome<T>,
-    site: impl Fn() -> (StepSite<'a>, Place),
-) -> Returned<U> {
-    let mut lane = Lane::Ok;
-    if let Err(failure) = &mut input {
-        lane = Lane::Err;
-        comes_in(failure, (!S::ERRBACK).then(|| site().0.at));
-    }
-    // Unwind safe: what the step captured is gone after a panic, and of ours nothing is borrowed.
-    let mut returned = match catch_unwind(AssertUnwindSafe(move || step.call(input))) {
-        Ok(Went::Ran(back)) => back.returned(),
-        Ok(Went::Passed(outcome)) => Returned::Now(outcome),
-        Err(payload) => Returned::Now(Err(Failure::panic(payload, site().0.at))),
-    };
-    if let Returned::Now(Err(failure)) = &mut returned {
-        comes_out(failure, &site(), lane, S::name());
-    }
-    returned
-}
-
-#[cold]
-fn comes_in(failure: &mut Failure, passes_by: Option<Place>) {
-    failure.came_in();
-    if let Some(at) = passes_by {
-        failure.cross(at);
-    }
-}
-
-#[cold]
-fn comes_out(failure: &mut Failure, (site, made): &(StepSite<'_>, Place), lane: Lane, name: &'static str) {
-    failure.came_out(|| RaisedIn {
-        made,
-        n: site.n,
-        lane,
-        name: match site.name {
-            Some(name) => Cow::Owned(name.to_owned()),
-            None => Cow::Borrowed(step_name(name)),
-        },
-    });
 }
 
 /// The result of `inner`, which a step of the chain of `info` gave back, if it is there; else its tail and chain.

@@ -3,10 +3,12 @@
 //! The consuming end. Each `add_*` takes it and gives back the new end, so its type is always that of the chain's
 //! last step. [`Resolver`](super::Resolver) is the other end. The machinery between them is `chain.rs`.
 
-use super::chain::{self, Chain, Core, Head, Info, Node, Phase, StepSite, Tail};
+use super::chain::{self, Chain, Core, Head, Info, Node, Phase, Tail};
 use super::failure::Failure;
 use super::resolver::Resolver;
-use super::step::{Both, Callback, CallbackResult, Callbacks, Errback, Map, Outcome, Returned, Step};
+use super::step::{
+    Both, Callback, CallbackResult, Callbacks, Errback, Map, Outcome, Returned, Step, StepSite, run,
+};
 use super::tell;
 use super::trace::{self, Id, Place};
 use std::any::type_name;
@@ -395,7 +397,7 @@ fn run_now<T: 'static, U: 'static, S: Step<T, U>>(
         site.reg = tell::added::<T, U, S>(info, &site, true);
         tell::step(info, &site, step, outcome)
     } else {
-        chain::run(step, outcome, || (site, info.made))
+        run(step, outcome, || (site, info.made))
     };
     match returned {
         Returned::Now(outcome) => rest(outcome, origin),

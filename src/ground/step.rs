@@ -1,10 +1,12 @@
 //! A step: what one `add_*` puts into a chain, and what a callback may give back.
 
 use super::deferred::Deferred;
-use super::failure::Failure;
-use super::trace::Lane;
+use super::failure::{Failure, RaisedIn};
+use super::trace::{EventNumber, Lane, Place};
 use std::any::type_name;
+use std::borrow::Cow;
 use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// A result on its way along a chain.
 pub(crate) type Outcome<T> = Result<T, Failure>;
@@ -257,6 +259,61 @@ where
     fn call(self, input: Outcome<T>) -> Went<R, <R as CallbackResult>::Value> {
         Went::Ran((self.0)(input))
     }
+}
+
+/// What a step knows about itself.
+#[derive(Clone, Copy)]
+pub(crate) struct StepSite<'a> {
+    pub(crate) n: u32,
+    pub(crate) at: Place,
+    /// The name that a person gave.
+    pub(crate) name: Option<&'a str>,
+    pub(crate) reg: EventNumber,
+}
+
+/// Runs a step. A panic becomes a failure. `site` says which step of which chain it is, when a failure wants to know.
+#[inline]
+pub(crate) fn run<'a, T: 'static, U: 'static, S: Step<T, U>>(
+    step: S,
+    mut input: Outcome<T>,
+    site: impl Fn() -> (StepSite<'a>, Place),
+) -> Returned<U> {
+    let mut lane = Lane::Ok;
+    if let Err(failure) = &mut input {
+        lane = Lane::Err;
+        comes_in(failure, (!S::ERRBACK).then(|| site().0.at));
+    }
+    // Unwind safe: what the step captured is gone after a panic, and of ours nothing is borrowed.
+    let mut returned = match catch_unwind(AssertUnwindSafe(move || step.call(input))) {
+        Ok(Went::Ran(back)) => back.returned(),
+        Ok(Went::Passed(outcome)) => Returned::Now(outcome),
+        Err(payload) => Returned::Now(Err(Failure::panic(payload, site().0.at))),
+    };
+    if let Returned::Now(Err(failure)) = &mut returned {
+        comes_out(failure, &site(), lane, S::name());
+    }
+    returned
+}
+
+#[cold]
+fn comes_in(failure: &mut Failure, passes_by: Option<Place>) {
+    failure.came_in();
+    if let Some(at) = passes_by {
+        failure.cross(at);
+    }
+}
+
+#[cold]
+fn comes_out(failure: &mut Failure, (site, made): &(StepSite<'_>, Place), lane: Lane, name: &'static str) {
+    failure.came_out(|| RaisedIn {
+        made,
+        n: site.n,
+        lane,
+        name: match site.name {
+            Some(name) => Cow::Owned(name.to_owned()),
+            None => Cow::Borrowed(step_name(name)),
+        },
+    });
 }
 
 #[cfg(test)]

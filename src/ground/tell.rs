@@ -1,8 +1,8 @@
 //! What chains tell the recorder. Called only while somebody records.
 
-use super::chain::{self, Core, Info, StepSite};
+use super::chain::{Core, Info};
 use super::failure::Failure;
-use super::step::{Outcome, Returned, Step, takes};
+use super::step::{Outcome, Returned, Step, StepSite, run, takes};
 use super::trace::{
     self, Cancel, EventNumber, Frame, Id, Kind, Links, Object, Out, Place, Val, Via, emit, id, preview,
 };
@@ -115,7 +115,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     mut input: Outcome<T>,
 ) -> Returned<U> {
     let Some(d) = chain_id(info, type_name::<T>(), true) else {
-        return chain::run(step, input, || (*site, info.made));
+        return run(step, input, || (*site, info.made));
     };
     let n = site.n;
     let came_in = val(&mut input, Via::Fail);
@@ -123,14 +123,14 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     let links = Links { cause: info.cause.get(), reg: site.reg, at: Some(site.at), label: site.name };
     if !takes::<T, U, S>(lane) {
         info.cause.set(emit(Kind::DPass { d, n, lane }, links));
-        return chain::run(step, input, || (*site, info.made));
+        return run(step, input, || (*site, info.made));
     }
     let had = match came_in {
         Val::Err(f) => Some(f),
         Val::Ok(_) => None,
     };
     let frame = Frame::open(Kind::DStep { d, n, lane, val: came_in }, links);
-    let mut returned = chain::run(step, input, || (*site, info.made));
+    let mut returned = run(step, input, || (*site, info.made));
     let (went_out, inner) = match &mut returned {
         Returned::Now(outcome) => (Some(val(outcome, Via::Err)), None),
         Returned::Later(inner) => (None, inner.id()),
