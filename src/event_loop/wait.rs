@@ -171,27 +171,12 @@ impl Waiter {
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut unsettled = false;
+        // Among them may be the counter, and a timer that a `Poller::wait` left armed when it ended early. Both have told
+        // all they can by waking us: the one is edge-triggered, the other one-shot. Their keys name no source.
         ready.extend(list.iter().map(|event| {
-            let (flags, key) = (event.flags, event.data.u64() as usize);
-            unsettled |= key == usize::MAX;
-            Ready { key, bits: flags.bits() as u8 & ALL }
+            let (flags, data) = (event.flags, event.data); // packed: not to be borrowed
+            Ready { key: data.u64() as usize, bits: flags.bits() as u8 & ALL }
         }));
-        if unsettled {
-            self.settle_poller()?;
-        }
-        Ok(())
-    }
-
-    /// The poller's own key: a `Poller::wait` that ended early left its timer armed, or somebody notified the poller.
-    /// Only a wait of its own clears that. What else this wait brings, level mode shows again.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    #[cold]
-    fn settle_poller(&self) -> io::Result<()> {
-        let mut events = self.events.borrow_mut();
-        events.clear();
-        self.registry.poller.wait(&mut events, Some(Duration::ZERO))?;
-        events.clear();
         Ok(())
     }
 }
