@@ -22,7 +22,7 @@ use std::rc::Rc;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use world::{Ctx, LOST, World, enter, set_world};
+use world::{Ctx, LOST, Message, Noise, World, enter, set_world};
 
 /// What the library's own panics said.
 static PANICS: Mutex<Vec<String>> = Mutex::new(Vec::new());
@@ -162,6 +162,16 @@ fn quiet(w: &Rc<World>, event_loop: &EventLoop, clock: &TestClock) {
     for ticket in w.owed.take() {
         if ticket.ran.get() == 0 && !ticket.called_off.get() {
             w.broken(format!("a {} callback was never called", ticket.what));
+        }
+    }
+    for sender in w.senders.all() {
+        let (serial, ticket) = (w.next_serial(), w.ticket("message", true));
+        w.posted.borrow_mut().insert(serial, ticket.clone());
+        // A channel whose callback panicked is closed; any other must deliver.
+        let sent = sender.try_send(Message(serial, Noise));
+        settle();
+        if sent.is_ok() && ticket.ran.get() == 0 {
+            w.broken("a message that was taken was not delivered".to_owned());
         }
     }
     for source in w.sources.all() {
