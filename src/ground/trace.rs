@@ -4,8 +4,8 @@
 //! earlier events: `frame` (called from), `cause` (woken by) and `reg` (registered at). Everything that shows a run is
 //! a fold of that list; nothing is executed again.
 //!
-//! The current recorder sits in a thread-local slot. When nothing records, a site costs one load and one branch
-//! ([`on`]). Ids are small numbers, given at first sight and counted for each run: a Deferred gets `d1`, a timer `m1`,
+//! The current recorder sits in a thread-local slot. When nothing records, a site costs one load and one branch.
+//! Ids are small numbers, given at first sight and counted for each run: a Deferred gets `d1`, a timer `m1`,
 //! a source `i1`, a posted call `p1`, a job `w1`, a failure `f1`.
 //!
 //! A recorder is the user's code: it is called with nothing borrowed, and events made from inside it are left out.
