@@ -98,3 +98,41 @@ fn posts_arrive_once_and_in_order_on_the_direct_path() {
 fn posts_arrive_once_and_in_order_on_the_portable_path() {
     posts_arrive_once_and_in_order(true);
 }
+
+/// Nothing but posts wakes the loop here, and each thread waits for its post's call before it posts again: a wake-up that
+/// got lost shows as a wait that lasts to its end.
+fn no_wake_up_is_lost(portable: bool) {
+    const ROUNDS: u64 = 5_000;
+    let event_loop = EventLoop::builder().portable_wait(portable).build().unwrap();
+    let threads: Vec<_> = (0..THREADS)
+        .map(|_| {
+            let remote = event_loop.remote();
+            thread::spawn(move || {
+                let (acknowledge, acknowledged) = mpsc::channel();
+                for _ in 0..ROUNDS {
+                    let acknowledge = acknowledge.clone();
+                    remote.post(move |_| acknowledge.send(()).unwrap()).unwrap();
+                    acknowledged.recv().unwrap();
+                }
+            })
+        })
+        .collect();
+    let mut called = 0;
+    let limit = Duration::from_secs(20);
+    while called < THREADS as u64 * ROUNDS {
+        let begun = event_loop.time();
+        called += event_loop.turn(Some(limit)).unwrap() as u64;
+        assert!(event_loop.time() - begun < limit, "{called} of the posts were called, and the next woke nobody");
+    }
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+}
+
+#[test]
+fn no_wake_up_is_lost_on_the_direct_path() {
+    no_wake_up_is_lost(false);
+}
+
+#[test]
+fn no_wake_up_is_lost_on_the_portable_path() {
+    no_wake_up_is_lost(true);
+}
