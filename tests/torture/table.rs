@@ -48,8 +48,8 @@ pub(crate) fn impossible(method: &Method, state: &str, ctx: Ctx) -> Option<&'sta
     }
 }
 
-/// Prints the table and answers the cells that are empty and should not be.
-pub(crate) fn print(w: &World, generations: u64) -> Vec<String> {
+/// The table as text, and the cells that are empty and should not be.
+pub(crate) fn fill(w: &World) -> (String, Vec<String>) {
     let hits = w.hits.borrow();
     let mut missing = Vec::new();
     let mut text = String::new();
@@ -80,6 +80,12 @@ pub(crate) fn print(w: &World, generations: u64) -> Vec<String> {
             text.push('\n');
         }
     }
+    (text, missing)
+}
+
+/// Prints the table and answers the cells that are empty and should not be.
+pub(crate) fn print(w: &World, generations: u64) -> Vec<String> {
+    let (mut text, missing) = fill(w);
     let by = w.by_context.borrow();
     text.push_str(&format!("{:<56}", "calls"));
     by.iter().for_each(|n| text.push_str(&format!("{n:>11}")));
