@@ -281,3 +281,18 @@ fn a_panic_that_goes_on_leaves_a_loop_that_runs() {
     event_loop.call_soon(|event_loop| event_loop.stop());
     event_loop.run().unwrap();
 }
+
+#[test]
+fn a_stop_does_not_wait_for_a_start_up_that_does_not_end() {
+    let event_loop = EventLoop::new().unwrap();
+    let (resolver, never) = ropewalk::Deferred::<()>::new();
+    event_loop.add_system_event_trigger(Phase::Before, SystemEvent::Startup, move |event_loop| {
+        event_loop.call_later(Duration::from_millis(1), |event_loop| event_loop.stop());
+        never
+    });
+    event_loop.run().unwrap();
+    drop(resolver);
+    // And it can be run again.
+    event_loop.call_soon(|event_loop| event_loop.stop());
+    event_loop.run().unwrap();
+}

@@ -187,7 +187,9 @@ impl EventLoop {
             });
             counted.detach();
         });
-        while waiting.get() > 0 {
+        // A stop does not wait for the start-up; a shutdown waits for all that is under way.
+        let given_up = || event == SystemEvent::Startup && self.inner.stopping.get();
+        while waiting.get() > 0 && !given_up() {
             self.drive(None, usize::MAX)?;
         }
         Ok(())

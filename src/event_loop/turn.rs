@@ -316,7 +316,7 @@ impl EventLoop {
             self.arm_dirty();
         }
         let always = inner.sources.borrow().any_always();
-        let stopping = inner.stopping.get() && matches!(inner.life.get(), Life::Running | Life::Out);
+        let stopping = inner.stopping.get() && inner.life.get() != Life::ShuttingDown;
         let hurry = inner.hurry.take();
         let pending = hurry || always || stopping || !inner.soon.borrow().is_empty() || inner.mailbox.has_mail();
         let mut timeout = if pending || limit == Some(0) {
