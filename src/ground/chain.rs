@@ -109,6 +109,9 @@ pub(crate) enum Phase {
     Resting,
 }
 
+/// Boxed twice, to be one word wide: few chains have one, and the size of a head is what a million of them cost.
+pub(crate) type Canceller = Box<Box<dyn FnOnce()>>;
+
 /// The state of one chain as a whole.
 pub(crate) struct Core {
     pub(crate) info: Info,
@@ -117,7 +120,7 @@ pub(crate) struct Core {
     pub(crate) detached: Cell<bool>,
     pub(crate) cancelled: Cell<bool>,
     pub(crate) fired: Cell<Option<Place>>,
-    pub(crate) canceller: Cell<Option<Box<dyn FnOnce()>>>,
+    pub(crate) canceller: Cell<Option<Canceller>>,
     /// What this chain waits for. Weak: who fires it owns it.
     pub(crate) waits_for: Cell<Option<Weak<dyn Chain>>>,
     /// The chain that waits for this one.
@@ -550,7 +553,7 @@ fn cancel_unfired(chain: &Rc<dyn Chain>, at: Place) {
         }
         Some(canceller) => {
             let frame = trace::on().then(|| tell::canceller_begins(&core.info, at));
-            let result = catch_unwind(AssertUnwindSafe(canceller));
+            let result = catch_unwind(AssertUnwindSafe(*canceller));
             if let Some(frame) = frame {
                 tell::canceller_ends(frame, core.phase.get() != Phase::Unfired, result.is_err());
             }

@@ -125,7 +125,7 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     pub fn with_canceller(canceller: impl FnOnce() + 'static) -> (Resolver<T>, Deferred<T>) {
         let (resolver, deferred) = Deferred::new();
-        resolver.set_canceller(Box::new(canceller));
+        resolver.set_canceller(Box::new(Box::new(canceller)));
         (resolver, deferred)
     }
 

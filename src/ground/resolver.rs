@@ -1,7 +1,7 @@
 //! `Resolver`: the end of a Deferred that fires it.
 
 use super::abandon::abandon;
-use super::chain::{Chain, Head, Phase};
+use super::chain::{Canceller, Chain, Head, Phase};
 use super::failure::Failure;
 use super::step::Outcome;
 use super::tell;
@@ -28,7 +28,7 @@ impl<T: 'static> Resolver<T> {
         Resolver { head: Some(head) }
     }
 
-    pub(crate) fn set_canceller(&self, canceller: Box<dyn FnOnce()>) {
+    pub(crate) fn set_canceller(&self, canceller: Canceller) {
         if let Some(head) = &self.head {
             head.part.canceller.set(Some(canceller));
         }
