@@ -1,7 +1,10 @@
 //! What other threads give the loop: posted calls, in one queue.
 //!
-//! A post takes the lock, pushes, and wakes the loop if the queue was empty; the loop swaps the whole queue out. So a
-//! burst of posts costs one wake-up, and everything arrives in the order in which it was posted.
+//! A post takes the lock, pushes, and wakes the loop if that sleeps and the queue was empty; the loop swaps the whole
+//! queue out. So a burst of posts costs one wake-up, and everything arrives in the order in which it was posted.
+//!
+//! No letter is slept through: the loop says that it sleeps and then looks for mail, a post queues its letter and then
+//! looks whether the loop sleeps. In whatever order these four happen, one of the two sees the other.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -33,6 +36,8 @@ pub(crate) struct Mailbox {
     queue: Mutex<Queue>,
     /// Whether letters wait: spares the loop the lock. Written under the lock.
     pending: AtomicBool,
+    /// Whether the loop waits, or is just about to. While it is awake it looks for mail by itself.
+    asleep: AtomicBool,
     /// How many `Remote`s (and their like) live.
     remotes: AtomicUsize,
     limit: usize,
@@ -44,6 +49,7 @@ impl Mailbox {
         Mailbox {
             queue: Mutex::new(Queue { letters: VecDeque::new(), open: true }),
             pending: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
             remotes: AtomicUsize::new(0),
             limit,
             waker,
@@ -72,10 +78,10 @@ impl Mailbox {
         }
         queue.letters.push_back(Letter { call, place });
         if waiting == 0 {
-            self.pending.store(true, Ordering::Release);
+            self.pending.store(true, Ordering::SeqCst);
         }
         drop(queue);
-        if waiting == 0 {
+        if waiting == 0 && self.asleep.swap(false, Ordering::SeqCst) {
             self.waker.wake();
         }
         Ok(())
@@ -91,6 +97,19 @@ impl Mailbox {
     #[inline]
     pub(crate) fn has_mail(&self) -> bool {
         self.pending.load(Ordering::Acquire)
+    }
+
+    /// Says that the loop is about to wait. Answers whether it may: not if there is mail.
+    #[inline]
+    pub(crate) fn fall_asleep(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
+        !self.pending.load(Ordering::SeqCst)
+    }
+
+    /// Says that the loop does not wait any more. Answers whether a post woke it.
+    #[inline]
+    pub(crate) fn wake_up(&self) -> bool {
+        !self.asleep.swap(false, Ordering::SeqCst)
     }
 
     /// Swaps the queue for `letters`, which is empty.

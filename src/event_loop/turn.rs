@@ -57,6 +57,8 @@ pub(crate) struct Turn {
     next_ready: Cell<usize>,
     /// The time for which the due timers were collected.
     now: Cell<u64>,
+    /// Whether a post ended the last wait.
+    woken_by_post: Cell<bool>,
     /// The trace's event of the wait's end.
     woken: Cell<EventNumber>,
     frame: Cell<Option<Frame>>,
@@ -144,6 +146,10 @@ impl EventLoop {
                     turn.phase.set(Phase::Wait);
                     if inner.mailbox.has_mail() {
                         inner.mailbox.take(&mut turn.mail.borrow_mut());
+                        // Mail that came while the loop was awake: more may be on its way, and need not wake it.
+                        if !turn.woken_by_post.take() {
+                            inner.hurry.set(true);
+                        }
                         turn.phase.set(Phase::Mail);
                     }
                 }
@@ -347,7 +353,13 @@ impl EventLoop {
             // Jobs take real time, and the virtual clock stands while they run.
             timeout = limit;
         }
-        self.poll(timeout)?;
+        if timeout == Some(0) {
+            self.poll(timeout)?;
+        } else {
+            let polled = self.poll(if inner.mailbox.fall_asleep() { timeout } else { Some(0) });
+            turn.woken_by_post.set(inner.mailbox.wake_up());
+            polled?;
+        }
         if always {
             inner.sources.borrow().push_always(&mut turn.ready.borrow_mut());
         }
