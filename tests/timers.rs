@@ -148,3 +148,92 @@ fn a_call_is_not_active_while_it_runs() {
     clock.advance(MS).unwrap();
     assert!(checked.get());
 }
+
+/// A log of texts, and a way to arm a call that writes one with the time it sees.
+fn logger(event_loop: &EventLoop) -> (Rc<RefCell<Vec<String>>>, impl Fn(&str, Duration) -> DelayedCall + use<>) {
+    let log = Rc::new(RefCell::new(Vec::new()));
+    let (sink, handle) = (log.clone(), event_loop.handle());
+    let arm = move |name: &str, delay: Duration| {
+        let (sink, name) = (sink.clone(), name.to_owned());
+        let call = handle.call_later(delay, move |event_loop| {
+            sink.borrow_mut().push(format!("{name} at {}", event_loop.time().as_millis()));
+        });
+        call.unwrap()
+    };
+    (log, arm)
+}
+
+#[test]
+fn a_jump_shows_every_call_the_final_time_and_runs_what_the_calls_arm() {
+    let (clock, event_loop) = test_loop();
+    let (log, arm) = logger(&event_loop);
+    let arm = Rc::new(arm);
+    let again = arm.clone();
+    event_loop.call_later(MS, move |_| drop((again("due at once", Duration::ZERO), again("not yet", MS))));
+    arm("b", 2 * MS);
+    clock.jump_by(5 * MS).unwrap();
+    assert_eq!(*log.borrow(), ["b at 5", "due at once at 5"]);
+    clock.jump_by(MS).unwrap();
+    assert_eq!(log.borrow().last().unwrap(), "not yet at 6");
+}
+
+#[test]
+fn a_call_moved_during_a_jump_runs_in_its_new_place() {
+    let (clock, event_loop) = test_loop();
+    let (log, arm) = logger(&event_loop);
+    let (b, c, d) = (arm("b", 2 * MS), arm("c", 3 * MS), arm("d", 4 * MS));
+    event_loop.call_later(MS, move |_| {
+        c.reset_at(MS).unwrap();
+        b.reset(Duration::ZERO).unwrap();
+        d.cancel().unwrap();
+    });
+    arm("e", 4 * MS);
+    clock.jump_by(9 * MS).unwrap();
+    assert_eq!(*log.borrow(), ["c at 9", "e at 9", "b at 9"]);
+}
+
+#[test]
+fn a_jump_from_inside_a_call_runs_what_becomes_due_inside_it() {
+    let (clock, event_loop) = test_loop();
+    let (log, arm) = logger(&event_loop);
+    arm("b", 2 * MS);
+    arm("c", 3 * MS);
+    let (inner, sink) = (clock.clone(), log.clone());
+    event_loop.call_later(MS, move |event_loop| {
+        sink.borrow_mut().push("before".into());
+        inner.jump_by(MS).unwrap();
+        sink.borrow_mut()
+            .push(format!("after, scheduled for {}", event_loop.scheduled_time().unwrap().as_millis()));
+    });
+    clock.advance(10 * MS).unwrap();
+    assert_eq!(*log.borrow(), ["before", "b at 2", "after, scheduled for 1", "c at 3"]);
+}
+
+#[test]
+fn a_jump_from_inside_run_one_leaves_it_one_callback() {
+    let (clock, event_loop) = test_loop();
+    let (log, arm) = logger(&event_loop);
+    let inner = clock.clone();
+    event_loop.call_soon(move |_| inner.jump_by(MS).unwrap());
+    event_loop.call_soon(|event_loop| event_loop.stop());
+    arm("a", MS);
+    arm("b", MS);
+    assert!(event_loop.run_one().unwrap());
+    assert_eq!(*log.borrow(), ["a at 1", "b at 1"]);
+    assert!(!event_loop.is_stopping());
+}
+
+#[test]
+fn a_panic_in_a_jump_inside_a_call_harms_neither_the_others_nor_the_call() {
+    let (clock, event_loop) = test_loop();
+    let (log, arm) = logger(&event_loop);
+    let (inner, sink) = (clock.clone(), log.clone());
+    event_loop.call_later(MS, move |_| {
+        inner.jump_by(5 * MS).unwrap();
+        sink.borrow_mut().push("after".into());
+    });
+    event_loop.call_later(2 * MS, |_| std::panic::resume_unwind(Box::new("deliberate")));
+    arm("c", 3 * MS);
+    clock.advance(MS).unwrap();
+    assert_eq!(*log.borrow(), ["c at 6", "after"]);
+}

@@ -96,12 +96,7 @@ impl TestClock {
     /// [`RunError::Reentrant`] from inside a callback of an attached loop; and what [`EventLoop::turn`] may answer.
     pub fn advance(&self, by: Duration) -> Result<(), RunError> {
         let end = self.0.now.get().saturating_add(nanos(by));
-        let loops: Vec<EventLoop> = {
-            let mut attached = self.0.loops.borrow_mut();
-            attached.retain(|weak| weak.strong_count() > 0);
-            let found = attached.iter().filter_map(Weak::upgrade);
-            found.map(|inner| EventLoop { inner }).collect()
-        };
+        let loops = self.loops();
         if loops.iter().any(|event_loop| event_loop.inner.is_running()) {
             return Err(RunError::Reentrant);
         }
@@ -117,6 +112,61 @@ impl TestClock {
         }
         self.jump(end);
         Ok(())
+    }
+
+    /// Moves the clock on by `by` in one jump, and then runs what has become due. Twisted's `Clock.advance`.
+    ///
+    /// It is what a loop meets that was late: blocked, or on a machine that slept. Every call sees the final time. They
+    /// run in the order of their deadlines, looked at anew after each: a call that is armed or moved on the way and is
+    /// due runs too, in its place. So a call that arms itself again without a delay for ever keeps this from ending.
+    /// [`advance`](TestClock::advance) is the kinder way, where every call comes on time.
+    ///
+    /// From inside a callback of an attached loop, the timers that become due run inside this call.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, TestClock};
+    /// use std::{cell::RefCell, rc::Rc, time::Duration};
+    ///
+    /// let clock = TestClock::new();
+    /// let event_loop = EventLoop::builder().clock(&clock).build()?;
+    /// let seen = Rc::new(RefCell::new(Vec::new()));
+    /// for seconds in [1, 2] {
+    ///     let seen = seen.clone();
+    ///     event_loop.call_later(Duration::from_secs(seconds), move |event_loop| {
+    ///         seen.borrow_mut().push(event_loop.time().as_secs());
+    ///     });
+    /// }
+    /// clock.jump_by(Duration::from_secs(10))?;
+    /// assert_eq!(*seen.borrow(), [10, 10]); // `advance` would have shown them 1 and 2
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// What [`EventLoop::turn`] may answer.
+    pub fn jump_by(&self, by: Duration) -> Result<(), RunError> {
+        self.jump(self.0.now.get().saturating_add(nanos(by)));
+        let loops = self.loops();
+        let mut first = true;
+        // A call of one loop may make something due in another.
+        while first || loops.iter().any(EventLoop::is_due) {
+            first = false;
+            for event_loop in &loops {
+                if event_loop.inner.is_running() {
+                    event_loop.run_due_inside();
+                } else {
+                    event_loop.settle_one_by_one()?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The loops that are attached and live.
+    fn loops(&self) -> Vec<EventLoop> {
+        let mut attached = self.0.loops.borrow_mut();
+        attached.retain(|weak| weak.strong_count() > 0);
+        attached.iter().filter_map(Weak::upgrade).map(|inner| EventLoop { inner }).collect()
     }
 
     pub(crate) fn nanos(&self) -> u64 {

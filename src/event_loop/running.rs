@@ -168,10 +168,26 @@ impl EventLoop {
         loop {
             self.drive(Some(0), usize::MAX)?;
             let inner = &self.inner;
-            let due = inner.next_deadline().is_some_and(|at| at <= inner.clock.now());
-            if !due && inner.soon.borrow().is_empty() && !inner.mailbox.has_mail() {
+            if !self.is_due() && inner.soon.borrow().is_empty() && !inner.mailbox.has_mail() {
                 return Ok(());
             }
         }
+    }
+
+    /// The same, with due timers taken one by one. For [`TestClock::jump_by`](super::TestClock::jump_by).
+    pub(crate) fn settle_one_by_one(&self) -> Result<(), RunError> {
+        struct Restore<'a>(&'a EventLoop, bool);
+        impl Drop for Restore<'_> {
+            fn drop(&mut self) {
+                self.0.set_one_by_one(self.1);
+            }
+        }
+        let _restore = Restore(self, self.set_one_by_one(true));
+        self.settle()
+    }
+
+    /// Whether a timer is due.
+    pub(crate) fn is_due(&self) -> bool {
+        self.inner.next_deadline().is_some_and(|at| at <= self.inner.clock.now())
     }
 }

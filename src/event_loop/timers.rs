@@ -313,6 +313,19 @@ impl Timers {
     }
 }
 
+impl Timers {
+    /// Takes out what is to run next at `now`: what is left of the due list, then the earliest in the heap as it stands.
+    pub(crate) fn next_due_at(&mut self, now: u64) -> Option<Due> {
+        if let Some(due) = self.next_due() {
+            return Some(due);
+        }
+        let &Entry { at, index, .. } = self.heap.first().filter(|entry| entry.at <= now)?;
+        self.remove_at(0);
+        let generation = self.links[index as usize].generation;
+        Some(Due { key: TimerKey { index, generation }, at, slot: self.release(index) })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

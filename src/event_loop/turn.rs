@@ -57,6 +57,8 @@ pub(crate) struct Turn {
     next_ready: Cell<usize>,
     /// The time for which the due timers were collected.
     now: Cell<u64>,
+    /// Due timers are not collected, but taken one by one, so that each sees what the one before it armed and moved.
+    one_by_one: Cell<bool>,
     /// Whether a post ended the last wait.
     woken_by_post: Cell<bool>,
     /// The trace's event of the wait's end.
@@ -204,7 +206,9 @@ impl EventLoop {
                     turn.phase.set(Phase::End);
                     if !timers.is_empty() {
                         turn.now.set(inner.clock.now());
-                        timers.collect_due(turn.now.get());
+                        if !turn.one_by_one.get() {
+                            timers.collect_due(turn.now.get());
+                        }
                         turn.phase.set(Phase::Timers);
                     }
                 }
@@ -213,7 +217,11 @@ impl EventLoop {
                         if turn.ran.get() == budget {
                             return Ok(());
                         }
-                        let Some(Due { key, at, slot }) = inner.timers.borrow_mut().next_due() else { break };
+                        let next = match turn.one_by_one.get() {
+                            false => inner.timers.borrow_mut().next_due(),
+                            true => inner.timers.borrow_mut().next_due_at(inner.clock.now()),
+                        };
+                        let Some(Due { key, at, slot }) = next else { break };
                         let label = inner.take_label(Named::Timer(key));
                         let TimerSlot { call, place, id, reg } = slot;
                         self.begin(Slot::Timer, place, NO_SOURCE, || fired(turn, id, reg, at, label));
@@ -268,6 +276,40 @@ impl EventLoop {
             Ok(()) => self.end(),
             Err(payload) => self.caught(payload),
         }
+    }
+
+    /// Whether due timers are taken one by one; answers whether they were.
+    pub(crate) fn set_one_by_one(&self, on: bool) -> bool {
+        self.inner.turn.one_by_one.replace(on)
+    }
+
+    /// Runs the timers that are due, from inside the callback that runs. They are part of that callback: the turn
+    /// counts one.
+    pub(crate) fn run_due_inside(&self) {
+        let inner = &*self.inner;
+        let turn = &inner.turn;
+        let (current, frame) = (turn.current.take(), turn.call_frame.take());
+        let (scheduled, ran) = (inner.scheduled.take(), turn.ran.get());
+        loop {
+            let next = inner.timers.borrow_mut().next_due_at(inner.clock.now());
+            let Some(Due { key, at, slot }) = next else { break };
+            let label = inner.take_label(Named::Timer(key));
+            let TimerSlot { call, place, id, reg } = slot;
+            self.call(
+                Slot::Timer,
+                place,
+                || fired(turn, id, reg, at, label),
+                |event_loop| {
+                    inner.scheduled.set(Some(at));
+                    call(event_loop);
+                },
+            );
+            inner.scheduled.set(None);
+        }
+        turn.current.set(current);
+        turn.call_frame.set(frame);
+        inner.scheduled.set(scheduled);
+        turn.ran.set(ran);
     }
 
     /// A callback panicked: it is reported, what it belongs to is closed, and the loop can go on.
