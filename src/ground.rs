@@ -15,6 +15,7 @@ mod tell;
 pub mod trace;
 pub(crate) mod unhandled;
 
+pub(crate) use deferred::Who;
 pub use deferred::{CancelHandle, Deferred, maybe_deferred};
 pub use failure::{AbandonedError, CancelledError, Failure, PanicError};
 pub use resolver::Resolver;

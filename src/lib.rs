@@ -45,6 +45,7 @@
 //! |---|---|
 //! | Call me when a socket is ready | [`EventLoop::register`] |
 //! | Call me in a second; in the next turn | [`EventLoop::call_later`], [`EventLoop::call_soon`] |
+//! | Fail unless it comes within 5 s; do it in 5 s | [`Deferred::add_timeout`], [`EventLoop::defer_later`] |
 //! | Run this blocking function elsewhere; read this file | [`EventLoop::defer_to_thread`], [`fs`] |
 //! | Reach the loop from another thread | [`EventLoop::remote`], [`EventLoop::channel`], [`EventLoop::remote_deferred`] |
 //! | Stop on Ctrl-C; be told of SIGHUP | [`EventLoop::stop_on_signals`], [`EventLoop::on_signal`] |
@@ -61,6 +62,7 @@ compile_error!("ropewalk runs on Unix systems. Windows is not supported: nobody 
 mod event_loop;
 mod ground;
 pub mod study;
+pub mod task;
 pub mod testing;
 
 pub use event_loop::{
@@ -74,6 +76,8 @@ pub use ground::{
     AbandonedError, CallbackResult, CancelHandle, CancelledError, Deferred, Failure, PanicError, Resolver,
     UnhandledError, UnhandledHook, maybe_deferred, set_unhandled_hook,
 };
+
+pub use task::TimeoutError;
 
 /// The chapters of the book, whose code is compiled and run with the tests.
 #[cfg(doctest)]
@@ -90,4 +94,6 @@ mod book {
     mod performance {}
     #[doc = include_str!("../docs/reliability.md")]
     mod reliability {}
+    #[doc = include_str!("../docs/time.md")]
+    mod time {}
 }

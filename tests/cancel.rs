@@ -89,10 +89,10 @@ fn while_a_canceller_is_asked_its_resolver_may_still_fire() {
 }
 
 #[test]
-fn a_canceller_that_drops_its_resolver_abandons_the_chain() {
+fn a_canceller_that_drops_its_resolver_has_cancelled_the_chain() {
     let d = with_resolver(drop);
     d.cancel();
-    assert!(failure_of(d).check::<ropewalk::AbandonedError>().is_some());
+    assert!(failure_of(d).check::<CancelledError>().is_some());
 }
 
 #[test]

@@ -149,8 +149,10 @@ fn a_call_is_not_active_while_it_runs() {
     assert!(checked.get());
 }
 
+type Log = Rc<RefCell<Vec<String>>>;
+
 /// A log of texts, and a way to arm a call that writes one with the time it sees.
-fn logger(event_loop: &EventLoop) -> (Rc<RefCell<Vec<String>>>, impl Fn(&str, Duration) -> DelayedCall + use<>) {
+fn logger(event_loop: &EventLoop) -> (Log, impl Fn(&str, Duration) -> DelayedCall + use<>) {
     let log = Rc::new(RefCell::new(Vec::new()));
     let (sink, handle) = (log.clone(), event_loop.handle());
     let arm = move |name: &str, delay: Duration| {

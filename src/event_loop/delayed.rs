@@ -43,6 +43,16 @@ impl EventLoop {
         self.inner.arm(nanos(at), Box::new(f), Location::caller())
     }
 
+    /// As [`EventLoop::call_at`], for somebody else: `place` is the line of the program that asked for it.
+    pub(crate) fn call_at_for(
+        &self,
+        at: Duration,
+        place: Place,
+        f: impl FnOnce(&EventLoop) + 'static,
+    ) -> DelayedCall {
+        self.inner.arm(nanos(at), Box::new(f), place)
+    }
+
     /// The loop's clock: the time since the loop was made, or that of its [`TestClock`](super::TestClock).
     pub fn time(&self) -> Duration {
         Duration::from_nanos(self.inner.clock.now())

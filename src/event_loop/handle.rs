@@ -19,7 +19,7 @@ pub struct Handle {
 }
 
 impl Handle {
-    fn upgrade(&self) -> Result<EventLoop, Closed> {
+    pub(crate) fn upgrade(&self) -> Result<EventLoop, Closed> {
         self.inner.upgrade().map(|inner| EventLoop { inner }).ok_or(Closed)
     }
 
@@ -95,6 +95,18 @@ impl Handle {
     /// The loop is gone.
     pub fn remote(&self) -> Result<Remote, Closed> {
         Ok(self.upgrade()?.remote())
+    }
+}
+
+impl From<&EventLoop> for Handle {
+    fn from(event_loop: &EventLoop) -> Handle {
+        event_loop.handle()
+    }
+}
+
+impl From<&Handle> for Handle {
+    fn from(handle: &Handle) -> Handle {
+        handle.clone()
     }
 }
 

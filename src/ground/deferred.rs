@@ -249,7 +249,7 @@ impl<T: 'static> Deferred<T> {
     }
 
     #[inline]
-    fn add<U: 'static, S: Step<T, U>>(self, step: S, at: Place) -> Deferred<U> {
+    pub(crate) fn add<U: 'static, S: Step<T, U>>(self, step: S, at: Place) -> Deferred<U> {
         let (outcome, origin) = match self.into_end() {
             End::Pending(tail, chain) => match tail.take() {
                 None => {
@@ -504,6 +504,9 @@ impl<T: 'static> fmt::Debug for Deferred<T> {
     }
 }
 
+/// A chain's name, and where it was made.
+pub(crate) type Who = (Option<Box<str>>, Place);
+
 /// Cancels a chain without having it in hand. Made by [`Deferred::cancel_handle`]; weak, cheap to clone.
 #[derive(Clone, Default)]
 pub struct CancelHandle {
@@ -514,12 +517,28 @@ impl CancelHandle {
     /// Cancels the chain as [`Deferred::cancel`] does. Answers `false` when the chain is gone or has its result.
     #[track_caller]
     pub fn cancel(&self) -> bool {
+        self.cancel_at(Location::caller())
+    }
+
+    /// The same for somebody else: `at` is the line of the program that asked for it.
+    pub(crate) fn cancel_at(&self, at: Place) -> bool {
         let Some(chain) = self.chain.as_ref().and_then(Weak::upgrade) else {
             return false;
         };
         let pending = matches!(chain.core().phase.get(), Phase::Unfired | Phase::Waiting);
-        chain::cancel(chain, Location::caller());
+        chain::cancel(chain, at);
         pending
+    }
+
+    /// The chain, and the innermost one that it waits for, as far as they live.
+    pub(crate) fn who(&self) -> Option<(Who, Option<Who>)> {
+        let chain = self.chain.as_ref()?.upgrade()?;
+        let mut innermost = chain.core().waits_for();
+        while let Some(next) = innermost.as_ref().and_then(|inner| inner.core().waits_for()) {
+            innermost = Some(next);
+        }
+        let who = |chain: &Rc<dyn Chain>| (chain.core().info.name(), chain.core().info.made);
+        Some((who(&chain), innermost.as_ref().map(who)))
     }
 }
 

@@ -15,7 +15,8 @@ use std::rc::Rc;
 /// Firing is synchronous. All steps that can run, run before `succeed` or `fail` returns, on its stack.
 ///
 /// A `Resolver` that is dropped without firing fails its Deferred with [`AbandonedError`](crate::AbandonedError), so
-/// that nothing waits for ever in silence.
+/// that nothing waits for ever in silence. (Dropped by the canceller, it is a
+/// [`CancelledError`](crate::CancelledError), as for any cancel.)
 ///
 /// A `Resolver` that is kept inside its own chain (captured by one of its callbacks) leaks: nobody is left to fire it.
 #[must_use = "a Resolver that is dropped fails its Deferred"]
@@ -78,6 +79,8 @@ impl<T: 'static> Drop for Resolver<T> {
     fn drop(&mut self) {
         if let Some(head) = self.head.take()
             && head.part.phase.get() == Phase::Unfired
+            // Cancelled and not fired: the canceller runs, and let go of this. The chain fails when it returns.
+            && !head.part.cancelled.get()
         {
             abandon(head as Rc<dyn Chain>);
         }
