@@ -53,6 +53,7 @@
 //! | What does the loop still wait for? | [`EventLoop::still_registered`] |
 //! | Give somebody a result later | [`Deferred::new`] |
 //! | Who gets the errors that nobody handled? | [`set_unhandled_hook`] |
+//! | Read lines, or strings with their length in front | [`protocols`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
 //! | See a chain run | [`trace::record`], [`study`] |
 
@@ -61,6 +62,7 @@ compile_error!("ropewalk runs on Unix systems. Windows is not supported: nobody 
 
 mod event_loop;
 mod ground;
+pub mod protocols;
 pub mod study;
 pub mod task;
 pub mod testing;
