@@ -1,6 +1,6 @@
 //! Floor 0, the ground: what needs no event loop.
 //!
-//! * [`deferred`], [`resolver`]: the two ends of a chain; `chain` and `step`: what lies between them;
+//! * [`deferred`], [`resolver`]: the two ends of a chain; `chain`, `info` and `step`: what lies between them;
 //!   `abandon`: when the firing end is dropped.
 //! * [`failure`]: an error on its way, with the places it came from; [`unhandled`]: the report when nobody took it.
 //! * [`trace`]: the event type and the recorder slot; `tell`: what chains say there.
@@ -9,6 +9,7 @@ mod abandon;
 mod chain;
 pub(crate) mod deferred;
 pub(crate) mod failure;
+mod info;
 pub(crate) mod resolver;
 pub(crate) mod step;
 mod tell;

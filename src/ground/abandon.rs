@@ -30,13 +30,13 @@ pub(crate) fn abandon(chain: Rc<dyn Chain>) {
         Ok(false) => {}
         // The thread is ending and its locals are gone.
         Err(_) => {
-            let made = chain.core().info.made;
+            let made = chain.core().info.made();
             return chain.fail(Failure::abandoned(made));
         }
     }
     let mut next = Some(chain);
     while let Some(chain) = next {
-        let made = chain.core().info.made;
+        let made = chain.core().info.made();
         // No panic comes out of it: those of steps, of drops and of the hook are caught where they happen.
         chain.fail(Failure::abandoned(made));
         next = ABANDONED.try_with(|queue| queue.borrow_mut().as_mut().and_then(VecDeque::pop_front)).ok().flatten();

@@ -3,8 +3,9 @@
 //! The consuming end. Each `add_*` takes it and gives back the new end, so its type is always that of the chain's
 //! last step. [`Resolver`](super::Resolver) is the other end. The machinery between them is `chain.rs`.
 
-use super::chain::{self, Chain, Core, Head, Info, Node, Phase, Tail};
+use super::chain::{self, Canceller, Chain, Core, Head, Node, Tail};
 use super::failure::Failure;
+use super::info::{Info, Phase};
 use super::resolver::Resolver;
 use super::step::{
     Both, Callback, CallbackResult, Callbacks, Errback, Map, Outcome, Returned, Step, StepSite, run,
@@ -65,25 +66,43 @@ pub(crate) enum End<T: 'static> {
     Consumed,
 }
 
-/// Which chain this is the end of. One that was made with its result needs no allocation until it has to wait.
-pub(crate) enum Origin {
+/// Which chain a result is the end of.
+pub(crate) struct Origin {
+    chain: Whole,
+    /// Where the step before the result was added.
+    last: Option<Place>,
+}
+
+/// One that was made with its result needs no allocation until it has to wait.
+enum Whole {
     Inline(Info),
     Chain(Rc<dyn Chain>),
 }
 
 impl Origin {
+    /// Of a result that rested at `tail`.
+    pub(crate) fn of<T: 'static>(tail: &Tail<T>, chain: Rc<dyn Chain>) -> Origin {
+        Origin { chain: Whole::Chain(chain), last: tail.part.at() }
+    }
+
     pub(crate) fn info(&self) -> &Info {
-        match self {
-            Origin::Inline(info) => info,
-            Origin::Chain(chain) => &chain.core().info,
+        match &self.chain {
+            Whole::Inline(info) => info,
+            Whole::Chain(chain) => &chain.core().info,
         }
     }
 
-    fn fired(&self) -> Option<Place> {
-        match self {
-            Origin::Inline(_) => None,
-            Origin::Chain(chain) => chain.core().fired.get(),
+    fn chain(&self) -> Option<&Rc<dyn Chain>> {
+        match &self.chain {
+            Whole::Inline(_) => None,
+            Whole::Chain(chain) => Some(chain),
         }
+    }
+
+    /// A failure is lost here.
+    fn lost(&self, failure: Failure) {
+        let fired = self.chain().and_then(|chain| chain.core().fired.get());
+        chain::lost(self.info(), fired, self.last, failure);
     }
 }
 
@@ -92,7 +111,7 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     #[allow(clippy::new_ret_no_self)] // Two ends are the point; a Deferred alone could never fire.
     pub fn new() -> (Resolver<T>, Deferred<T>) {
-        let head = Head::<T>::new(Info::new(Location::caller()), Phase::Unfired);
+        let head = Head::<T>::unfired(Location::caller());
         if trace::on() {
             tell::made(&head.part.info, type_name::<T>());
         }
@@ -125,7 +144,7 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     pub fn with_canceller(canceller: impl FnOnce() + 'static) -> (Resolver<T>, Deferred<T>) {
         let (resolver, deferred) = Deferred::new();
-        resolver.set_canceller(Box::new(Box::new(canceller)));
+        resolver.set_canceller(Rc::new(Canceller::new(canceller)));
         (resolver, deferred)
     }
 
@@ -148,11 +167,11 @@ impl<T: 'static> Deferred<T> {
     }
 
     fn done(mut outcome: Outcome<T>, made: Place) -> Deferred<T> {
-        let info = Info::new(made);
+        let info = Info::fired(made);
         if trace::on() {
             tell::made_fired(&info, &mut outcome);
         }
-        Deferred { end: End::Done(outcome, Origin::Inline(info)) }
+        Deferred { end: End::Done(outcome, Origin { chain: Whole::Inline(info), last: None }) }
     }
 
     /// Takes a Deferred apart.
@@ -166,8 +185,8 @@ impl<T: 'static> Deferred<T> {
     /// The chain's state, and for one that has nothing but its result, what it knows of itself.
     fn origin(&self) -> (Option<&Rc<dyn Chain>>, Option<&Info>) {
         match &self.end {
-            End::Done(_, Origin::Inline(info)) => (None, Some(info)),
-            End::Done(_, Origin::Chain(chain)) | End::Pending(_, chain) => (Some(chain), Some(&chain.core().info)),
+            End::Done(_, origin) => (origin.chain(), Some(origin.info())),
+            End::Pending(_, chain) => (Some(chain), Some(&chain.core().info)),
             End::Consumed => (None, None),
         }
     }
@@ -176,7 +195,7 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     pub fn named(self, name: impl Into<Box<str>>) -> Deferred<T> {
         if let (_, Some(info)) = self.origin() {
-            let name = name.into();
+            let name = Rc::from(name.into());
             if trace::on() {
                 tell::named(info, &name, Location::caller());
             }
@@ -189,7 +208,7 @@ impl<T: 'static> Deferred<T> {
     /// result runs inside the `add_*`.
     pub fn step_named(self, name: impl Into<Box<str>>) -> Deferred<T> {
         if let (_, Some(info)) = self.origin() {
-            info.set_step_name(name.into());
+            info.set_next_step_name(Rc::from(name.into()));
         }
         self
     }
@@ -251,13 +270,18 @@ impl<T: 'static> Deferred<T> {
     #[inline]
     pub(crate) fn add<U: 'static, S: Step<T, U>>(self, step: S, at: Place) -> Deferred<U> {
         let (outcome, origin) = match self.into_end() {
-            End::Pending(tail, chain) => match tail.take() {
-                None => {
-                    let tail = chain::append(&*tail, &chain.core().info, step, at);
-                    return Deferred { end: End::Pending(tail, chain) };
+            End::Pending(tail, chain) => {
+                let info = &chain.core().info;
+                // Asked first, since most have no result, and looking into the slot moves all that lies there.
+                let outcome = if info.phase.get() == Phase::Resting { tail.take() } else { None };
+                match outcome {
+                    None => {
+                        let tail = chain::append(&*tail, info, step, at);
+                        return Deferred { end: End::Pending(tail, chain) };
+                    }
+                    Some(outcome) => (outcome, Origin::of(&tail, chain)),
                 }
-                Some(outcome) => (outcome, Origin::Chain(chain)),
-            },
+            }
             End::Done(outcome, origin) => (outcome, origin),
             End::Consumed => return Deferred { end: End::Consumed }, // nobody holds a consumed Deferred
         };
@@ -311,7 +335,7 @@ impl<T: 'static> Deferred<T> {
         let (outcome, origin) = match self.into_end() {
             End::Done(outcome, origin) => (outcome, origin),
             End::Pending(tail, chain) => match tail.take() {
-                Some(outcome) => (outcome, Origin::Chain(chain)),
+                Some(outcome) => (outcome, Origin::of(&tail, chain)),
                 None => return Err(Deferred { end: End::Pending(tail, chain) }),
             },
             End::Consumed => return Err(Deferred { end: End::Consumed }),
@@ -325,7 +349,7 @@ impl<T: 'static> Deferred<T> {
     /// Where it was made.
     pub fn made(&self) -> Place {
         match self.origin() {
-            (_, Some(info)) => info.made,
+            (_, Some(info)) => info.made(),
             // Nobody holds a consumed Deferred; any place serves.
             (_, None) => Location::caller(),
         }
@@ -382,34 +406,30 @@ pub fn maybe_deferred<R: CallbackResult>(f: impl FnOnce() -> R) -> Deferred<<R a
 #[inline(never)] // keeps `add` small, which is compiled into every caller
 fn run_now<T: 'static, U: 'static, S: Step<T, U>>(
     outcome: Outcome<T>,
-    origin: Origin,
+    mut origin: Origin,
     step: S,
     at: Place,
 ) -> Deferred<U> {
-    // A cancel from inside the step finds that a step runs.
-    if let Origin::Chain(chain) = &origin {
-        chain.core().phase.set(Phase::Running);
-    }
+    origin.last = Some(at);
     let info = origin.info();
-    let (n, name) = info.next_step(at);
-    let mut site = StepSite { n, at, name: name.as_deref().map(|name| &**name), reg: 0 };
+    // A cancel from inside the step finds that a step runs.
+    info.phase.set(Phase::Running);
+    let mut site = StepSite { n: info.next_step(), at, reg: 0 };
     let returned = if trace::on() {
         site.reg = tell::added::<T, U, S>(info, &site, true);
         tell::step(info, &site, step, outcome)
     } else {
-        run(step, outcome, || (site, info.made))
+        run(step, outcome, || (site, info))
     };
     match returned {
         Returned::Now(outcome) => rest(outcome, origin),
-        Returned::Later(inner) => settle(inner, origin),
+        Returned::Later(inner) => settle(inner, origin, at),
     }
 }
 
 /// The end of a chain whose last step has just run.
 fn rest<U: 'static>(mut outcome: Outcome<U>, origin: Origin) -> Deferred<U> {
-    if let Origin::Chain(chain) = &origin {
-        chain.core().phase.set(Phase::Resting);
-    }
+    origin.info().phase.set(Phase::Resting);
     if trace::on() {
         tell::rests(origin.info(), &mut outcome);
     }
@@ -417,27 +437,21 @@ fn rest<U: 'static>(mut outcome: Outcome<U>, origin: Origin) -> Deferred<U> {
 }
 
 /// The end of a chain whose last step, run inside `add_*`, gave back `inner`.
-fn settle<U: 'static>(inner: Deferred<U>, origin: Origin) -> Deferred<U> {
+fn settle<U: 'static>(inner: Deferred<U>, origin: Origin, at: Place) -> Deferred<U> {
     let inner = match chain::collect(origin.info(), inner) {
         Ok(outcome) => return rest(outcome, origin),
         Err(None) => return Deferred { end: End::Consumed },
         Err(Some(inner)) => inner,
     };
-    // Only now it needs a place to wait in.
-    let (tail, failed, chain): (Tail<U>, _, _) = match origin {
-        Origin::Chain(chain) => {
-            let landing = Node::landing();
-            (landing.clone(), chain::wait_for(inner, landing, &chain), chain)
-        }
-        Origin::Inline(info) => {
-            let head = Head::new(info, Phase::Running);
-            let chain: Rc<dyn Chain> = head.clone();
-            (head.clone(), chain::wait_for(inner, head, &chain), chain)
-        }
+    // Only now it needs places to wait in.
+    let chain: Rc<dyn Chain> = match origin.chain {
+        Whole::Chain(chain) => chain,
+        Whole::Inline(info) => Head::<U>::of(info),
     };
-    match failed {
+    let tail = Node::landing(at);
+    match chain::wait_for(inner, tail.clone(), &chain) {
         None => Deferred { end: End::Pending(tail, chain) },
-        Some(outcome) => rest(outcome, Origin::Chain(chain)),
+        Some(outcome) => rest(outcome, Origin { chain: Whole::Chain(chain), last: Some(at) }),
     }
 }
 
@@ -454,10 +468,10 @@ fn let_go<T: 'static>(end: End<T>) {
     let (outcome, origin) = match end {
         End::Consumed => return,
         End::Done(outcome, origin) => (Some(outcome), origin),
-        End::Pending(tail, chain) => (tail.take(), Origin::Chain(chain)),
+        End::Pending(tail, chain) => (tail.take(), Origin::of(&tail, chain)),
     };
-    if let (None, Origin::Chain(chain)) = (&outcome, &origin) {
-        chain.core().detached.set(true);
+    if outcome.is_none() {
+        origin.info().detached.set(true);
     }
     // Told when it is true: a recorder may fire the chain.
     if trace::on() {
@@ -465,7 +479,7 @@ fn let_go<T: 'static>(end: End<T>) {
     }
     match outcome {
         Some(Ok(value)) => drop(value),
-        Some(Err(failure)) => chain::lost(origin.info(), origin.fired(), failure),
+        Some(Err(failure)) => origin.lost(failure),
         None => {}
     }
 }
@@ -482,12 +496,12 @@ impl<T: 'static> fmt::Debug for Deferred<T> {
             write!(f, " \"{name}\"")?;
         }
         let core = chain.map(|chain| chain.core());
-        match core.map_or(Phase::Resting, |core| core.phase.get()) {
+        match core.map_or(Phase::Resting, |core| core.info.phase.get()) {
             Phase::Unfired => write!(f, " not fired")?,
             Phase::Running => write!(f, " running")?,
             Phase::Waiting => match core.and_then(Core::waits_for) {
                 Some(on) => {
-                    write!(f, " paused on the Deferred made at {}", on.core().info.made)?;
+                    write!(f, " paused on the Deferred made at {}", on.core().info.made())?;
                     if let Some(name) = on.core().info.name() {
                         write!(f, " \"{name}\"")?;
                     }
@@ -500,12 +514,13 @@ impl<T: 'static> fmt::Debug for Deferred<T> {
                 End::Pending(..) | End::Consumed => write!(f, " fired")?,
             },
         }
-        write!(f, ", {} steps, made {}>", info.steps.get(), info.made)
+        let born = if info.born_fired { " with its result" } else { "" };
+        write!(f, ", {} steps, made{born} {}>", info.steps.get(), info.made())
     }
 }
 
 /// A chain's name, and where it was made.
-pub(crate) type Who = (Option<Box<str>>, Place);
+pub(crate) type Who = (Option<Rc<str>>, Place);
 
 /// Cancels a chain without having it in hand. Made by [`Deferred::cancel_handle`]; weak, cheap to clone.
 #[derive(Clone, Default)]
@@ -525,7 +540,7 @@ impl CancelHandle {
         let Some(chain) = self.chain.as_ref().and_then(Weak::upgrade) else {
             return false;
         };
-        let pending = matches!(chain.core().phase.get(), Phase::Unfired | Phase::Waiting);
+        let pending = matches!(chain.core().info.phase.get(), Phase::Unfired | Phase::Waiting);
         chain::cancel(chain, at);
         pending
     }
@@ -537,7 +552,7 @@ impl CancelHandle {
         while let Some(next) = innermost.as_ref().and_then(|inner| inner.core().waits_for()) {
             innermost = Some(next);
         }
-        let who = |chain: &Rc<dyn Chain>| (chain.core().info.name(), chain.core().info.made);
+        let who = |chain: &Rc<dyn Chain>| (chain.core().info.name(), chain.core().info.made());
         Some((who(&chain), innermost.as_ref().map(who)))
     }
 }

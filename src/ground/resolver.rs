@@ -1,8 +1,9 @@
 //! `Resolver`: the end of a Deferred that fires it.
 
 use super::abandon::abandon;
-use super::chain::{Canceller, Chain, Head, Phase};
+use super::chain::{Ask, Chain, Head};
 use super::failure::Failure;
+use super::info::Phase;
 use super::step::Outcome;
 use super::tell;
 use super::trace::{self, Place};
@@ -29,9 +30,9 @@ impl<T: 'static> Resolver<T> {
         Resolver { head: Some(head) }
     }
 
-    pub(crate) fn set_canceller(&self, canceller: Canceller) {
+    pub(crate) fn set_canceller(&self, canceller: Rc<dyn Ask>) {
         if let Some(head) = &self.head {
-            head.part.canceller.set(Some(canceller));
+            head.part.ask.set(Some(canceller));
         }
     }
 
@@ -66,21 +67,23 @@ impl<T: 'static> Resolver<T> {
 
     /// Whether somebody cancelled the Deferred: the work may stop, a result would be swallowed.
     pub fn is_cancelled(&self) -> bool {
-        self.head.as_ref().is_some_and(|head| head.part.cancelled.get() && head.part.phase.get() != Phase::Unfired)
+        self.head
+            .as_ref()
+            .is_some_and(|head| head.part.info.cancelled.get() && head.part.info.phase.get() != Phase::Unfired)
     }
 
     /// Where the pair was made.
     pub fn made(&self) -> Option<Place> {
-        self.head.as_ref().map(|head| head.part.info.made)
+        self.head.as_ref().map(|head| head.part.info.made())
     }
 }
 
 impl<T: 'static> Drop for Resolver<T> {
     fn drop(&mut self) {
         if let Some(head) = self.head.take()
-            && head.part.phase.get() == Phase::Unfired
+            && head.part.info.phase.get() == Phase::Unfired
             // Cancelled and not fired: the canceller runs, and let go of this. The chain fails when it returns.
-            && !head.part.cancelled.get()
+            && !head.part.info.cancelled.get()
         {
             abandon(head as Rc<dyn Chain>);
         }
@@ -92,7 +95,7 @@ impl<T: 'static> fmt::Debug for Resolver<T> {
         match &self.head {
             Some(head) => {
                 let cancelled = if self.is_cancelled() { ", cancelled" } else { "" };
-                write!(f, "<Resolver of the Deferred made at {}{cancelled}>", head.part.info.made)
+                write!(f, "<Resolver of the Deferred made at {}{cancelled}>", head.part.info.made())
             }
             None => f.write_str("<Resolver, fired>"),
         }

@@ -1,7 +1,8 @@
 //! What chains tell the recorder. Called only while somebody records.
 
-use super::chain::{Core, Info};
+use super::chain::Core;
 use super::failure::Failure;
+use super::info::Info;
 use super::step::{Outcome, Returned, Step, StepSite, run, takes};
 use super::trace::{
     self, Cancel, EventNumber, Frame, Id, Kind, Links, Object, Out, Place, Val, Via, emit, id, preview,
@@ -12,10 +13,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The id of a chain. One that is met for the first time is announced.
 pub(crate) fn chain_id(info: &Info, ty: &'static str, late: bool) -> Option<Id> {
-    let (d, new) = id(&info.id, Object::Deferred)?;
+    let (d, new) = id(info.id(), Object::Deferred)?;
     if new {
         let name = info.name();
-        let links = Links { at: Some(info.made), label: name.as_deref(), ..Links::default() };
+        let links = Links { at: Some(info.made()), label: name.as_deref(), ..Links::default() };
         emit(Kind::DNew { d, ty, late }, links);
     }
     Some(d)
@@ -57,7 +58,7 @@ fn val<T: 'static>(outcome: &mut Outcome<T>, via: Via) -> Val {
 }
 
 fn cause(info: &Info) -> Links<'static> {
-    Links { cause: info.cause.get(), ..Links::default() }
+    Links { cause: info.cause(), ..Links::default() }
 }
 
 /// A Deferred was made.
@@ -69,7 +70,7 @@ pub(crate) fn made(info: &Info, ty: &'static str) {
 pub(crate) fn made_fired<T: 'static>(info: &Info, outcome: &mut Outcome<T>) {
     let Some(d) = chain_id(info, type_name::<T>(), false) else { return };
     let val = val(outcome, Via::Fail);
-    info.cause.set(emit(Kind::DFire { d, val }, Links { at: Some(info.made), ..Links::default() }));
+    info.set_cause(emit(Kind::DFire { d, val }, Links { at: Some(info.made()), ..Links::default() }));
 }
 
 pub(crate) fn named(info: &Info, name: &str, at: Place) {
@@ -83,18 +84,19 @@ pub(crate) fn named(info: &Info, name: &str, at: Place) {
 #[inline(never)]
 pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
     info: &Info,
-    site: &StepSite<'_>,
+    site: &StepSite,
     late: bool,
 ) -> EventNumber {
     let Some(d) = chain_id(info, type_name::<T>(), true) else { return 0 };
     let kind = Kind::DAdd { d, n: site.n, ok: S::CALLBACK, err: S::ERRBACK, late, name: S::name().to_owned() };
-    emit(kind, Links { at: Some(site.at), label: site.name, ..Links::default() })
+    let name = info.step_name(site.n);
+    emit(kind, Links { at: Some(site.at), label: name.as_deref(), ..Links::default() })
 }
 
 pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option<Place>) -> Outcome<T> {
     if let Some(d) = chain_id(&core.info, type_name::<T>(), true) {
         let val = val(&mut outcome, Via::Fail);
-        core.info.cause.set(emit(Kind::DFire { d, val }, Links { at, ..Links::default() }));
+        core.info.set_cause(emit(Kind::DFire { d, val }, Links { at, ..Links::default() }));
     }
     outcome
 }
@@ -110,27 +112,29 @@ pub(crate) fn swallowed(info: &Info, at: Option<Place>) {
 #[inline(never)]
 pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     info: &Info,
-    site: &StepSite<'_>,
+    site: &StepSite,
     step: S,
     mut input: Outcome<T>,
 ) -> Returned<U> {
     let Some(d) = chain_id(info, type_name::<T>(), true) else {
-        return run(step, input, || (*site, info.made));
+        return run(step, input, || (*site, info));
     };
     let n = site.n;
     let came_in = val(&mut input, Via::Fail);
     let lane = came_in.lane();
-    let links = Links { cause: info.cause.get(), reg: site.reg, at: Some(site.at), label: site.name };
+    let name = info.step_name(n);
+    let label = name.as_deref();
+    let links = Links { cause: info.cause(), reg: site.reg, at: Some(site.at), label };
     if !takes::<T, U, S>(lane) {
-        info.cause.set(emit(Kind::DPass { d, n, lane }, links));
-        return run(step, input, || (*site, info.made));
+        info.set_cause(emit(Kind::DPass { d, n, lane }, links));
+        return run(step, input, || (*site, info));
     }
     let had = match came_in {
         Val::Err(f) => Some(f),
         Val::Ok(_) => None,
     };
     let frame = Frame::open(Kind::DStep { d, n, lane, val: came_in }, links);
-    let mut returned = run(step, input, || (*site, info.made));
+    let mut returned = run(step, input, || (*site, info));
     let (went_out, inner) = match &mut returned {
         Returned::Now(outcome) => (Some(val(outcome, Via::Err)), None),
         Returned::Later(inner) => (None, inner.id()),
@@ -141,9 +145,9 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     };
     let s = frame.close(
         |b| Kind::DRet { d, n, b, val: went_out, inner },
-        Links { at: Some(site.at), label: site.name, ..Links::default() },
+        Links { at: Some(site.at), label, ..Links::default() },
     );
-    info.cause.set(s);
+    info.set_cause(s);
     match (had, raised) {
         (Some(f), Some(by)) if f != by => {
             emit(Kind::FReplaced { f, by }, cause(info));
@@ -159,7 +163,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
 /// A chain waits for another.
 pub(crate) fn paused(outer: &Info, inner: &Info) {
     if let (Some(d), Some(on)) = (chain_id(outer, "", true), chain_id(inner, "", true)) {
-        outer.cause.set(emit(Kind::DPause { d, on }, cause(outer)));
+        outer.set_cause(emit(Kind::DPause { d, on }, cause(outer)));
     }
 }
 
@@ -187,7 +191,7 @@ pub(crate) fn moved<T: 'static>(
             Val::Err(f) => Some(f),
             Val::Ok(_) => None,
         };
-        outer.cause.set(emit(Kind::DResume { d, from, val }, cause(inner)));
+        outer.set_cause(emit(Kind::DResume { d, from, val }, cause(inner)));
         if let Some(f) = failure {
             emit(Kind::FMoved { f, from, to: d }, cause(outer));
         }

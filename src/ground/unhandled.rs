@@ -19,7 +19,7 @@ use std::rc::Rc;
 pub struct UnhandledError {
     pub(crate) failure: Failure,
     pub(crate) recorded: Option<Recorded>,
-    pub(crate) name: Option<Box<str>>,
+    pub(crate) name: Option<Rc<str>>,
     pub(crate) made: Place,
     pub(crate) fired: Option<Place>,
     pub(crate) last_step: Option<Place>,

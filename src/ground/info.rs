@@ -1,0 +1,137 @@
+//! What a chain knows about itself: where it stands, and what reports and the trace want to say of it.
+//!
+//! Its size is what a million Deferreds cost, so what few chains have (names, a trace) lies behind one pointer.
+
+use super::trace::{EventNumber, IdSlot, Place};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::panic::Location;
+use std::rc::Rc;
+
+/// What every chain knows about itself.
+pub(crate) struct Info {
+    made: Cell<Place>,
+    rare: OnceCell<Box<Rare>>,
+    pub(crate) steps: Cell<u32>,
+    pub(crate) phase: Cell<Phase>,
+    /// The consuming end was dropped: whatever comes out at the end has no taker.
+    pub(crate) detached: Cell<bool>,
+    pub(crate) cancelled: Cell<bool>,
+    /// It was made with its result. (No `Cell`, which gives `Whole` in `deferred.rs` a place for its tag.)
+    pub(crate) born_fired: bool,
+}
+
+/// Where a chain stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// Nobody fired it yet.
+    Unfired,
+    /// A step of it runs.
+    Running,
+    /// It waits for another Deferred.
+    Waiting,
+    /// Its result rests in the last slot (or has been taken from there).
+    Resting,
+}
+
+/// What only chains with a name or in a recording have.
+#[derive(Default)]
+struct Rare {
+    name: RefCell<Option<Rc<str>>>,
+    /// The name for the step that is added next.
+    pending: RefCell<Option<Rc<str>>>,
+    /// The names of steps, by their numbers, in order.
+    steps: RefCell<Vec<(u32, Rc<str>)>>,
+    id: Cell<IdSlot>,
+    /// The event that brought the result to where it is now.
+    cause: Cell<EventNumber>,
+}
+
+impl Default for Info {
+    #[inline]
+    fn default() -> Info {
+        Info {
+            made: Cell::new(const { Location::caller() }),
+            rare: OnceCell::new(),
+            steps: Cell::new(0),
+            phase: Cell::new(Phase::Unfired),
+            detached: Cell::new(false),
+            cancelled: Cell::new(false),
+            born_fired: false,
+        }
+    }
+}
+
+impl Info {
+    /// Of a chain that is made with its result.
+    pub(crate) fn fired(made: Place) -> Info {
+        Info { made: Cell::new(made), phase: Cell::new(Phase::Resting), born_fired: true, ..Info::default() }
+    }
+
+    /// Where the chain was made.
+    pub(crate) fn made(&self) -> Place {
+        self.made.get()
+    }
+
+    /// For one that was built before its place was known.
+    pub(crate) fn set_made(&self, made: Place) {
+        self.made.set(made);
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
+
+    /// The chain's name.
+    pub(crate) fn name(&self) -> Option<Rc<str>> {
+        self.rare.get()?.name.borrow().clone()
+    }
+
+    pub(crate) fn set_name(&self, name: Rc<str>) {
+        self.rare().name.replace(Some(name));
+    }
+
+    /// The name for the step that is added next.
+    pub(crate) fn set_next_step_name(&self, name: Rc<str>) {
+        self.rare().pending.replace(Some(name));
+    }
+
+    /// The name that a person gave to step `n`.
+    pub(crate) fn step_name(&self, n: u32) -> Option<Rc<str>> {
+        let steps = self.rare.get()?.steps.borrow();
+        let found = steps.binary_search_by_key(&n, |(n, _)| *n).ok()?;
+        Some(steps[found].1.clone())
+    }
+
+    /// Counts a step, and answers its number.
+    #[inline]
+    pub(crate) fn next_step(&self) -> u32 {
+        let n = self.steps.get();
+        self.steps.set(n.wrapping_add(1));
+        if let Some(rare) = self.rare.get() {
+            rare.name_step(n);
+        }
+        n
+    }
+
+    pub(crate) fn id(&self) -> &Cell<IdSlot> {
+        &self.rare().id
+    }
+
+    /// The event that brought the result to where it is now.
+    pub(crate) fn cause(&self) -> EventNumber {
+        self.rare.get().map_or(0, |rare| rare.cause.get())
+    }
+
+    pub(crate) fn set_cause(&self, event: EventNumber) {
+        self.rare().cause.set(event);
+    }
+}
+
+impl Rare {
+    #[cold]
+    fn name_step(&self, n: u32) {
+        if let Some(name) = self.pending.take() {
+            self.steps.borrow_mut().push((n, name));
+        }
+    }
+}
