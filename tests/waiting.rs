@@ -46,8 +46,9 @@ fn a_wait_that_short_timers_ended_early_leaves_nothing_that_spins() {
         turns.set(turns.get() + 1);
     }
     helper.join().unwrap();
-    // A few turns a post and a timer; a loop that spins makes thousands in these 20 ms.
-    assert!(turns.get() < 500, "{} turns", turns.get());
+    // One turn for each of the 50 posts and 7 timers and for the end of the Remote; and at most one more for a post whose
+    // wake-up comes when the loop has found its letter already, and for each timer's wait, rounded, that ends too early.
+    assert!(turns.get() <= 2 * (50 + 7 + 1), "{} turns", turns.get());
 }
 
 #[test]

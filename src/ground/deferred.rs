@@ -520,7 +520,7 @@ impl<T: 'static> fmt::Debug for Deferred<T> {
 }
 
 /// A chain's name, and where it was made.
-pub(crate) type Who = (Option<Rc<str>>, Place);
+pub(crate) type Who = (Option<Box<str>>, Place);
 
 /// Cancels a chain without having it in hand. Made by [`Deferred::cancel_handle`]; weak, cheap to clone.
 #[derive(Clone, Default)]
@@ -552,7 +552,8 @@ impl CancelHandle {
         while let Some(next) = innermost.as_ref().and_then(|inner| inner.core().waits_for()) {
             innermost = Some(next);
         }
-        let who = |chain: &Rc<dyn Chain>| (chain.core().info.name(), chain.core().info.made());
+        let name = |chain: &Rc<dyn Chain>| chain.core().info.name().map(|name| Box::from(&*name));
+        let who = |chain: &Rc<dyn Chain>| (name(chain), chain.core().info.made());
         Some((who(&chain), innermost.as_ref().map(who)))
     }
 }
