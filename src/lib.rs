@@ -4,7 +4,7 @@
 //!   calls and blocking work are registered with boxed callbacks. There is no global loop and no hidden thread.
 //! * [`Deferred`]: a result that comes later, and the chain of callbacks and errbacks that it runs through. A
 //!   [`Resolver`] fires it, once. A [`Failure`] is any error on its way.
-//! * [`task`]: time and Deferreds together. Limits, calls on the beat.
+//! * [`task`]: time and Deferreds together. Limits, calls on the beat, further attempts.
 //! * [`trace`] records what happens, [`study`] draws it, [`testing`] looks into Deferreds without a loop.
 //!
 //! What holds: a panic in a callback harms only what it belongs to. An error that nobody handled is reported. Nothing
@@ -48,6 +48,7 @@
 //! | Call me in a second; in the next turn | [`EventLoop::call_later`], [`EventLoop::call_soon`] |
 //! | Fail unless it comes within 5 s; do it in 5 s | [`Deferred::add_timeout`], [`EventLoop::defer_later`] |
 //! | Do it every 5 s | [`task::LoopingCall`] |
+//! | Try again, with growing waits | [`task::Retry`], [`task::Backoff`] |
 //! | Run this blocking function elsewhere; read this file | [`EventLoop::defer_to_thread`], [`fs`] |
 //! | Reach the loop from another thread | [`EventLoop::remote`], [`EventLoop::channel`], [`EventLoop::remote_deferred`] |
 //! | Stop on Ctrl-C; be told of SIGHUP | [`EventLoop::stop_on_signals`], [`EventLoop::on_signal`] |
