@@ -6,13 +6,18 @@
 //! * [`trace`]: the event type and the recorder slot; `tell`: what chains say there.
 
 mod abandon;
-mod chain;
+mod aside;
+pub(crate) mod chain;
 pub(crate) mod deferred;
 pub(crate) mod failure;
-mod info;
+pub(crate) mod info;
+pub(crate) mod jobs;
+mod payload;
 pub(crate) mod resolver;
+pub(crate) mod several;
+pub(crate) mod sink;
 pub(crate) mod step;
-mod tell;
+pub(crate) mod tell;
 pub mod trace;
 pub(crate) mod unhandled;
 
@@ -20,6 +25,7 @@ pub(crate) use deferred::Who;
 pub use deferred::{CancelHandle, Deferred, maybe_deferred};
 pub use failure::{AbandonedError, CancelledError, Failure, PanicError};
 pub use resolver::Resolver;
+pub use several::{FailureGroup, FirstError};
 pub use step::CallbackResult;
 pub(crate) use step::step_name;
 pub use unhandled::{UnhandledError, UnhandledHook, set_unhandled_hook};

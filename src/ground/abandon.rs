@@ -2,6 +2,7 @@
 
 use super::chain::Chain;
 use super::failure::Failure;
+use super::jobs::Jobs;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -31,14 +32,14 @@ pub(crate) fn abandon(chain: Rc<dyn Chain>) {
         // The thread is ending and its locals are gone.
         Err(_) => {
             let made = chain.core().info.made();
-            return chain.fail(Failure::abandoned(made));
+            return Jobs::all(|jobs| chain.fail(Failure::abandoned(made), jobs));
         }
     }
     let mut next = Some(chain);
     while let Some(chain) = next {
         let made = chain.core().info.made();
         // No panic comes out of it: those of steps, of drops and of the hook are caught where they happen.
-        chain.fail(Failure::abandoned(made));
+        Jobs::all(|jobs| chain.fail(Failure::abandoned(made), jobs));
         next = ABANDONED.try_with(|queue| queue.borrow_mut().as_mut().and_then(VecDeque::pop_front)).ok().flatten();
     }
     // Empty by now. A thread that is ending has none.

@@ -16,6 +16,7 @@
 use super::deferred::{Deferred, End, Origin};
 use super::failure::Failure;
 use super::info::{Info, Phase};
+use super::jobs::{Jobs, Walk};
 use super::step::{Outcome, Returned, Step, StepSite, run};
 use super::tell;
 use super::trace::{self, EventNumber, Place};
@@ -40,9 +41,13 @@ pub(crate) struct Core {
 impl Core {
     /// What this chain waits for.
     pub(crate) fn waits_for(&self) -> Option<Rc<dyn Chain>> {
+        self.asks()?.chain()
+    }
+
+    fn asks(&self) -> Option<Rc<dyn Ask>> {
         let ask = self.ask.take();
         self.ask.set(ask.clone());
-        ask?.chain()
+        ask
     }
 }
 
@@ -57,6 +62,10 @@ pub(crate) trait Ask {
     }
     /// Calls the canceller, if it is one.
     fn call(&self) {}
+    /// Asks the members of `chain`, if it is a list. Answers whether it is: it stays the one to ask until `chain` fires.
+    fn each(self: Rc<Self>, _chain: &Rc<dyn Chain>, _at: Place, _jobs: &mut Jobs) -> bool {
+        false
+    }
 }
 
 /// What the program wants done when somebody cancels.
@@ -80,7 +89,7 @@ impl<F: FnOnce()> Ask for Canceller<F> {
 pub(crate) trait Chain: Ask {
     fn core(&self) -> &Core;
     /// Fires it with a failure, if nobody fired it.
-    fn fail(self: Rc<Self>, failure: Failure);
+    fn fail(self: Rc<Self>, failure: Failure, jobs: &mut Jobs);
 }
 
 /// One place of the list: the slot for a result, who takes it, and what else the place is for.
@@ -158,19 +167,19 @@ enum Out<T: 'static> {
 pub(crate) trait Drive {
     /// Gives the result that lies here to the next step, if there is one. `chain` is the chain it runs along, before
     /// and after.
-    fn advance(self: Rc<Self>, chain: &mut Rc<dyn Chain>) -> Advance;
+    fn advance(self: Rc<Self>, chain: &mut Walk<'_>) -> Advance;
     /// Takes the result that lies here; nobody wants it. A value is dropped.
     fn discard(&self) -> Option<Failure>;
     /// Where the step before the result was added.
     fn at(&self) -> Option<Place>;
     /// Tells the recorder that the result rests here. That may have added a step.
-    fn tell_rest(self: Rc<Self>, chain: &mut Rc<dyn Chain>) -> Advance;
+    fn tell_rest(self: Rc<Self>, chain: &mut Walk<'_>) -> Advance;
 }
 
 /// A node as the one before it sees it.
 pub(crate) trait Accept<T: 'static>: Drive {
     /// Runs the step, which is the `stride`th in a row that was called by the one before it.
-    fn accept(self: Rc<Self>, input: Outcome<T>, chain: &mut Rc<dyn Chain>, stride: u32) -> Advance;
+    fn accept(self: Rc<Self>, input: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance;
 }
 
 /// A node as the end of another chain sees it.
@@ -212,7 +221,7 @@ impl<T: 'static, S: ?Sized> Node<T, S> {
 impl<T: 'static, S: Part + 'static> Node<T, S> {
     /// Gives a result that was found here to whoever comes next.
     #[inline(always)] // a call of its own costs a tenth
-    fn lay(self: Rc<Self>, outcome: Outcome<T>, chain: &mut Rc<dyn Chain>, stride: u32) -> Advance {
+    pub(super) fn lay(self: Rc<Self>, outcome: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
         match self.next.take() {
             Some(step) if stride < STRIDE => {
                 drop(self);
@@ -237,7 +246,7 @@ impl<T: 'static, S: Part + 'static> Node<T, S> {
 /// Hands the result at the end of `chain` to the chain that waits for it at `node`, and if that was its end too, to the
 /// one that waits for that: a million nested Deferreds are one loop.
 #[inline(never)]
-fn hand_over<T: 'static>(mut node: Rc<dyn Land<T>>, mut outcome: Outcome<T>, chain: &mut Rc<dyn Chain>) -> Advance {
+fn hand_over<T: 'static>(mut node: Rc<dyn Land<T>>, mut outcome: Outcome<T>, chain: &mut Walk<'_>) -> Advance {
     loop {
         if trace::on() {
             outcome = tell::resumed(chain.core(), outcome);
@@ -247,7 +256,7 @@ fn hand_over<T: 'static>(mut node: Rc<dyn Land<T>>, mut outcome: Outcome<T>, cha
         let Some(waiter) = chain.core().waiter.take() else { return Advance::Paused };
         waiter.core().info.phase.set(Phase::Running);
         waiter.core().ask.set(None);
-        *chain = waiter;
+        chain.chain = waiter;
         match node.land(outcome) {
             None => return Advance::Next(node),
             Some(next) => (outcome, node) = next,
@@ -277,7 +286,12 @@ impl<T: 'static> Head<T> {
     }
 
     /// Fires the chain. Gives the outcome back if it has been fired before.
-    pub(crate) fn fire(self: Rc<Self>, outcome: Outcome<T>, at: Option<Place>) -> Result<(), Outcome<T>> {
+    pub(crate) fn fire(
+        self: Rc<Self>,
+        outcome: Outcome<T>,
+        at: Option<Place>,
+        jobs: &mut Jobs,
+    ) -> Result<(), Outcome<T>> {
         let core = &self.part;
         if core.info.phase.get() != Phase::Unfired {
             return Err(outcome);
@@ -291,9 +305,9 @@ impl<T: 'static> Head<T> {
             });
         }
         let outcome = if trace::on() { tell::fired(core, outcome, at) } else { outcome };
-        let mut chain: Rc<dyn Chain> = self.clone();
-        let first = self.lay(outcome, &mut chain, 0);
-        drive(first, chain);
+        let mut walk = Walk { chain: self.clone(), jobs };
+        let first = self.lay(outcome, &mut walk, 0);
+        drive(first, walk);
         Ok(())
     }
 }
@@ -308,14 +322,14 @@ impl<T: 'static> Chain for Head<T> {
     fn core(&self) -> &Core {
         &self.part
     }
-    fn fail(self: Rc<Self>, failure: Failure) {
+    fn fail(self: Rc<Self>, failure: Failure, jobs: &mut Jobs) {
         // Only a chain that was fired meanwhile refuses, and then the failure has no meaning any more.
-        drop(self.fire(Err(failure), None));
+        drop(self.fire(Err(failure), None, jobs));
     }
 }
 
 impl<T: 'static, S: Part + 'static> Drive for Node<T, S> {
-    fn advance(self: Rc<Self>, chain: &mut Rc<dyn Chain>) -> Advance {
+    fn advance(self: Rc<Self>, chain: &mut Walk<'_>) -> Advance {
         match self.next.take() {
             Some(step) => match self.take() {
                 Some(out) => step.accept(out, chain, 0),
@@ -331,7 +345,7 @@ impl<T: 'static, S: Part + 'static> Drive for Node<T, S> {
     fn at(&self) -> Option<Place> {
         self.part.at()
     }
-    fn tell_rest(self: Rc<Self>, chain: &mut Rc<dyn Chain>) -> Advance {
+    fn tell_rest(self: Rc<Self>, chain: &mut Walk<'_>) -> Advance {
         match self.take() {
             Some(out) => {
                 let out = tell::resting(chain.core(), out);
@@ -355,7 +369,7 @@ impl<T: 'static, S: Part + 'static> Land<T> for Node<T, S> {
 }
 
 impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
-    fn accept(self: Rc<Self>, input: Outcome<T>, chain: &mut Rc<dyn Chain>, stride: u32) -> Advance {
+    fn accept(self: Rc<Self>, input: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
         // Sixteen of these lie on the stack at once, unless what each holds there is large.
         let large = const { size_of::<S>() + size_of::<Outcome<T>>() + size_of::<Outcome<U>>() > 256 };
         // A link is armed until it runs, and it runs once.
@@ -395,7 +409,7 @@ impl<T: 'static, S> Default for Link<T, S> {
 impl<T: 'static, S: Part + 'static> Node<T, S> {
     /// Goes on with the result of `inner`, or makes the chain wait for it.
     #[inline(never)] // keeps what is rare and large out of `accept`
-    fn wait(self: Rc<Self>, inner: Deferred<T>, chain: &mut Rc<dyn Chain>) -> Advance {
+    fn wait(self: Rc<Self>, inner: Deferred<T>, chain: &mut Walk<'_>) -> Advance {
         let outcome = match collect(&chain.core().info, inner) {
             Ok(outcome) => Some(outcome),
             Err(None) => None,
@@ -429,6 +443,11 @@ pub(crate) fn append<T: 'static, U: 'static, S: Step<T, U>>(
         link.part.reg.set(tell::added::<T, U, S>(info, &link.part.site(), false));
     }
     link
+}
+
+/// Hangs something that is no step of the program's behind `tail`.
+pub(crate) fn hang<T: 'static>(tail: &Node<T, dyn Part>, taker: Rc<dyn Accept<T>>) {
+    tail.next.set(Some(taker));
 }
 
 /// The result of `inner`, which a step of the chain of `info` gave back, if it is there; else its tail and chain.
@@ -481,7 +500,7 @@ pub(crate) fn wait_for<T: 'static>(
 const STRIDE: u32 = 16;
 
 /// Walks the list until a result rests or a chain waits.
-pub(crate) fn drive(mut advance: Advance, mut chain: Rc<dyn Chain>) {
+pub(crate) fn drive(mut advance: Advance, mut chain: Walk<'_>) {
     let mut told = None;
     loop {
         match advance {
@@ -504,7 +523,7 @@ pub(crate) fn drive(mut advance: Advance, mut chain: Rc<dyn Chain>) {
 }
 
 /// Lets go of what nobody wants. A failure that comes out is lost, and so is a panic of the user's `Drop`.
-fn discard(core: &Core, last: Option<Place>, let_go: impl FnOnce() -> Option<Failure>) {
+pub(crate) fn discard(core: &Core, last: Option<Place>, let_go: impl FnOnce() -> Option<Failure>) {
     let failure = catch_unwind(AssertUnwindSafe(let_go))
         .unwrap_or_else(|payload| Some(Failure::panic(payload, last.unwrap_or(core.info.made()))));
     if let Some(failure) = failure {
@@ -527,11 +546,11 @@ pub(crate) fn lost(info: &Info, fired: Option<Place>, last: Option<Place>, mut f
 }
 
 /// Cancels a chain: asks the innermost one that it waits for. Twisted's `Deferred.cancel`.
-pub(crate) fn cancel(mut chain: Rc<dyn Chain>, at: Place) {
+pub(crate) fn cancel(mut chain: Rc<dyn Chain>, at: Place, jobs: &mut Jobs) {
     loop {
         let core = chain.core();
         match core.info.phase.get() {
-            Phase::Unfired => return cancel_unfired(&chain, at),
+            Phase::Unfired => return cancel_unfired(&chain, at, jobs),
             Phase::Waiting => {
                 let Some(inner) = core.waits_for() else { return };
                 if trace::on() {
@@ -549,9 +568,12 @@ pub(crate) fn cancel(mut chain: Rc<dyn Chain>, at: Place) {
     }
 }
 
-fn cancel_unfired(chain: &Rc<dyn Chain>, at: Place) {
+fn cancel_unfired(chain: &Rc<dyn Chain>, at: Place, jobs: &mut Jobs) {
     let core = chain.core();
     core.info.cancelled.set(true);
+    if core.asks().is_some_and(|ask| ask.each(chain, at, jobs)) {
+        return;
+    }
     let mut failure = None;
     match core.ask.take() {
         None => {
@@ -569,7 +591,7 @@ fn cancel_unfired(chain: &Rc<dyn Chain>, at: Place) {
         }
     }
     if core.info.phase.get() == Phase::Unfired {
-        chain.clone().fail(failure.unwrap_or_else(|| Failure::cancelled_at(at)));
+        chain.clone().fail(failure.unwrap_or_else(|| Failure::cancelled_at(at)), jobs);
     } else if let Some(failure) = failure {
         // The canceller fired the chain and panicked after that: its panic is an error of its own.
         lost(&core.info, core.fired.get(), None, failure);

@@ -6,6 +6,7 @@
 use super::chain::{self, Canceller, Chain, Core, Head, Node, Tail};
 use super::failure::Failure;
 use super::info::{Info, Phase};
+use super::jobs::Jobs;
 use super::resolver::Resolver;
 use super::step::{
     Both, Callback, CallbackResult, Callbacks, Errback, Map, Outcome, Returned, Step, StepSite, run,
@@ -55,7 +56,7 @@ use std::rc::{Rc, Weak};
 /// assert_eq!(success_of(shout), "IF I WERE");
 /// ```
 pub struct Deferred<T: 'static> {
-    end: End<T>,
+    pub(crate) end: End<T>,
 }
 
 /// Where the result is, or will be found, and which chain this is the end of.
@@ -92,6 +93,11 @@ impl Origin {
         }
     }
 
+    /// The end of `chain`, with what `last` added.
+    pub(crate) fn end(chain: Rc<dyn Chain>, last: Option<Place>) -> Origin {
+        Origin { chain: Whole::Chain(chain), last }
+    }
+
     fn chain(&self) -> Option<&Rc<dyn Chain>> {
         match &self.chain {
             Whole::Inline(_) => None,
@@ -100,7 +106,7 @@ impl Origin {
     }
 
     /// A failure is lost here.
-    fn lost(&self, failure: Failure) {
+    pub(crate) fn lost(&self, failure: Failure) {
         let fired = self.chain().and_then(|chain| chain.core().fired.get());
         chain::lost(self.info(), fired, self.last, failure);
     }
@@ -166,7 +172,7 @@ impl<T: 'static> Deferred<T> {
         Deferred::done(result, Location::caller())
     }
 
-    fn done(mut outcome: Outcome<T>, made: Place) -> Deferred<T> {
+    pub(crate) fn done(mut outcome: Outcome<T>, made: Place) -> Deferred<T> {
         let info = Info::fired(made);
         if trace::on() {
             tell::made_fired(&info, &mut outcome);
@@ -183,12 +189,17 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// The chain's state, and for one that has nothing but its result, what it knows of itself.
-    fn origin(&self) -> (Option<&Rc<dyn Chain>>, Option<&Info>) {
+    pub(super) fn origin(&self) -> (Option<&Rc<dyn Chain>>, Option<&Info>) {
         match &self.end {
             End::Done(_, origin) => (origin.chain(), Some(origin.info())),
             End::Pending(_, chain) => (Some(chain), Some(&chain.core().info)),
             End::Consumed => (None, None),
         }
+    }
+
+    /// The chain's state, unless it has nothing but its result.
+    pub(crate) fn chain_state(&self) -> Option<&Rc<dyn Chain>> {
+        self.origin().0
     }
 
     /// Gives the chain a name for reports and traces.
@@ -297,7 +308,8 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     pub fn cancel(&self) {
         if let (Some(chain), _) = self.origin() {
-            chain::cancel(chain.clone(), Location::caller());
+            let at = Location::caller();
+            Jobs::all(|jobs| chain::cancel(chain.clone(), at, jobs));
         }
     }
 
@@ -541,7 +553,7 @@ impl CancelHandle {
             return false;
         };
         let pending = matches!(chain.core().info.phase.get(), Phase::Unfired | Phase::Waiting);
-        chain::cancel(chain, at);
+        Jobs::all(|jobs| chain::cancel(chain, at, jobs));
         pending
     }
 

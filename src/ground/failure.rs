@@ -4,6 +4,8 @@
 //! no errback and were passed by. Like `anyhow::Error` it converts from every error and is none itself: that is what
 //! lets `?` work in callbacks.
 
+use super::payload::Payload;
+use super::several;
 use super::trace::{IdSlot, Lane, Place, Via};
 use std::any::Any;
 use std::borrow::Cow;
@@ -13,6 +15,9 @@ use std::panic::Location;
 
 /// How many passed-by places a failure keeps; later ones are only counted.
 const TRAIL: usize = 8;
+
+/// How many sources of an error are written: more are no help to a person, and lists in lists may have a million.
+const SOURCES: usize = 16;
 
 /// An error on its way along a chain of callbacks: the error, where it was raised, and which steps it passed by.
 ///
@@ -36,7 +41,7 @@ const TRAIL: usize = 8;
 pub struct Failure(Box<Inner>);
 
 struct Inner {
-    error: Box<dyn Error + Send + Sync>,
+    error: Payload,
     raised: Place,
     via: Via,
     crossed: u32,
@@ -46,6 +51,7 @@ struct Inner {
 }
 
 /// In which step a failure was raised.
+#[derive(Clone)]
 enum Birth {
     /// It has not met a chain yet.
     Unknown,
@@ -68,7 +74,7 @@ pub(crate) struct RaisedIn {
 impl Failure {
     fn new(error: Box<dyn Error + Send + Sync>, raised: Place, via: Via) -> Failure {
         Failure(Box::new(Inner {
-            error,
+            error: Payload::Own(error),
             raised,
             via,
             crossed: 0,
@@ -123,7 +129,54 @@ impl Failure {
 
     /// The error as an `E`, if it is one.
     pub fn check<E: Error + 'static>(&self) -> Option<&E> {
-        self.0.error.downcast_ref()
+        self.0.error.get().downcast_ref()
+    }
+
+    pub(super) fn check_mut<E: Error + 'static>(&mut self) -> Option<&mut E> {
+        self.0.error.get_mut()?.downcast_mut()
+    }
+
+    /// The error or the nearest of its sources that is an `E`.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, gather_results, testing::failure_of};
+    ///
+    /// let numbers = ["1", "x"].map(|text| Deferred::succeed(text).add_callback(|text| Ok(text.parse::<i32>()?)));
+    /// let failure = failure_of(gather_results(numbers));
+    /// assert!(failure.check::<std::num::ParseIntError>().is_none()); // it is a `FirstError`
+    /// assert!(failure.find::<std::num::ParseIntError>().is_some());
+    /// ```
+    pub fn find<E: Error + 'static>(&self) -> Option<&E> {
+        self.check().or_else(|| self.sources().find_map(|error| error.downcast_ref()))
+    }
+
+    /// What the error was caused by, and what that was caused by, and so on, as the errors themselves tell it.
+    pub fn sources(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        std::iter::successors(self.error().source(), |&error| error.source())
+    }
+
+    /// Makes a second failure with the same error: for two who shall both see it.
+    ///
+    /// Both have the place where it was raised and the steps it has passed by so far. [`check`](Failure::check) and
+    /// [`trap`](Failure::trap) work on both; [`downcast`](Failure::downcast) only on the last one that is left.
+    ///
+    /// ```
+    /// # use ropewalk::Failure;
+    /// let mut failure = Failure::msg("engine down");
+    /// let second = failure.share();
+    /// assert_eq!(failure.to_string(), second.to_string());
+    /// ```
+    pub fn share(&mut self) -> Failure {
+        let inner = &mut *self.0;
+        Failure(Box::new(Inner {
+            error: inner.error.share(),
+            raised: inner.raised,
+            via: inner.via,
+            crossed: inner.crossed,
+            trail: inner.trail,
+            id: IdSlot::default(),
+            birth: inner.birth.clone(),
+        }))
     }
 
     /// Goes on with this failure if its error is an `E`; else gives it back as `Err`, so that `?` passes it on.
@@ -144,25 +197,32 @@ impl Failure {
     ///
     /// The failure itself, unchanged, when its error is no `E`.
     pub fn trap<E: Error + 'static>(self) -> Result<Failure, Failure> {
-        if self.0.error.is::<E>() { Ok(self) } else { Err(self) }
+        if self.check::<E>().is_some() { Ok(self) } else { Err(self) }
     }
 
     /// The error by value.
     ///
     /// # Errors
     ///
-    /// The failure itself, unchanged, when its error is no `E`.
-    pub fn downcast<E: Error + 'static>(self) -> Result<E, Failure> {
+    /// The failure itself, unchanged, when its error is no `E`, or when it is [shared](Failure::share) with another
+    /// failure.
+    pub fn downcast<E: Error + 'static>(mut self) -> Result<E, Failure> {
+        if self.check::<E>().is_none() {
+            return Err(self);
+        }
         let inner = *self.0;
-        match inner.error.downcast() {
-            Ok(error) => Ok(*error),
-            Err(error) => Err(Failure(Box::new(Inner { error, ..inner }))),
+        match inner.error.into_own() {
+            Ok(error) => Ok(*error.downcast().expect("it was looked at just now")),
+            Err(error) => {
+                self.0 = Box::new(Inner { error, ..inner });
+                Err(self)
+            }
         }
     }
 
     /// The error.
     pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
-        &*self.0.error
+        self.0.error.get()
     }
 
     /// Where it was raised: the line of the `?`, of [`Failure::msg`], or of the step that panicked.
@@ -228,32 +288,34 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
 
 impl From<Failure> for Box<dyn Error + Send + Sync> {
     fn from(failure: Failure) -> Self {
-        failure.0.error
+        failure.0.error.into_box()
     }
 }
 
 impl From<Failure> for Box<dyn Error> {
     fn from(failure: Failure) -> Self {
-        failure.0.error
+        failure.0.error.into_box()
     }
 }
 
-/// The error's own text. With `{:#}` the texts of its sources follow, separated by `: `.
+/// The error's own text. With `{:#}` the texts of its sources follow (at most 16), separated by `: `.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.error)?;
+        write!(f, "{}", self.error())?;
         if f.alternate() {
-            let mut source = self.0.error.source();
-            while let Some(error) = source {
+            for error in self.sources().take(SOURCES) {
                 write!(f, ": {error}")?;
-                source = error.source();
+            }
+            if self.sources().nth(SOURCES).is_some() {
+                f.write_str(": ..")?;
             }
         }
         Ok(())
     }
 }
 
-/// The error, the place where it was raised, its sources, and the steps it passed by: a report for a person.
+/// The error, the place where it was raised, its sources, the steps it passed by, and the failures that it is made of:
+/// a report for a person.
 impl fmt::Debug for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self:#}\n  raised     {}", self.0.raised)?;
@@ -263,6 +325,9 @@ impl fmt::Debug for Failure {
         let kept = self.crossed().count() as u32;
         if self.0.crossed > kept {
             write!(f, "\n  and        {} more steps", self.0.crossed - kept)?;
+        }
+        for (index, part) in several::parts(self) {
+            write!(f, "\n  member {index:<3} {part:#}, raised {}", part.raised())?;
         }
         Ok(())
     }

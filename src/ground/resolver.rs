@@ -1,9 +1,10 @@
 //! `Resolver`: the end of a Deferred that fires it.
 
 use super::abandon::abandon;
-use super::chain::{Ask, Chain, Head};
+use super::chain::{self, Ask, Chain, Head};
 use super::failure::Failure;
 use super::info::Phase;
+use super::jobs::Jobs;
 use super::step::Outcome;
 use super::tell;
 use super::trace::{self, Place};
@@ -56,13 +57,29 @@ impl<T: 'static> Resolver<T> {
 
     /// The same for somebody else: `at` is the line of the program that gave the result.
     pub(crate) fn fire_at(mut self, outcome: Outcome<T>, at: Place) {
-        let Some(head) = self.head.take() else { return };
-        if let Err(swallowed) = head.clone().fire(outcome, Some(at)) {
-            if trace::on() {
-                tell::swallowed(&head.part.info, Some(at));
-            }
+        if let Some((swallowed, _)) = Jobs::all(|jobs| self.fire_among(outcome, at, jobs)) {
             drop(swallowed);
         }
+    }
+
+    /// The same as one job among others.
+    pub(crate) fn fire_in(mut self, outcome: Outcome<T>, at: Place, jobs: &mut Jobs) {
+        if let Some((swallowed, head)) = self.fire_among(outcome, at, jobs) {
+            chain::discard(&head.part, None, || {
+                drop(swallowed);
+                None
+            });
+        }
+    }
+
+    /// Answers an outcome that was swallowed.
+    fn fire_among(&mut self, outcome: Outcome<T>, at: Place, jobs: &mut Jobs) -> Option<(Outcome<T>, Rc<Head<T>>)> {
+        let head = self.head.take()?;
+        let swallowed = head.clone().fire(outcome, Some(at), jobs).err()?;
+        if trace::on() {
+            tell::swallowed(&head.part.info, Some(at));
+        }
+        Some((swallowed, head))
     }
 
     /// Whether somebody cancelled the Deferred: the work may stop, a result would be swallowed.

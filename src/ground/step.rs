@@ -262,6 +262,36 @@ where
     }
 }
 
+/// `inspect`
+pub(crate) struct Inspect<F>(pub(crate) F);
+
+impl<T: 'static, F: FnOnce(&T) + 'static> Step<T, T> for Inspect<F> {
+    type Back = Outcome<T>;
+    const CALLBACK: bool = true;
+    const ERRBACK: bool = false;
+    fn name() -> &'static str {
+        type_name::<F>()
+    }
+    fn call(self, input: Outcome<T>) -> Went<Outcome<T>, T> {
+        Went::Passed(input.inspect(self.0))
+    }
+}
+
+/// `inspect_err`
+pub(crate) struct InspectErr<F>(pub(crate) F);
+
+impl<T: 'static, F: FnOnce(&Failure) + 'static> Step<T, T> for InspectErr<F> {
+    type Back = Outcome<T>;
+    const CALLBACK: bool = false;
+    const ERRBACK: bool = true;
+    fn name() -> &'static str {
+        type_name::<F>()
+    }
+    fn call(self, input: Outcome<T>) -> Went<Outcome<T>, T> {
+        Went::Passed(input.inspect_err(self.0))
+    }
+}
+
 /// What a step knows about itself.
 #[derive(Clone, Copy)]
 pub(crate) struct StepSite {
