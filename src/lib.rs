@@ -55,7 +55,12 @@
 //! | Do something before the loop ends | [`EventLoop::add_system_event_trigger`] |
 //! | What does the loop still wait for? | [`EventLoop::still_registered`] |
 //! | Give somebody a result later | [`Deferred::new`] |
+//! | Wait for many; for the first of many | [`DeferredList`], [`gather_results`]; [`race`] |
+//! | Give one result to many | [`Deferred::share`] |
+//! | One at a time; five at a time | [`DeferredLock`]; [`DeferredSemaphore`] |
+//! | Hand values from one to the other | [`DeferredQueue`] |
 //! | Who gets the errors that nobody handled? | [`set_unhandled_hook`] |
+//! | Ignore an error on purpose | [`Deferred::log_errors`] |
 //! | Read lines, or strings with their length in front | [`protocols`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
 //! | See a chain run | [`trace::record`], [`study`] |
@@ -64,6 +69,7 @@
 compile_error!("ropewalk runs on Unix systems. Windows is not supported: nobody has run it there yet.");
 
 mod event_loop;
+mod family;
 mod ground;
 pub mod protocols;
 pub mod study;
@@ -76,10 +82,14 @@ pub use event_loop::{
     SourceId, SystemEvent, TestClock, TimerError, TriggerId, TriggerResult,
 };
 pub use event_loop::{fs, signals};
+pub use family::{
+    DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore, FirstOrAll, Members, OneOf2, OneOf3, OneOf4,
+    OneOf5, OneOf6, OneOf7, OneOf8, Permit, QueueOverflow, QueueUnderflow, Shared, gather_results, race,
+};
 pub use ground::trace;
 pub use ground::{
-    AbandonedError, CallbackResult, CancelHandle, CancelledError, Deferred, Failure, PanicError, Resolver,
-    UnhandledError, UnhandledHook, maybe_deferred, set_unhandled_hook,
+    AbandonedError, CallbackResult, CancelHandle, CancelledError, Deferred, Failure, FailureGroup, FirstError,
+    PanicError, Resolver, UnhandledError, UnhandledHook, maybe_deferred, set_unhandled_hook,
 };
 
 pub use task::TimeoutError;

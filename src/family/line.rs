@@ -1,0 +1,57 @@
+//! A line of waiters: first come, first served; one that is cancelled leaves it.
+
+use crate::ground::chain::Ask;
+use crate::ground::{Deferred, Resolver};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::{Rc, Weak};
+
+/// Waiters by their tickets, so that leaving from the middle is a look-up and not a walk.
+pub(super) struct Line<T: 'static> {
+    waiters: RefCell<BTreeMap<u64, Resolver<T>>>,
+    ticket: Cell<u64>,
+}
+
+impl<T: 'static> Line<T> {
+    pub(super) fn new() -> Rc<Line<T>> {
+        Rc::new(Line { waiters: RefCell::default(), ticket: Cell::new(0) })
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.waiters.borrow().len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiters.borrow().is_empty()
+    }
+
+    /// Joins the line at its end.
+    #[track_caller]
+    pub(super) fn join(self: &Rc<Self>) -> Deferred<T> {
+        let (resolver, deferred) = Deferred::new();
+        let ticket = self.ticket.get();
+        self.ticket.set(ticket + 1);
+        resolver.set_canceller(Rc::new(Leave { line: Rc::downgrade(self), ticket }));
+        self.waiters.borrow_mut().insert(ticket, resolver);
+        deferred
+    }
+
+    /// Whose turn it is. Out of the line with this.
+    pub(super) fn next(&self) -> Option<Resolver<T>> {
+        self.waiters.borrow_mut().pop_first().map(|(_, resolver)| resolver)
+    }
+}
+
+/// The canceller of one who waits.
+struct Leave<T: 'static> {
+    line: Weak<Line<T>>,
+    ticket: u64,
+}
+
+impl<T: 'static> Ask for Leave<T> {
+    fn call(&self) {
+        let Some(line) = self.line.upgrade() else { return };
+        let waiter = line.waiters.borrow_mut().remove(&self.ticket);
+        drop(waiter); // whoever cancels fires it
+    }
+}
