@@ -315,3 +315,18 @@ fn closures_that_own_both_ends_of_the_next_are_dropped_one_after_the_other() {
         reports.0.get()
     });
 }
+
+/// Steps call each other a few deep; large ones must not, since each of them lies on the stack while it runs.
+#[test]
+fn steps_that_hold_much_do_not_pile_up_on_the_stack() {
+    let case = |n: usize| {
+        let (resolver, mut d) = Deferred::new();
+        for _ in 0..n {
+            let held = std::hint::black_box([1u8; 2048]);
+            d = d.add_callback(move |sum: usize| Ok(sum + usize::from(held[sum % held.len()])));
+        }
+        resolver.succeed(0);
+        success_of(d)
+    };
+    up_to(1000, "large steps", 1, case);
+}
