@@ -11,6 +11,7 @@
 //! | `signals` | signals as sources |
 //! | `triggers` | start-up and shutdown |
 //! | `wait`, `registry` | the system's poller; all `unsafe` code is in `registry` |
+//! | `upper` | what the loop offers to the floors above |
 //! | `clock`, `report`, `registered`, `error`, `handle` | time; panics; what is left; errors; the weak handle |
 //!
 //! The rule of this floor: nothing of the user's runs while anything of the loop is borrowed or locked.
@@ -35,6 +36,7 @@ mod sources;
 mod timers;
 mod triggers;
 mod turn;
+pub(crate) mod upper;
 mod wait;
 
 pub use channel::{RemoteResolver, Sender};
@@ -178,9 +180,12 @@ impl Builder {
             triggers: RefCell::default(),
             jobs: RefCell::default(),
             pool: RefCell::default(),
+            names: RefCell::default(),
             worker_threads: self.worker_threads,
             locals: RefCell::default(),
             labels: RefCell::default(),
+            after: Rc::default(),
+            of_loop: RefCell::default(),
             scheduled: Cell::new(None),
             // The upper bits differ from loop to loop, so that an id of one loop names nothing in another.
             serial: Cell::new(LOOPS.fetch_add(1, Ordering::Relaxed) << 40),
@@ -233,10 +238,16 @@ pub(crate) struct Inner {
     /// Made with the first job.
     pool: RefCell<Option<pool::Pool>>,
     worker_threads: usize,
+    /// Threads that look up names.
+    names: RefCell<Option<pool::Pool>>,
     /// What stays on the loop while its key is on other threads. In order, so that the loop's end drops it in order.
     locals: RefCell<BTreeMap<u64, Rc<dyn Any>>>,
     /// Names that a person gave.
     labels: RefCell<HashMap<Named, Rc<str>>>,
+    /// What is to be done after the callback that runs.
+    after: Rc<upper::AfterCallback>,
+    /// What the floors above keep with the loop: one object of a type.
+    of_loop: RefCell<Vec<Rc<dyn Any>>>,
     /// The deadline of the timer that is being called.
     scheduled: Cell<Option<u64>>,
     serial: Cell<u64>,
@@ -282,7 +293,12 @@ impl EventLoop {
     #[track_caller]
     #[inline]
     pub fn call_soon(&self, f: impl FnOnce(&EventLoop) + 'static) {
-        let place = Location::caller();
+        self.call_soon_at(Location::caller(), f);
+    }
+
+    /// The same for somebody else: `place` is the line of the program that caused it.
+    #[inline]
+    pub(crate) fn call_soon_at(&self, place: Place, f: impl FnOnce(&EventLoop) + 'static) {
         let (id, reg) = if trace::on() { trace_post(place) } else { (IdSlot::default(), 0) };
         let soon = Soon { call: Box::new(f), place, id, reg };
         self.inner.soon.borrow_mut().push_back(soon);
@@ -379,10 +395,11 @@ impl Drop for Inner {
     fn drop(&mut self) {
         let letters = self.mailbox.close();
         let sources = self.sources.get_mut().clear(&self.registry);
-        let pool = self.pool.take();
+        let (pool, names) = (self.pool.take(), self.names.take());
         let abandoned = unhandled::while_ending(|| {
             // Waits for the jobs that run. Their letters find the mailbox closed.
             drop_quietly(pool);
+            drop_quietly(names.map(pool::Pool::detach));
             letters.into_iter().for_each(drop_quietly);
             self.turn.take_mail().into_iter().for_each(drop_quietly);
             self.soon.take().into_iter().for_each(drop_quietly);
@@ -391,6 +408,7 @@ impl Drop for Inner {
             self.triggers.take().into_calls().for_each(drop_quietly);
             self.jobs.take().into_iter().for_each(drop_quietly);
             self.locals.take().into_values().for_each(drop_quietly);
+            self.of_loop.take().into_iter().for_each(drop_quietly);
         });
         if abandoned > 0 {
             unhandled::error_line(&format_args!(

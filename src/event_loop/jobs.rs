@@ -6,7 +6,7 @@
 //! ```
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -83,7 +83,26 @@ impl EventLoop {
         &self,
         f: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Deferred<T> {
-        let place = Location::caller();
+        self.defer_to_pool(&self.inner.pool, self.inner.worker_threads, Location::caller(), f)
+    }
+
+    /// The same for looking up names, which has threads of its own: a slow name server must not hold up file work.
+    /// Dropping the loop does not wait for them.
+    pub(crate) fn defer_look_up<T: Send + 'static>(
+        &self,
+        place: Place,
+        f: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Deferred<T> {
+        self.defer_to_pool(&self.inner.names, pool::THREADS, place, f)
+    }
+
+    fn defer_to_pool<T: Send + 'static>(
+        &self,
+        pool: &RefCell<Option<Pool>>,
+        threads: usize,
+        place: Place,
+        f: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Deferred<T> {
         let cancelled = Arc::new(AtomicBool::new(false));
         let told = cancelled.clone();
         let (resolver, deferred) = Deferred::with_canceller(move || told.store(true, Ordering::Relaxed));
@@ -110,8 +129,8 @@ impl EventLoop {
             });
         });
         let refused = {
-            let mut pool = inner.pool.borrow_mut();
-            pool.get_or_insert_with(|| Pool::new(inner.worker_threads)).submit(work)
+            let mut pool = pool.borrow_mut();
+            pool.get_or_insert_with(|| Pool::new(threads)).submit(work)
         };
         if let Err(refused) = refused {
             let (work, error) = match refused {

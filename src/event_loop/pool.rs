@@ -92,6 +92,11 @@ impl Pool {
         Ok(())
     }
 
+    /// Lets the threads go instead of waiting for what they do: each ends with its job.
+    pub(crate) fn detach(mut self) {
+        self.threads.clear();
+    }
+
     pub(crate) fn threads(&self) -> usize {
         self.threads.len()
     }

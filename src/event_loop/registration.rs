@@ -195,7 +195,7 @@ impl EventLoop {
     }
 
     #[track_caller]
-    fn take_source(&self, index: u32, serial: u64, asked: bool) -> Option<SourceSlot> {
+    pub(crate) fn take_source(&self, index: u32, serial: u64, asked: bool) -> Option<SourceSlot> {
         let inner = &self.inner;
         let slot = inner.sources.borrow_mut().remove(&inner.registry, index, serial)?;
         let label = inner.take_label(Named::Source(serial));
@@ -226,7 +226,7 @@ impl EventLoop {
     }
 
     /// Records an event of a source.
-    fn trace_source(
+    pub(crate) fn trace_source(
         &self,
         index: u32,
         serial: u64,

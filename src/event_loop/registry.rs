@@ -42,7 +42,8 @@ impl Registry {
 
     fn add_mode(&self, source: BorrowedFd<'_>, key: usize, bits: u8, mode: PollMode) -> io::Result<()> {
         // SAFETY: the contract is that the descriptor is deleted before it is dropped. The source table holds the
-        // source by value in an `Rc` and never hands out `&mut S`; every path that lets go of that `Rc` (`remove`,
+        // source by value in an `Rc` and never hands out `&mut S` (what shares the `Rc` owns its descriptor as long as
+        // it lives, and holds it unchanged); every path that lets go of that `Rc` (`remove`,
         // a panic, the loop's own drop) goes through `Registry::delete` first. The waker lives as long as the mailbox,
         // which every registered poller outlives or is dropped with; closing the last descriptor of a counter
         // takes it out of epoll, the only system where one is made.

@@ -91,14 +91,16 @@ impl<S> Removed<S> {
     }
 }
 
-/// A source with its callback, whatever their types.
+/// A source with its callback, whatever their types. It owns its descriptor for all its life.
 pub(crate) trait AnySource {
     /// Calls the callback, which is out of its place meanwhile.
-    fn call(&self, event_loop: &EventLoop, readiness: Readiness);
+    fn call(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness);
     /// The source alone.
     fn source(&self) -> &dyn Any;
     /// Puts the source into `out`, an `Option<S>`, unless it is in use. The rest is dropped.
     fn take(self: Rc<Self>, out: &mut dyn Any);
+    /// The run is over. A bare source stays as it is.
+    fn disconnect(self: Rc<Self>, _event_loop: &EventLoop) {}
 }
 
 pub(crate) struct Entry<S, F> {
@@ -128,7 +130,7 @@ where
     S: AsFd + 'static,
     F: FnMut(&EventLoop, &S, Readiness) + 'static,
 {
-    fn call(&self, event_loop: &EventLoop, readiness: Readiness) {
+    fn call(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness) {
         if let Some(mut callback) = self.callback.take() {
             callback(event_loop, &self.source, readiness);
             let empty = self.callback.replace(Some(callback));

@@ -166,6 +166,9 @@ impl EventLoop {
         let between = OutUnlessDone(life);
         let result = self.fire_before(event);
         self.fire(event, Phase::During, |_| {});
+        if event == SystemEvent::Shutdown {
+            self.disconnect_all();
+        }
         self.fire(event, Phase::After, |_| {});
         std::mem::forget(between);
         life.set(then);

@@ -193,10 +193,11 @@ impl EventLoop {
                         self.begin(Slot::Ready, place, (index, serial), site);
                         // The recorder, which has just been told, may have removed or paused it.
                         if !trace::on() || inner.sources.borrow().is_wanted(index, serial) {
+                            // With it goes a source that was removed by its own callback.
                             entry.call(self, readiness);
+                        } else {
+                            drop(entry);
                         }
-                        // With it goes a source that was removed by its own callback.
-                        drop(entry);
                         self.end();
                     }
                     turn.phase.set(Phase::CollectDue);
@@ -256,6 +257,9 @@ impl EventLoop {
     fn end(&self) {
         let turn = &self.inner.turn;
         turn.current.set(None);
+        if self.inner.after.any() {
+            self.finish_up();
+        }
         if let Some(frame) = turn.call_frame.take() {
             close_frame(frame, Out::Ok);
         }
@@ -360,6 +364,9 @@ impl EventLoop {
         let turn = &inner.turn;
         turn.next_ready.set(0);
         turn.ready.borrow_mut().clear();
+        if inner.after.any() {
+            self.finish_up();
+        }
         if inner.sources.borrow().has_dirty() {
             self.arm_dirty();
         }
