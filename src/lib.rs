@@ -45,6 +45,8 @@
 //! | question | item |
 //! |---|---|
 //! | Call me when a socket is ready | [`EventLoop::register`] |
+//! | Serve connections; make one | [`EventLoop::listen_tcp`], [`EventLoop::connect_tcp`], [`Protocol`] |
+//! | Write, close, pause a connection | [`Transport`] |
 //! | Call me in a second; in the next turn | [`EventLoop::call_later`], [`EventLoop::call_soon`] |
 //! | Fail unless it comes within 5 s; do it in 5 s | [`Deferred::add_timeout`], [`EventLoop::defer_later`] |
 //! | Do it every 5 s | [`task::LoopingCall`] |
@@ -75,6 +77,7 @@ pub mod protocols;
 pub mod study;
 pub mod task;
 pub mod testing;
+mod transports;
 
 pub use event_loop::{
     Builder, Closed, DelayedCall, EventLoop, Gone, Handle, InsertError, InsertReason, Interest, PanicPolicy, Phase,
@@ -90,6 +93,10 @@ pub use ground::trace;
 pub use ground::{
     AbandonedError, CallbackResult, CancelHandle, CancelledError, Deferred, Failure, FailureGroup, FirstError,
     PanicError, Resolver, UnhandledError, UnhandledHook, maybe_deferred, set_unhandled_hook,
+};
+pub use transports::{
+    Address, ConnectError, ConnectPhase, ConnectTcp, ConnectionAborted, ConnectionDone, ConnectionLost,
+    Disconnected, ListenTcp, Port, Producer, ProducerError, Protocol, ResolveError, Streaming, Target, Transport,
 };
 
 pub use task::TimeoutError;

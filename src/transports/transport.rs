@@ -1,0 +1,240 @@
+//! The handle to a connection.
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::panic::Location;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
+
+use super::address::Address;
+use super::connection::{Line, stop};
+use super::error::{Disconnected, ProducerError};
+use super::producer::{Producer, Streaming, Who};
+use crate::event_loop::EventLoop;
+
+/// A way to a connection: cheap, weak, to be cloned and kept. Twisted's `ITransport` and `ITCPTransport`.
+///
+/// Once the connection is lost, whatever can be lost answers [`Disconnected`] and all else does nothing.
+///
+/// No method calls anybody: what is written is sent once, after the loop callback that runs, and `connection_lost` comes
+/// in a later turn. So all of them can be used in any callback, of this connection or of others.
+#[derive(Clone)]
+pub struct Transport {
+    line: Weak<Line>,
+}
+
+impl Transport {
+    #[inline]
+    pub(crate) fn new(line: &Rc<Line>) -> Transport {
+        Transport { line: Rc::downgrade(line) }
+    }
+
+    #[inline]
+    fn line(&self) -> Result<Rc<Line>, Disconnected> {
+        self.line.upgrade().ok_or(Disconnected)
+    }
+
+    fn io_line(&self) -> io::Result<Rc<Line>> {
+        self.line.upgrade().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, Disconnected))
+    }
+
+    /// Writes bytes, all of them: what the system has no room for waits in memory. See [`Transport::buffered`], and
+    /// [`Transport::register_producer`] for much data.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost or its writing half is closed: the bytes go nowhere.
+    #[inline]
+    pub fn write(&self, data: &[u8]) -> Result<(), Disconnected> {
+        self.line()?.write(&[data])
+    }
+
+    /// Writes several pieces as one. Twisted's `writeSequence`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transport::write`].
+    pub fn write_vectored(&self, parts: &[&[u8]]) -> Result<(), Disconnected> {
+        self.line()?.write(parts)
+    }
+
+    /// Closes the connection after all that was written is sent. Nothing more is read. `connection_lost` is told
+    /// [`ConnectionDone`](super::ConnectionDone) later.
+    ///
+    /// With a producer it stays open until that is unregistered, unless the producer is a transport. A peer that does not read keeps it open:
+    /// [`Transport::abort`] does not wait.
+    pub fn lose_connection(&self) {
+        if let Ok(line) = self.line() {
+            line.lose_connection();
+        }
+    }
+
+    /// Breaks the connection off: what was not sent is thrown away, and the peer sees a reset. `connection_lost` is told
+    /// [`ConnectionAborted`](super::ConnectionAborted) in the next turn. Twisted's `abortConnection`.
+    pub fn abort(&self) {
+        if let Ok(line) = self.line() {
+            line.abort();
+        }
+    }
+
+    /// Tells the peer that nothing follows, after all that was written is sent. Reading goes on. When both directions are
+    /// closed the connection is over.
+    pub fn lose_write_connection(&self) {
+        if let Ok(line) = self.line() {
+            line.lose_write_connection();
+        }
+    }
+
+    /// Reads no more until [`Transport::resume_producing`]: the peer will have to wait. Not even its reset is told
+    /// meanwhile.
+    pub fn pause_producing(&self) {
+        if let Ok(line) = self.line() {
+            line.pause_reading();
+        }
+    }
+
+    /// Reads on. Nothing happens to a connection that is being closed.
+    pub fn resume_producing(&self) {
+        if let Ok(line) = self.line() {
+            line.resume_reading();
+        }
+    }
+
+    /// Whether it reads: it is not paused, not being closed, and the peer has not closed its half.
+    pub fn is_reading(&self) -> bool {
+        self.line().is_ok_and(|line| line.is_reading())
+    }
+
+    /// Whether it is being closed, or is lost.
+    pub fn is_disconnecting(&self) -> bool {
+        self.line().map_or(true, |line| line.is_closing())
+    }
+
+    /// Whether the connection is lost.
+    pub fn is_disconnected(&self) -> bool {
+        self.line().map_or(true, |line| line.is_lost())
+    }
+
+    /// How many bytes were written and wait to be sent. What the system has taken does not count.
+    pub fn buffered(&self) -> usize {
+        self.line().map_or(0, |line| line.buffered())
+    }
+
+    /// Whether more waits than the high-water mark: a producer that writes much in one callback looks here.
+    pub fn is_full(&self) -> bool {
+        self.line().is_ok_and(|line| line.buffered() > line.high_water())
+    }
+
+    /// When a push producer is paused, and when it goes on, in bytes that wait: above `high`, and not above `low`. The
+    /// default is Twisted's: 65,536 and 0.
+    pub fn set_water_marks(&self, high: usize, low: usize) {
+        if let Ok(line) = self.line() {
+            line.set_water_marks(high, low);
+        }
+    }
+
+    /// Has `producer` told when to pause and when to go on. A pull producer is asked for its first data soon.
+    ///
+    /// # Errors
+    ///
+    /// There is one already. Or the connection is lost: the producer was then told to stop.
+    #[track_caller]
+    pub fn register_producer(
+        &self,
+        event_loop: &EventLoop,
+        producer: impl Producer,
+        streaming: Streaming,
+    ) -> Result<(), ProducerError> {
+        let who = match (&producer as &dyn Any).downcast_ref::<Transport>() {
+            Some(transport) => Who::Transport(transport.clone()),
+            None => Who::Other(Some(Box::new(producer))),
+        };
+        let refused = match self.line() {
+            Ok(line) => line.register_producer(who, streaming),
+            Err(Disconnected) => Err((who, ProducerError::Disconnected)),
+        };
+        let Err((who, error)) = refused else { return Ok(()) };
+        match (error, who) {
+            (ProducerError::Disconnected, Who::Transport(transport)) => transport.lose_connection(),
+            (ProducerError::Disconnected, Who::Other(Some(producer))) => {
+                stop(event_loop, producer, Location::caller());
+            }
+            _ => {}
+        }
+        Err(error)
+    }
+
+    /// Has the connection's own protocol told, by its `pause_producing` and `resume_producing`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Transport::register_producer`].
+    pub fn register_own_producer(&self, streaming: Streaming) -> Result<(), ProducerError> {
+        let line = self.line().map_err(|Disconnected| ProducerError::Disconnected)?;
+        line.register_producer(Who::Protocol, streaming).map_err(|(_, error)| error)
+    }
+
+    /// The producer has written its last. A connection that is being closed is closed when that is sent.
+    pub fn unregister_producer(&self) {
+        if let Ok(line) = self.line() {
+            line.unregister_producer();
+        }
+    }
+
+    /// Whether small writes are sent at once (`TCP_NODELAY`). Nothing happens to what is no TCP connection.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost, or the system refuses.
+    pub fn set_tcp_nodelay(&self, on: bool) -> io::Result<()> {
+        self.io_line()?.set_tcp_nodelay(on)
+    }
+
+    /// Whether, and after how long a silence, a peer is asked for a sign of life (`SO_KEEPALIVE`). A peer that gives none
+    /// is lost. Less than a second counts as one. Nothing happens to what is no TCP connection.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost, or the system refuses.
+    pub fn set_tcp_keep_alive(&self, idle: Option<Duration>) -> io::Result<()> {
+        self.io_line()?.set_tcp_keep_alive(idle)
+    }
+
+    /// This end.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost.
+    pub fn local_address(&self) -> io::Result<Address> {
+        self.io_line()?.local_address()
+    }
+
+    /// The other end.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost, or the peer has reset it.
+    pub fn peer_address(&self) -> io::Result<Address> {
+        self.io_line()?.peer_address()
+    }
+}
+
+/// Two handles are equal if they are of the same connection.
+impl PartialEq for Transport {
+    fn eq(&self, other: &Transport) -> bool {
+        self.line.ptr_eq(&other.line)
+    }
+}
+
+impl Eq for Transport {}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.peer_address() {
+            Ok(peer) => write!(f, "<Transport to {peer}, {} bytes buffered>", self.buffered()),
+            Err(_) if self.is_disconnected() => f.write_str("<Transport, disconnected>"),
+            Err(_) => write!(f, "<Transport, {} bytes buffered>", self.buffered()),
+        }
+    }
+}
