@@ -22,7 +22,7 @@ mod delayed;
 mod error;
 pub mod fs;
 mod handle;
-mod interest;
+pub(crate) mod interest;
 mod jobs;
 mod mailbox;
 mod pool;

@@ -40,6 +40,7 @@ pub use listener::Port;
 pub use names::ResolveError;
 pub use producer::{Producer, Streaming};
 pub use protocol::Protocol;
+pub(crate) use protocol::report_unexpected;
 pub use transport::Transport;
 
 use crate::event_loop::InsertReason;
@@ -51,4 +52,10 @@ fn insert_error(reason: InsertReason) -> io::Error {
         InsertReason::Io(error) => error,
         other => io::Error::other(format!("the event loop did not take the socket: {other:?}")),
     }
+}
+
+// STUB-UNTIL-C
+impl crate::EventLoop {
+    /// stub
+    pub fn connect_tcp(&self, _: impl Into<Target>, _: impl Protocol) -> crate::Deferred<Transport> { unreachable!() }
 }

@@ -12,7 +12,7 @@
 //! [`Transport`] only notes what is to be done: what is written is sent when the callback is over, and everything that
 //! calls somebody (`connection_lost`, producers) is queued for the loop's next turn.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -66,6 +66,12 @@ const NOTICE: u16 = 1 << 10;
 const TELL_WRITE_LOST: u16 = 1 << 11;
 /// There is a producer.
 const PRODUCER: u16 = 1 << 12;
+/// The protocol holds back what came, and wants to be woken when it is resumed.
+const HOLDS: u16 = 1 << 13;
+/// `woken` is to be called.
+const WOKEN: u16 = 1 << 14;
+/// Somebody listens to what is written.
+const TAPPED: u16 = 1 << 15;
 
 /// A connection. Idle it has no buffer, and nothing in `rare`.
 pub(crate) struct Connection<M: ?Sized> {
@@ -91,13 +97,15 @@ pub(crate) struct Rare {
     low: usize,
     /// Why it is doomed.
     reason: Option<Failure>,
+    /// Where what is written is added.
+    tap: Option<Rc<RefCell<Vec<u8>>>>,
     /// Its place among those that are counted, which it gives back.
     pub(crate) counted: Option<Counted>,
 }
 
 impl Default for Rare {
     fn default() -> Rare {
-        Rare { producer: None, producers: 0, high: HIGH_WATER, low: 0, reason: None, counted: None }
+        Rare { producer: None, producers: 0, high: HIGH_WATER, low: 0, reason: None, tap: None, counted: None }
     }
 }
 
@@ -173,6 +181,11 @@ impl Line {
     /// The medium is ready.
     #[inline]
     pub(crate) fn ready(self: Rc<Line>, event_loop: &EventLoop, readiness: Readiness) {
+        if self.has(WOKEN)
+            && let Err(failure) = self.wake(event_loop)
+        {
+            return self.lose(event_loop, failure);
+        }
         if readiness.is_readable() && !self.has(PAUSED | READ_DONE | CLOSING | DOOMED | LOST) {
             let mut scratch = self.lines.take_scratch();
             let read = self.read(event_loop, &mut scratch);
@@ -278,6 +291,9 @@ impl Line {
     pub(crate) fn write(self: &Rc<Line>, parts: &[&[u8]]) -> Result<(), Disconnected> {
         if self.has(HALF_CLOSING | WRITE_DONE | DOOMED | LOST) {
             return Err(Disconnected);
+        }
+        if self.has(TAPPED) {
+            self.tell_tap(parts);
         }
         let mut outgoing = self.outgoing.take().unwrap_or_else(|| self.lines.take_spare());
         parts.iter().for_each(|part| outgoing.push(part));
@@ -514,10 +530,61 @@ impl Line {
         }
     }
 
-    pub(crate) fn resume_reading(&self) {
+    pub(crate) fn resume_reading(self: &Rc<Line>) {
         if self.has(PAUSED) && !self.has(LOST) {
             self.clear(PAUSED);
             self.watch();
+            if self.has(HOLDS) {
+                self.clear(HOLDS);
+                self.wake_protocol();
+            }
+        }
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.has(PAUSED)
+    }
+
+    // Waking.
+
+    #[cold]
+    pub(crate) fn wake_protocol(self: &Rc<Line>) {
+        if !self.has(WOKEN | LOST) {
+            self.set(WOKEN);
+            self.notice();
+        }
+    }
+
+    #[cold]
+    pub(crate) fn wake_on_resume(self: &Rc<Line>) {
+        if self.has(PAUSED) {
+            self.set(HOLDS);
+        } else {
+            self.wake_protocol();
+        }
+    }
+
+    #[cold]
+    fn wake(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
+        self.clear(WOKEN);
+        self.attend(|protocol, transport| protocol.woken(event_loop, transport))
+    }
+
+    pub(crate) fn tap(&self, written: &Rc<RefCell<Vec<u8>>>) {
+        self.set(TAPPED);
+        self.rare(|rare| rare.tap = Some(written.clone()));
+    }
+
+    #[cold]
+    fn tell_tap(self: &Rc<Line>, parts: &[&[u8]]) {
+        self.rare(|rare| {
+            if let Some(tap) = &rare.tap {
+                parts.iter().for_each(|part| tap.borrow_mut().extend_from_slice(part));
+            }
+        });
+        // Its own protocol looks when it is done.
+        if !self.has(RUNNING) {
+            self.wake_protocol();
         }
     }
 
@@ -616,6 +683,9 @@ impl Line {
 
     /// Makes the calls that were queued, as far as they are still due.
     fn call_due(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
+        if self.has(WOKEN) {
+            self.wake(event_loop)?;
+        }
         if self.has(TELL_WRITE_LOST) {
             self.clear(TELL_WRITE_LOST);
             self.attend(|protocol, transport| match protocol.half_close() {

@@ -111,6 +111,17 @@ pub trait Protocol: 'static {
         Ok(())
     }
 
+    /// Asked for by [`wake_protocol`](Transport::wake_protocol), or by [`wake_on_resume`](Transport::wake_on_resume) and
+    /// then a resume: for a protocol that has something to do though nothing came.
+    ///
+    /// # Errors
+    ///
+    /// An error loses the connection, and is what `connection_lost` is told.
+    fn woken(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+        let _ = (event_loop, transport);
+        Ok(())
+    }
+
     /// Boxes it. What is boxed already stays as it is.
     #[doc(hidden)]
     fn into_boxed(self) -> Box<dyn Protocol>
@@ -162,6 +173,10 @@ impl Protocol for Box<dyn Protocol> {
 
     fn resume_producing(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
         (**self).resume_producing(event_loop, transport)
+    }
+
+    fn woken(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+        (**self).woken(event_loop, transport)
     }
 
     fn into_boxed(self) -> Box<dyn Protocol> {

@@ -1,6 +1,7 @@
 //! The handle to a connection.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::panic::Location;
@@ -99,6 +100,34 @@ impl Transport {
         if let Ok(line) = self.line() {
             line.resume_reading();
         }
+    }
+
+    /// Has the protocol's [`woken`](super::Protocol::woken) called by the loop, in its next turn and before anything
+    /// else comes to the protocol.
+    pub fn wake_protocol(&self) {
+        if let Ok(line) = self.line() {
+            line.wake_protocol();
+        }
+    }
+
+    /// Has the protocol's [`woken`](super::Protocol::woken) called after the transport was resumed, once: for a
+    /// protocol that holds back what came before it was paused.
+    pub fn wake_on_resume(&self) {
+        if let Ok(line) = self.line() {
+            line.wake_on_resume();
+        }
+    }
+
+    /// Adds to `written` what is written from now on. The protocol is woken when somebody else has written.
+    pub(crate) fn tap(&self, written: &Rc<RefCell<Vec<u8>>>) {
+        if let Ok(line) = self.line() {
+            line.tap(written);
+        }
+    }
+
+    /// Whether it was paused, and not resumed since.
+    pub fn is_paused(&self) -> bool {
+        self.line().is_ok_and(|line| line.is_paused())
     }
 
     /// Whether it reads: it is not paused, not being closed, and the peer has not closed its half.
