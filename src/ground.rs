@@ -3,6 +3,7 @@
 //! * [`deferred`], [`resolver`]: the two ends of a chain; `chain`, `info` and `step`: what lies between them;
 //!   `abandon`: when the firing end is dropped.
 //! * [`failure`]: an error on its way, with the places it came from; [`unhandled`]: the report when nobody took it.
+//! * `random`: numbers from a seed.
 //! * [`trace`]: the event type and the recorder slot; `tell`: what chains say there.
 
 mod abandon;
@@ -13,6 +14,7 @@ pub(crate) mod failure;
 pub(crate) mod info;
 pub(crate) mod jobs;
 mod payload;
+pub(crate) mod random;
 pub(crate) mod resolver;
 pub(crate) mod several;
 pub(crate) mod sink;

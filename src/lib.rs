@@ -63,7 +63,9 @@
 //! | Hand values from one to the other | [`DeferredQueue`] |
 //! | Who gets the errors that nobody handled? | [`set_unhandled_hook`] |
 //! | Ignore an error on purpose | [`Deferred::log_errors`] |
-//! | Read lines, or strings with their length in front | [`protocols`] |
+//! | Read lines, or strings with their length in front | [`protocols::LineReceiver`], [`protocols::StringReceiver`] |
+//! | Close a connection that is silent; connect again | [`protocols::TimeoutProtocol`], [`protocols::ReconnectingClient`] |
+//! | Test a protocol without sockets | [`testing::MemoryLoop`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
 //! | See a chain run | [`trace::record`], [`study`] |
 

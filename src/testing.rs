@@ -1,7 +1,25 @@
-//! For unit tests: look into Deferreds without a loop, and see that no error was lost.
+//! For unit tests: look into Deferreds without a loop, run protocols without sockets, and see that nothing was lost or
+//! left behind.
 //!
-//! The names are those of Twisted's trial: `success_of` is its `successResultOf`, and so on.
+//! | for | item |
+//! |---|---|
+//! | the result of a Deferred | [`success_of`], [`failure_of`], [`assert_no_result`] |
+//! | errors that nobody handled | [`capture_unhandled`] |
+//! | a loop whose time stands still and whose network is memory | [`MemoryLoop`] |
+//! | a protocol whose peer is the test | [`StringTransport`] |
+//! | clients and servers that connect in memory | [`MemoryNetwork`] |
+//! | what a test left registered | [`assert_clean`], [`MemoryLoop::assert_clean`] |
+//!
+//! The names are those of Twisted's trial and `proto_helpers`: `success_of` is its `successResultOf`, and so on.
 
+mod memory_loop;
+mod string_transport;
+mod wire;
+
+pub use memory_loop::{MemoryLoop, MemoryNetwork, MemoryPort};
+pub use string_transport::{ProducerState, StringTransport};
+
+use crate::event_loop::EventLoop;
 use crate::ground::{Deferred, Failure, UnhandledError, UnhandledHook, set_unhandled_hook};
 use std::cell::RefCell;
 use std::fmt;
@@ -93,4 +111,44 @@ impl fmt::Debug for Unhandled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "<{} unhandled errors>", self.reports.borrow().len())
     }
+}
+
+/// Runs a loop until nothing is left to do at this time. Inside a callback the loop does that by itself.
+fn settle(event_loop: &EventLoop) {
+    if !event_loop.inner.is_running()
+        && let Err(error) = event_loop.settle()
+    {
+        panic!("the loop cannot run: {error}");
+    }
+}
+
+/// Checks that nothing is registered with a loop any more: no source (so no listener and no connection), no timer, no
+/// job. Twisted's `DirtyReactorAggregateError`.
+///
+/// ```should_panic
+/// use ropewalk::{EventLoop, testing::assert_clean};
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::new().unwrap();
+/// event_loop.call_later(Duration::from_secs(60), |_| {}).named("reminder");
+/// assert_clean(&event_loop); // left behind: timer (due at 60s) "reminder", made at ...
+/// ```
+///
+/// # Panics
+///
+/// When something is left. The message has a line for each, with the line that made it.
+#[track_caller]
+pub fn assert_clean(event_loop: &EventLoop) {
+    settle(event_loop);
+    assert_none(&left_in(event_loop));
+}
+
+fn left_in(event_loop: &EventLoop) -> Vec<String> {
+    event_loop.still_registered().iter().map(ToString::to_string).collect()
+}
+
+#[track_caller]
+fn assert_none(left: &[String]) {
+    let list: String = left.iter().map(|what| format!("\n  {what}")).collect();
+    assert!(left.is_empty(), "the test left {} things behind:{list}", left.len());
 }

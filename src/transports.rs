@@ -53,9 +53,3 @@ fn insert_error(reason: InsertReason) -> io::Error {
         other => io::Error::other(format!("the event loop did not take the socket: {other:?}")),
     }
 }
-
-// STUB-UNTIL-C
-impl crate::EventLoop {
-    /// stub
-    pub fn connect_tcp(&self, _: impl Into<Target>, _: impl Protocol) -> crate::Deferred<Transport> { unreachable!() }
-}

@@ -7,6 +7,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io::Write;
 use std::marker::PhantomData;
 
 use super::intake::{Kept, Piece};
@@ -29,10 +30,14 @@ mod sealed {
         const LONGEST: usize;
         /// Reads the header at the start of `bytes`; `None` if it goes on behind them.
         fn header(bytes: &[u8], max_length: usize) -> Result<Option<Header>, FrameError>;
-        /// Writes the header of a string of `length` bytes, at most [`LONGEST`](Framing::LONGEST).
-        fn put_header(length: usize, out: &mut Vec<u8>);
+        /// Writes the header of a string of `length` bytes, at most [`LONGEST`](Framing::LONGEST), to the start of
+        /// `out`, and answers how long it is.
+        fn put_header(length: usize, out: &mut [u8; super::HEADER]) -> usize;
     }
 }
+
+/// Room for every header: 20 digits and a colon.
+const HEADER: usize = 21;
 
 /// What a header says.
 #[derive(Clone, Copy, Debug)]
@@ -215,14 +220,18 @@ impl<F: Framing> FrameParser<F> {
     ///
     /// The length does not fit into the header. `out` is as before.
     pub fn write(string: &[u8], out: &mut Vec<u8>) -> Result<(), StringTooLong> {
+        Self::with_parts(string, |parts| parts.iter().for_each(|part| out.extend_from_slice(part)))
+    }
+
+    /// Hands `f` the parts of a string as it is sent.
+    pub(super) fn with_parts<R>(string: &[u8], f: impl FnOnce(&[&[u8]; 3]) -> R) -> Result<R, StringTooLong> {
         let length = string.len();
         if length > F::LONGEST {
             return Err(StringTooLong { length, longest: F::LONGEST });
         }
-        F::put_header(length, out);
-        out.extend_from_slice(string);
-        out.extend_from_slice(F::TRAILER);
-        Ok(())
+        let mut header = [0; HEADER];
+        let size = F::put_header(length, &mut header);
+        Ok(f(&[&header[..size], string, F::TRAILER]))
     }
 }
 
@@ -273,8 +282,10 @@ macro_rules! prefixed {
                 Ok(Some(Header { size: prefix.len(), length }))
             }
 
-            fn put_header(length: usize, out: &mut Vec<u8>) {
-                out.extend_from_slice(&(length as $int).to_be_bytes());
+            fn put_header(length: usize, out: &mut [u8; HEADER]) -> usize {
+                let prefix = (length as $int).to_be_bytes();
+                out[..prefix.len()].copy_from_slice(&prefix);
+                prefix.len()
             }
         }
     };
@@ -326,7 +337,10 @@ impl sealed::Framing for Netstring {
         Ok(None)
     }
 
-    fn put_header(length: usize, out: &mut Vec<u8>) {
-        out.extend_from_slice(format!("{length}:").as_bytes());
+    fn put_header(length: usize, out: &mut [u8; HEADER]) -> usize {
+        let mut rest = &mut out[..];
+        let written = write!(rest, "{length}:");
+        debug_assert!(written.is_ok(), "a usize has at most 20 digits");
+        HEADER - rest.len()
     }
 }

@@ -3,6 +3,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
+use crate::ground::random::Random;
+
 /// Waits that grow: for whoever tries again and does not want to be a nuisance.
 ///
 /// The first is [`initial`](Backoff::initial), each next one [`factor`](Backoff::factor) times as long, up to
@@ -28,8 +30,17 @@ pub struct Backoff {
     initial: Duration,
     factor: f64,
     max_delay: Duration,
-    jitter: f64,
+    jitter: Jitter,
     seed: Option<u64>,
+}
+
+/// The random part of a wait.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Jitter {
+    /// Anything up to this part is as likely.
+    Even(f64),
+    /// Of a normal distribution with this deviation.
+    Normal(f64),
 }
 
 impl Default for Backoff {
@@ -45,7 +56,7 @@ impl Backoff {
             initial: Duration::from_secs(1),
             factor: std::f64::consts::E,
             max_delay: Duration::from_secs(3600),
-            jitter: 0.12,
+            jitter: Jitter::Even(0.12),
             seed: None,
         }
     }
@@ -67,7 +78,13 @@ impl Backoff {
 
     /// The greatest random part of a wait, up or down: 0 for none, at most 1.
     pub fn jitter(self, part: f64) -> Backoff {
-        Backoff { jitter: if part > 0.0 { part.min(1.0) } else { 0.0 }, ..self }
+        Backoff { jitter: Jitter::Even(share(part)), ..self }
+    }
+
+    /// Makes the random part one of a normal distribution, with a deviation of this part of the wait: 0 for none, at most
+    /// 1. Twisted's `ReconnectingClientFactory` does it so. No wait is less than none.
+    pub fn normal_jitter(self, deviation: f64) -> Backoff {
+        Backoff { jitter: Jitter::Normal(share(deviation)), ..self }
     }
 
     /// Where the random numbers come from. With a seed the waits are the same every time, for tests; without one they
@@ -79,7 +96,7 @@ impl Backoff {
     /// The waits from the first on, without an end.
     pub fn delays(&self) -> Delays {
         let seed = self.seed.unwrap_or_else(|| RandomState::new().hash_one(0));
-        Delays { next: self.initial.min(self.max_delay), backoff: self.clone(), random: SplitMix64(seed) }
+        Delays { next: self.initial.min(self.max_delay), backoff: self.clone(), random: Random::new(seed) }
     }
 }
 
@@ -88,7 +105,7 @@ impl Backoff {
 pub struct Delays {
     backoff: Backoff,
     next: Duration,
-    random: SplitMix64,
+    random: Random,
 }
 
 impl Iterator for Delays {
@@ -99,42 +116,31 @@ impl Iterator for Delays {
         let delay = self.next;
         let longer = Duration::try_from_secs_f64(delay.as_secs_f64() * factor).unwrap_or(max_delay);
         self.next = longer.min(max_delay);
-        if jitter == 0.0 {
-            return Some(delay);
-        }
-        let part = 1.0 + jitter * (2.0 * self.random.fraction() - 1.0);
+        let part = match jitter {
+            Jitter::Even(0.0) | Jitter::Normal(0.0) => return Some(delay),
+            Jitter::Even(part) => 1.0 + part * (2.0 * self.random.unit() - 1.0),
+            Jitter::Normal(deviation) => (1.0 + deviation * self.random.normal()).max(0.0),
+        };
         Some(Duration::try_from_secs_f64(delay.as_secs_f64() * part).unwrap_or(delay))
     }
 }
 
-/// Small and good enough for waits: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
-#[derive(Clone, Debug)]
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// From 0 to below 1, with the 53 bits that an `f64` has.
-    fn fraction(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
+/// A part of a wait: what is less than none, or no number, is none.
+fn share(part: f64) -> f64 {
+    if part > 0.0 { part.min(1.0) } else { 0.0 }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::SplitMix64;
+    use super::*;
 
-    /// The numbers of the authors' own program for the seed 1234567.
     #[test]
-    fn gives_the_published_numbers() {
-        let mut random = SplitMix64(1234567);
-        let expected = [6457827717110365317, 3203168211198807973, 9817491932198370423];
-        assert_eq!(expected.map(|_| random.next()), expected);
+    fn normal_jitter_has_the_deviation_that_was_asked_for() {
+        let backoff = Backoff::new().normal_jitter(0.12);
+        let first: Vec<f64> =
+            (0..10_000).map(|seed| backoff.clone().seed(seed).delays().next().unwrap().as_secs_f64()).collect();
+        let mean = first.iter().sum::<f64>() / 10_000.0;
+        let deviation = (first.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 10_000.0).sqrt();
+        assert!((mean - 1.0).abs() < 0.01 && (deviation - 0.12).abs() < 0.005, "{mean} {deviation}");
     }
 }
