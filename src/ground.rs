@@ -1,15 +1,20 @@
 //! Floor 0, the ground: what needs no event loop.
 //!
-//! * [`deferred`], [`resolver`]: the two ends of a chain; `chain`, `info` and `step`: what lies between them;
-//!   `abandon`: when the firing end is dropped.
-//! * [`failure`]: an error on its way, with the places it came from; [`unhandled`]: the report when nobody took it.
+//! * [`deferred`], [`resolver`]: the two ends of a chain; `chain`, `info` and `step`: what lies between them.
+//! * `cancel`; `abandon`: when the firing end is dropped; `aside`: looking at a result, and taking it elsewhere;
+//!   `describe`: what a Deferred says of itself.
+//! * `jobs`: what the end of one chain sets going in others; `sink`: how they hang there.
+//! * [`failure`]: an error on its way, with the places it came from; `several`: failures that hold failures; `payload`:
+//!   one error of several failures; [`unhandled`]: the report when nobody took it.
 //! * `random`: numbers from a seed.
 //! * [`trace`]: the event type and the recorder slot; `tell`: what chains say there.
 
 mod abandon;
 mod aside;
+mod cancel;
 pub(crate) mod chain;
 pub(crate) mod deferred;
+mod describe;
 pub(crate) mod failure;
 pub(crate) mod info;
 pub(crate) mod jobs;
@@ -25,6 +30,7 @@ pub(crate) mod unhandled;
 
 pub(crate) use deferred::Who;
 pub use deferred::{CancelHandle, Deferred, maybe_deferred};
+pub use describe::{DeferredState, Description, WaitsFor};
 pub use failure::{AbandonedError, CancelledError, Failure, PanicError};
 pub use resolver::Resolver;
 pub use several::{FailureGroup, FirstError};

@@ -63,6 +63,7 @@
 //! | Hand values from one to the other | [`DeferredQueue`] |
 //! | Who gets the errors that nobody handled? | [`set_unhandled_hook`] |
 //! | Ignore an error on purpose | [`Deferred::log_errors`] |
+//! | Where does this Deferred stand? | [`Deferred::describe`] |
 //! | Read lines, or strings with their length in front | [`protocols::LineReceiver`], [`protocols::StringReceiver`] |
 //! | Close a connection that is silent; connect again | [`protocols::TimeoutProtocol`], [`protocols::ReconnectingClient`] |
 //! | Test a protocol without sockets | [`testing::MemoryLoop`] |
@@ -93,8 +94,9 @@ pub use family::{
 };
 pub use ground::trace;
 pub use ground::{
-    AbandonedError, CallbackResult, CancelHandle, CancelledError, Deferred, Failure, FailureGroup, FirstError,
-    PanicError, Resolver, UnhandledError, UnhandledHook, maybe_deferred, set_unhandled_hook,
+    AbandonedError, CallbackResult, CancelHandle, CancelledError, Deferred, DeferredState, Description, Failure,
+    FailureGroup, FirstError, PanicError, Resolver, UnhandledError, UnhandledHook, WaitsFor, maybe_deferred,
+    set_unhandled_hook,
 };
 pub use transports::{
     Address, ConnectError, ConnectPhase, ConnectTcp, ConnectionAborted, ConnectionDone, ConnectionLost,

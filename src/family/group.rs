@@ -160,7 +160,7 @@ impl<S: Slots, G: Goal<S>> Entry<'_, S, G> {
     pub(super) fn admit<T: 'static>(&mut self, member: Deferred<T>, put: Put<S, T>) {
         let (group, index) = (&self.group, self.count);
         self.count += 1;
-        group.missing.set(group.missing.get() + 1);
+        group.ties.missing.set(group.ties.missing.get() + 1);
         group.ties.members.borrow_mut().push(member.chain_state().map(Rc::downgrade));
         member.give_to(Member { group: group.clone(), index, put }, self.jobs);
     }
@@ -174,6 +174,7 @@ pub(super) fn group<M: Members, G: Goal<M::Slots>>(members: M, options: Options,
     }
     let ties = Rc::new(Ties {
         members: RefCell::default(),
+        missing: Cell::new(1), // until all are in
         cancelling: Cell::new(false),
         // A race that is cancelled always ends; a list waits for what its members answer.
         ends: G::FIRST == OnValue::CancelAndFire,
@@ -181,7 +182,6 @@ pub(super) fn group<M: Members, G: Goal<M::Slots>>(members: M, options: Options,
     head.part.ask.set(Some(ties.clone()));
     let group = Rc::new(Group::<M::Slots, G> {
         slots: RefCell::new(Some(members.slots())),
-        missing: Cell::new(1), // until all are in
         won: Cell::new(false),
         head: head.clone(),
         options,
@@ -191,9 +191,9 @@ pub(super) fn group<M: Members, G: Goal<M::Slots>>(members: M, options: Options,
         let mut entry = Entry { group: group.clone(), jobs, count: 0 };
         members.enlist(&mut entry);
         let empty = entry.count == 0;
-        group.missing.set(group.missing.get() - 1);
+        group.ties.missing.set(group.ties.missing.get() - 1);
         // Nobody is nobody's first: without members only a list that waits for all has an end.
-        if group.missing.get() == 0 && !group.won.get() && (!empty || G::FIRST == OnValue::Keep) {
+        if group.ties.missing.get() == 0 && !group.won.get() && (!empty || G::FIRST == OnValue::Keep) {
             group.fire_with_all(jobs);
         }
     });
@@ -203,8 +203,6 @@ pub(super) fn group<M: Members, G: Goal<M::Slots>>(members: M, options: Options,
 struct Group<S: Slots, G: Goal<S>> {
     /// `None` once the group has fired.
     slots: RefCell<Option<S>>,
-    /// How many results have not come yet.
-    missing: Cell<usize>,
     /// A member of a race has won.
     won: Cell<bool>,
     head: Rc<Head<G::Out>>,
@@ -232,7 +230,7 @@ impl<S: Slots, G: Goal<S>, T: 'static> Sink<T> for Member<S, G, T> {
         } else if let Some(slots) = &mut *group.slots.borrow_mut() {
             put(slots, index, outcome);
         }
-        group.missing.set(group.missing.get() - 1);
+        group.ties.missing.set(group.ties.missing.get() - 1);
         group.decide(index, ok, jobs);
     }
 }
@@ -252,17 +250,16 @@ impl<S: Slots, G: Goal<S>> Group<S, G> {
                 let head = self.head.clone();
                 jobs.work(move |jobs| self.fire_with_first(index, jobs));
                 ties.cancelling.set(true);
-                ties.cancel_next(
-                    Asked { of: head.clone(), at: head.part.info.made(), next: 0, spare: index },
-                    jobs,
-                );
+                let asked = Asked { at: head.part.info.made(), of: head, next: 0, spare: index };
+                // Not now: while the race is made, not all members are in.
+                jobs.work(move |jobs| ties.cancel_next(asked, jobs));
             }
         } else if self.has_fired() {
         } else if ok && G::FIRST == OnValue::Fire {
             self.fire_with_first(index, jobs);
         } else if !ok && self.options.fire_on_one_errback {
             self.fire_with_failure(index, jobs);
-        } else if self.missing.get() == 0 && !self.won.get() {
+        } else if self.ties.missing.get() == 0 && !self.won.get() {
             self.fire_with_all(jobs);
         }
     }
@@ -326,6 +323,8 @@ impl<S: Slots, G: Goal<S>> Group<S, G> {
 /// What binds a group to its members: to cancel them.
 struct Ties {
     members: RefCell<Vec<Option<Weak<dyn Chain>>>>,
+    /// How many results have not come yet.
+    missing: Cell<usize>,
     /// The group itself has cancelled them.
     cancelling: Cell<bool>,
     /// A cancel ends the group, whatever the members answer.
@@ -374,6 +373,10 @@ impl Ties {
 }
 
 impl Ask for Ties {
+    fn members(&self) -> Option<(usize, usize)> {
+        Some((self.missing.get(), self.members.borrow().len()))
+    }
+
     fn each(self: Rc<Self>, chain: &Rc<dyn Chain>, at: Place, jobs: &mut Jobs) -> bool {
         self.cancelling.set(true);
         if self.ends {

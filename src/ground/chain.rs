@@ -44,7 +44,12 @@ impl Core {
         self.asks()?.chain()
     }
 
-    fn asks(&self) -> Option<Rc<dyn Ask>> {
+    /// For a list that has not fired: how many of its members have no result yet, and how many it has.
+    pub(crate) fn members(&self) -> Option<(usize, usize)> {
+        self.asks()?.members()
+    }
+
+    pub(super) fn asks(&self) -> Option<Rc<dyn Ask>> {
         let ask = self.ask.take();
         self.ask.set(ask.clone());
         ask
@@ -65,6 +70,10 @@ pub(crate) trait Ask {
     /// Asks the members of `chain`, if it is a list. Answers whether it is: it stays the one to ask until `chain` fires.
     fn each(self: Rc<Self>, _chain: &Rc<dyn Chain>, _at: Place, _jobs: &mut Jobs) -> bool {
         false
+    }
+    /// For a list: how many of its members have no result yet, and how many it has.
+    fn members(&self) -> Option<(usize, usize)> {
+        None
     }
 }
 
@@ -543,57 +552,4 @@ pub(crate) fn lost(info: &Info, fired: Option<Place>, last: Option<Place>, mut f
         last_step: last,
         steps: info.steps.get(),
     });
-}
-
-/// Cancels a chain: asks the innermost one that it waits for. Twisted's `Deferred.cancel`.
-pub(crate) fn cancel(mut chain: Rc<dyn Chain>, at: Place, jobs: &mut Jobs) {
-    loop {
-        let core = chain.core();
-        match core.info.phase.get() {
-            Phase::Unfired => return cancel_unfired(&chain, at, jobs),
-            Phase::Waiting => {
-                let Some(inner) = core.waits_for() else { return };
-                if trace::on() {
-                    tell::cancel(&core.info, at, tell::How::Forward(&inner.core().info));
-                }
-                chain = inner;
-            }
-            Phase::Running | Phase::Resting => {
-                if trace::on() {
-                    tell::cancel(&core.info, at, tell::How::TooLate);
-                }
-                return;
-            }
-        }
-    }
-}
-
-fn cancel_unfired(chain: &Rc<dyn Chain>, at: Place, jobs: &mut Jobs) {
-    let core = chain.core();
-    core.info.cancelled.set(true);
-    if core.asks().is_some_and(|ask| ask.each(chain, at, jobs)) {
-        return;
-    }
-    let mut failure = None;
-    match core.ask.take() {
-        None => {
-            if trace::on() {
-                tell::cancel(&core.info, at, tell::How::NoCanceller);
-            }
-        }
-        Some(canceller) => {
-            let frame = trace::on().then(|| tell::canceller_begins(&core.info, at));
-            let result = catch_unwind(AssertUnwindSafe(move || canceller.call()));
-            if let Some(frame) = frame {
-                tell::canceller_ends(frame, core.info.phase.get() != Phase::Unfired, result.is_err());
-            }
-            failure = result.err().map(|payload| Failure::panic(payload, core.info.made()));
-        }
-    }
-    if core.info.phase.get() == Phase::Unfired {
-        chain.clone().fail(failure.unwrap_or_else(|| Failure::cancelled_at(at)), jobs);
-    } else if let Some(failure) = failure {
-        // The canceller fired the chain and panicked after that: its panic is an error of its own.
-        lost(&core.info, core.fired.get(), None, failure);
-    }
 }

@@ -3,7 +3,8 @@
 //! The consuming end. Each `add_*` takes it and gives back the new end, so its type is always that of the chain's
 //! last step. [`Resolver`](super::Resolver) is the other end. The machinery between them is `chain.rs`.
 
-use super::chain::{self, Canceller, Chain, Core, Head, Node, Tail};
+use super::cancel::cancel;
+use super::chain::{self, Canceller, Chain, Head, Node, Tail};
 use super::failure::Failure;
 use super::info::{Info, Phase};
 use super::jobs::Jobs;
@@ -197,6 +198,15 @@ impl<T: 'static> Deferred<T> {
         }
     }
 
+    /// Where its last step was added.
+    pub(super) fn last_step(&self) -> Option<Place> {
+        match &self.end {
+            End::Done(_, origin) => origin.last,
+            End::Pending(tail, _) => tail.part.at(),
+            End::Consumed => None,
+        }
+    }
+
     /// The chain's state, unless it has nothing but its result.
     pub(crate) fn chain_state(&self) -> Option<&Rc<dyn Chain>> {
         self.origin().0
@@ -309,7 +319,7 @@ impl<T: 'static> Deferred<T> {
     pub fn cancel(&self) {
         if let (Some(chain), _) = self.origin() {
             let at = Location::caller();
-            Jobs::all(|jobs| chain::cancel(chain.clone(), at, jobs));
+            Jobs::all(|jobs| cancel(chain.clone(), at, jobs));
         }
     }
 
@@ -496,41 +506,6 @@ fn let_go<T: 'static>(end: End<T>) {
     }
 }
 
-/// The five facts: its name, whether it fired, what it waits for, its steps, and whether a step runs now. Its value is
-/// shown as `ok` or as the failure's text.
-impl<T: 'static> fmt::Debug for Deferred<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (chain, Some(info)) = self.origin() else {
-            return f.write_str("<Deferred, consumed>");
-        };
-        write!(f, "<Deferred<{}>", type_name::<T>())?;
-        if let Some(name) = info.name() {
-            write!(f, " \"{name}\"")?;
-        }
-        let core = chain.map(|chain| chain.core());
-        match core.map_or(Phase::Resting, |core| core.info.phase.get()) {
-            Phase::Unfired => write!(f, " not fired")?,
-            Phase::Running => write!(f, " running")?,
-            Phase::Waiting => match core.and_then(Core::waits_for) {
-                Some(on) => {
-                    write!(f, " paused on the Deferred made at {}", on.core().info.made())?;
-                    if let Some(name) = on.core().info.name() {
-                        write!(f, " \"{name}\"")?;
-                    }
-                }
-                None => write!(f, " paused")?,
-            },
-            Phase::Resting => match &self.end {
-                End::Done(Err(failure), _) => write!(f, " failed: {failure}")?,
-                End::Done(Ok(_), _) => write!(f, " ok")?,
-                End::Pending(..) | End::Consumed => write!(f, " fired")?,
-            },
-        }
-        let born = if info.born_fired { " with its result" } else { "" };
-        write!(f, ", {} steps, made{born} {}>", info.steps.get(), info.made())
-    }
-}
-
 /// A chain's name, and where it was made.
 pub(crate) type Who = (Option<Box<str>>, Place);
 
@@ -553,7 +528,7 @@ impl CancelHandle {
             return false;
         };
         let pending = matches!(chain.core().info.phase.get(), Phase::Unfired | Phase::Waiting);
-        Jobs::all(|jobs| chain::cancel(chain, at, jobs));
+        Jobs::all(|jobs| cancel(chain, at, jobs));
         pending
     }
 

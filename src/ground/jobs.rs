@@ -4,7 +4,8 @@
 //! does that from inside a chain pushes a [`Job`] instead of calling. The last one pushed is done first, which is the
 //! order of calls that nest; but nothing nests, however deep lists lie in lists.
 
-use super::chain::{self, Chain};
+use super::cancel::cancel;
+use super::chain::Chain;
 use super::failure::Failure;
 use super::info::Phase;
 use super::trace::Place;
@@ -43,7 +44,7 @@ impl Jobs {
     fn run(mut self) {
         while let Some(job) = self.0.pop() {
             match job {
-                Job::Cancel(chain, at) => chain::cancel(chain, at, &mut self),
+                Job::Cancel(chain, at) => cancel(chain, at, &mut self),
                 Job::FailCancelled(chain, at) => {
                     if chain.core().info.phase.get() == Phase::Unfired {
                         chain.fail(Failure::cancelled_at(at), &mut self);
