@@ -6,8 +6,11 @@
 //!
 //! Programs with operations that this runner does not know are skipped and counted. Exits with 1 if one failed.
 
+mod json;
+mod kinds;
 mod program;
 mod runner;
+mod world;
 
 use runner::Verdict;
 use std::io::{self, Write};

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use tinyjson::JsonValue;
 
-/// Names a Deferred of a program.
+/// Names a Deferred, a delayed call, or a lock or queue of a program.
 pub(crate) type Name = u32;
 
 /// A value, or the kind of a failure.
@@ -18,6 +18,49 @@ pub(crate) enum Op {
     Add(Name, Step),
     Fire(Name, What),
     Cancel(Name),
+    List(Name, Vec<Name>, ListOptions),
+    /// With `consume`.
+    Gather(Name, Vec<Name>, bool),
+    Race(Name, Vec<Name>),
+    /// With what its own function gives back, if it has one.
+    Timeout(Name, u64, Option<Ret>),
+    Advance(u64),
+    Later(Name, u64, Rc<Vec<Op>>),
+    OnCall(Name, OnCall),
+    DeferLater(Name, u64, Rc<Ret>),
+    Lock(Name),
+    Semaphore(Name, usize),
+    Acquire(Name, Name),
+    Release(Name),
+    Run(Name, Name, Rc<Behaviour>),
+    /// With its size and its backlog.
+    Queue(Name, usize, usize),
+    Put(Name, i64),
+    Get(Name, Name),
+    Loop(Name, Looping),
+    LoopStop(Name),
+    LoopReset(Name),
+}
+
+pub(crate) struct ListOptions {
+    pub(crate) one_callback: bool,
+    pub(crate) one_errback: bool,
+    pub(crate) consume: bool,
+}
+
+/// What to do with a delayed call.
+pub(crate) enum OnCall {
+    Cancel,
+    Reset(u64),
+    Delay(i64),
+    Active,
+}
+
+pub(crate) struct Looping {
+    pub(crate) interval: u64,
+    pub(crate) now: bool,
+    pub(crate) count: bool,
+    pub(crate) bodies: Vec<Rc<Behaviour>>,
 }
 
 pub(crate) enum Canceller {
@@ -45,6 +88,7 @@ pub(crate) struct Behaviour {
     pub(crate) ret: Ret,
 }
 
+#[derive(Clone)]
 pub(crate) enum Ret {
     Pass,
     Const(i64),
@@ -61,7 +105,14 @@ pub(crate) fn ops(list: &JsonValue) -> Option<Vec<Op>> {
 }
 
 fn read_op(op: &Object) -> Option<Op> {
-    let d = || number(op.get("d")?).and_then(|n| u32::try_from(n).ok());
+    let name = |field: &str| number(op.get(field)?).and_then(|n| u32::try_from(n).ok());
+    let flag = |field: &str| op.get(field)?.get::<bool>().copied();
+    let seconds = || number(op.get("t")?).and_then(|n| u64::try_from(n).ok());
+    let of = || -> Option<Vec<Name>> {
+        op.get("of")?.get::<Vec<JsonValue>>()?.iter().map(|d| u32::try_from(number(d)?).ok()).collect()
+    };
+    let d = || name("d");
+    let (x, c) = (|| name("x"), || name("c"));
     Some(match text(op.get("op")?)? {
         "new" => Op::New(d()?, canceller(op.get("canceller")?)?),
         "succeed" | "fail" => Op::Settled(d()?, input(op)?),
@@ -69,8 +120,52 @@ fn read_op(op: &Object) -> Option<Op> {
         "fire" if op.contains_key("with") => Op::Fire(d()?, What::StepInput),
         "fire" => Op::Fire(d()?, What::Given(input(op)?)),
         "cancel" => Op::Cancel(d()?),
+        "list" => {
+            let (one_callback, one_errback, consume) = (flag("one_cb")?, flag("one_eb")?, flag("consume")?);
+            Op::List(d()?, of()?, ListOptions { one_callback, one_errback, consume })
+        }
+        "gather" => Op::Gather(d()?, of()?, flag("consume")?),
+        "race" => Op::Race(d()?, of()?),
+        "timeout" => Op::Timeout(
+            d()?,
+            seconds()?,
+            match op.get("on")? {
+                JsonValue::Null => None,
+                on => Some(ret(on.get::<Object>()?.get("ret")?)?),
+            },
+        ),
+        "advance" => Op::Advance(seconds()?),
+        "later" => Op::Later(c()?, seconds()?, Rc::new(ops(op.get("acts")?)?)),
+        "call_cancel" => Op::OnCall(c()?, OnCall::Cancel),
+        "call_reset" => Op::OnCall(c()?, OnCall::Reset(seconds()?)),
+        "call_delay" => Op::OnCall(c()?, OnCall::Delay(number(op.get("t")?)?)),
+        "call_active" => Op::OnCall(c()?, OnCall::Active),
+        "defer_later" => Op::DeferLater(d()?, seconds()?, Rc::new(ret(op.get("ret")?)?)),
+        "lock" => Op::Lock(x()?),
+        "sem" => Op::Semaphore(x()?, number(op.get("n")?)?.try_into().ok()?),
+        "acquire" => Op::Acquire(x()?, d()?),
+        "release" => Op::Release(x()?),
+        "run" => Op::Run(x()?, d()?, behaviour(op.get("body")?)?),
+        "queue" => Op::Queue(x()?, bound(op.get("size")?)?, bound(op.get("backlog")?)?),
+        "put" => Op::Put(x()?, number(op.get("v")?)?),
+        "get" => Op::Get(x()?, d()?),
+        "loop" => {
+            let bodies = op.get("bodies")?.get::<Vec<JsonValue>>()?.iter().map(behaviour).collect::<Option<_>>()?;
+            let interval = number(op.get("interval")?)?.try_into().ok()?;
+            Op::Loop(d()?, Looping { interval, now: flag("now")?, count: flag("count")?, bodies })
+        }
+        "loop_stop" => Op::LoopStop(d()?),
+        "loop_reset" => Op::LoopReset(d()?),
         _ => return None,
     })
+}
+
+/// A bound of a queue; `null` is none.
+fn bound(value: &JsonValue) -> Option<usize> {
+    match value {
+        JsonValue::Null => Some(usize::MAX),
+        bound => number(bound)?.try_into().ok(),
+    }
 }
 
 fn canceller(value: &JsonValue) -> Option<Canceller> {
@@ -97,7 +192,11 @@ fn step(step: &Object) -> Option<Step> {
 fn behaviour(value: &JsonValue) -> Option<Rc<Behaviour>> {
     let object: &Object = value.get()?;
     let acts = object.get("acts").map_or_else(|| Some(Vec::new()), ops)?;
-    let ret = match object.get("ret")? {
+    Some(Rc::new(Behaviour { acts, ret: ret(object.get("ret")?)? }))
+}
+
+fn ret(value: &JsonValue) -> Option<Ret> {
+    Some(match value {
         JsonValue::String(pass) if pass == "pass" => Ret::Pass,
         JsonValue::Object(ret) => {
             let (kind, of) = ret.iter().next()?;
@@ -110,8 +209,7 @@ fn behaviour(value: &JsonValue) -> Option<Rc<Behaviour>> {
             }
         }
         _ => return None,
-    };
-    Some(Rc::new(Behaviour { acts, ret }))
+    })
 }
 
 fn input(object: &Object) -> Option<Input> {
