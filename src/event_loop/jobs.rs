@@ -105,7 +105,7 @@ impl EventLoop {
     ) -> Deferred<T> {
         let cancelled = Arc::new(AtomicBool::new(false));
         let told = cancelled.clone();
-        let (resolver, deferred) = Deferred::with_canceller(move || told.store(true, Ordering::Relaxed));
+        let (resolver, deferred) = Deferred::with_canceller_at(place, move || told.store(true, Ordering::Relaxed));
         let inner = &self.inner;
         let job = inner.job_out(place, Rc::new(Cell::new(Some(resolver))));
         if trace::on() {

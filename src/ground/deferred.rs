@@ -118,7 +118,12 @@ impl<T: 'static> Deferred<T> {
     #[track_caller]
     #[allow(clippy::new_ret_no_self)] // Two ends are the point; a Deferred alone could never fire.
     pub fn new() -> (Resolver<T>, Deferred<T>) {
-        let head = Head::<T>::unfired(Location::caller());
+        Deferred::new_at(Location::caller())
+    }
+
+    /// The same for a function that was asked for it at another place.
+    pub(crate) fn new_at(made: Place) -> (Resolver<T>, Deferred<T>) {
+        let head = Head::<T>::unfired(made);
         if trace::on() {
             tell::made(&head.part.info, type_name::<T>());
         }
@@ -150,7 +155,12 @@ impl<T: 'static> Deferred<T> {
     /// ```
     #[track_caller]
     pub fn with_canceller(canceller: impl FnOnce() + 'static) -> (Resolver<T>, Deferred<T>) {
-        let (resolver, deferred) = Deferred::new();
+        Deferred::with_canceller_at(Location::caller(), canceller)
+    }
+
+    /// The same for a function that was asked for it at another place.
+    pub(crate) fn with_canceller_at(made: Place, canceller: impl FnOnce() + 'static) -> (Resolver<T>, Deferred<T>) {
+        let (resolver, deferred) = Deferred::new_at(made);
         resolver.set_canceller(Rc::new(Canceller::new(canceller)));
         (resolver, deferred)
     }
