@@ -7,6 +7,7 @@
 //! | `sources`, `registration`, `interest` | registered descriptors: the table, and the loop's methods for it |
 //! | `timers`, `delayed` | the heap of deadlines, and `DelayedCall` |
 //! | `mailbox`, `channel` | what other threads send |
+//! | `tasks` | futures that were woken |
 //! | `jobs`, `pool`, `fs` | blocking work on other threads, and files |
 //! | `signals` | signals as sources |
 //! | `triggers` | start-up and shutdown |
@@ -33,6 +34,7 @@ mod report;
 mod running;
 pub mod signals;
 mod sources;
+pub(crate) mod tasks;
 mod timers;
 mod triggers;
 mod turn;
@@ -73,6 +75,7 @@ use registry::Registry;
 use report::drop_quietly;
 use running::Life;
 use sources::Sources;
+use tasks::Tasks;
 use timers::Timers;
 use triggers::Triggers;
 use turn::Turn;
@@ -84,7 +87,7 @@ use wait::Waiter;
 /// reference. What a closure may keep is a [`Handle`]; what another thread may have is a [`Remote`].
 ///
 /// One turn runs, in this order: what was queued with [`call_soon`](EventLoop::call_soon), what other threads posted; then
-/// it waits; then ready sources, due timers. What is added to one of these batches while it runs is for the next turn.
+/// it waits; then ready sources, due timers, woken tasks. What is added to one of these batches while it runs is for the next turn.
 ///
 /// A callback that panics is reported with the line that registered it, and the others run on
 /// ([`Builder::panic_policy`] has the other choice). A source whose callback panics is removed.
@@ -164,6 +167,7 @@ impl Builder {
     pub fn build(self) -> io::Result<EventLoop> {
         let registry = Registry::new()?;
         let (waiter, waker) = Waiter::new(&registry, self.portable_wait)?;
+        let number = LOOPS.fetch_add(1, Ordering::Relaxed) & (u64::MAX >> tasks::SERIAL_BITS);
         let inner = Rc::new(Inner {
             clock: match &self.clock {
                 None => Clock::Real(Instant::now()),
@@ -176,6 +180,7 @@ impl Builder {
             sources: RefCell::default(),
             timers: RefCell::default(),
             soon: RefCell::default(),
+            tasks: Tasks::new(number),
             turn: Turn::default(),
             triggers: RefCell::default(),
             jobs: RefCell::default(),
@@ -188,7 +193,7 @@ impl Builder {
             of_loop: RefCell::default(),
             scheduled: Cell::new(None),
             // The upper bits differ from loop to loop, so that an id of one loop names nothing in another.
-            serial: Cell::new(LOOPS.fetch_add(1, Ordering::Relaxed) << 40),
+            serial: Cell::new(number << tasks::SERIAL_BITS),
             running: Cell::new(false),
             stopping: Cell::new(false),
             hurry: Cell::new(false),
@@ -231,6 +236,7 @@ pub(crate) struct Inner {
     sources: RefCell<Sources>,
     timers: RefCell<Timers>,
     soon: RefCell<VecDeque<Soon>>,
+    pub(crate) tasks: Rc<Tasks>,
     turn: Turn,
     triggers: RefCell<Triggers>,
     /// Jobs that another thread works at, by the places that gave them out.
@@ -347,6 +353,8 @@ impl Inner {
             && self.timers.borrow().is_empty()
             && self.jobs.borrow().is_empty()
             && self.soon.borrow().is_empty()
+            && !self.any_task_woken()
+            && !self.tasks.any_waker_kept()
     }
 
     /// What a Deferred that a run waits for does when it has its result.
@@ -405,6 +413,7 @@ impl Drop for Inner {
             self.soon.take().into_iter().for_each(drop_quietly);
             self.timers.take().into_calls().for_each(drop_quietly);
             sources.into_iter().for_each(drop_quietly);
+            self.tasks.clear().for_each(drop_quietly);
             self.triggers.take().into_calls().for_each(drop_quietly);
             self.jobs.take().into_iter().for_each(drop_quietly);
             self.locals.take().into_values().for_each(drop_quietly);

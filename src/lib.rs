@@ -61,6 +61,7 @@
 //! | Give one result to many | [`Deferred::share`] |
 //! | One at a time; five at a time | [`DeferredLock`]; [`DeferredSemaphore`] |
 //! | Hand values from one to the other | [`DeferredQueue`] |
+//! | Write it with `async` and `await` | [`EventLoop::spawn`], [`EventLoop::block_on`], `deferred.await` ([`DeferredFuture`]) |
 //! | Who gets the errors that nobody handled? | [`set_unhandled_hook`] |
 //! | Ignore an error on purpose | [`Deferred::log_errors`] |
 //! | Where does this Deferred stand? | [`Deferred::describe`] |
@@ -73,6 +74,7 @@
 #[cfg(not(unix))]
 compile_error!("ropewalk runs on Unix systems. Windows is not supported: nobody has run it there yet.");
 
+mod bridge;
 mod event_loop;
 mod family;
 mod ground;
@@ -82,6 +84,7 @@ pub mod task;
 pub mod testing;
 mod transports;
 
+pub use bridge::DeferredFuture;
 pub use event_loop::{
     Builder, Closed, DelayedCall, EventLoop, Gone, Handle, InsertError, InsertReason, Interest, PanicPolicy, Phase,
     PoolError, PostError, Readiness, Registered, RegisteredKind, Remote, RemoteResolver, Removed, RunError, Sender,
@@ -110,6 +113,8 @@ pub use task::TimeoutError;
 mod book {
     #[doc = include_str!("../README.md")]
     mod readme {}
+    #[doc = include_str!("../docs/async.md")]
+    mod async_await {}
     #[doc = include_str!("../docs/deferreds.md")]
     mod deferreds {}
     #[doc = include_str!("../docs/event-loop.md")]

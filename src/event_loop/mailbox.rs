@@ -16,6 +16,7 @@ use crate::trace::Place;
 
 use super::EventLoop;
 use super::error::PostError;
+use super::tasks::TaskId;
 use super::wait::Waker;
 
 /// A call that crosses threads.
@@ -34,6 +35,10 @@ struct Queue {
 
 pub(crate) struct Mailbox {
     queue: Mutex<Queue>,
+    /// Tasks that other threads woke, each at most once; `None` once the loop is gone.
+    woken: Mutex<Option<Vec<TaskId>>>,
+    /// Whether that list holds any. Written under its lock.
+    any_woken: AtomicBool,
     /// Whether letters wait: spares the loop the lock. Written under the lock.
     pending: AtomicBool,
     /// Whether the loop waits, or is just about to. While it is awake it looks for mail by itself.
@@ -48,6 +53,8 @@ impl Mailbox {
     pub(crate) fn new(waker: Waker, limit: usize) -> Mailbox {
         Mailbox {
             queue: Mutex::new(Queue { letters: VecDeque::new(), open: true }),
+            woken: Mutex::new(Some(Vec::new())),
+            any_woken: AtomicBool::new(false),
             pending: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             remotes: AtomicUsize::new(0),
@@ -99,11 +106,42 @@ impl Mailbox {
         self.pending.load(Ordering::Acquire)
     }
 
-    /// Says that the loop is about to wait. Answers whether it may: not if there is mail.
+    /// Notes that a task was woken. Nothing happens when the loop is gone.
+    pub(crate) fn wake_task(&self, task: TaskId) {
+        let first = {
+            let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(list) = &mut *woken else { return };
+            list.push(task);
+            if list.len() == 1 {
+                self.any_woken.store(true, Ordering::SeqCst);
+            }
+            list.len() == 1
+        };
+        if first && self.asleep.swap(false, Ordering::SeqCst) {
+            self.waker.wake();
+        }
+    }
+
+    /// Whether other threads woke tasks.
+    #[inline]
+    pub(crate) fn has_woken_tasks(&self) -> bool {
+        self.any_woken.load(Ordering::Acquire)
+    }
+
+    /// Swaps the list of woken tasks for `list`, which is empty.
+    pub(crate) fn take_woken_tasks(&self, list: &mut Vec<TaskId>) {
+        let mut woken = self.woken.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any_woken.store(false, Ordering::Release);
+        if let Some(woken) = &mut *woken {
+            std::mem::swap(woken, list);
+        }
+    }
+
+    /// Says that the loop is about to wait. Answers whether it may: not if there is mail, or a task was woken.
     #[inline]
     pub(crate) fn fall_asleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
-        !self.pending.load(Ordering::SeqCst)
+        !self.pending.load(Ordering::SeqCst) && !self.any_woken.load(Ordering::SeqCst)
     }
 
     /// Says that the loop does not wait any more. Answers whether a post woke it.
@@ -121,6 +159,7 @@ impl Mailbox {
 
     /// Refuses all further letters and gives those that wait.
     pub(crate) fn close(&self) -> VecDeque<Letter> {
+        *self.woken.lock().unwrap_or_else(PoisonError::into_inner) = None;
         let mut queue = self.lock();
         queue.open = false;
         self.pending.store(false, Ordering::Release);

@@ -20,6 +20,8 @@ pub enum RegisteredKind {
     Timer(Duration),
     /// A job of the worker pool.
     Job,
+    /// A task: a future that was spawned and is not ready.
+    Task,
 }
 
 /// One thing that a loop still waits for.
@@ -42,6 +44,7 @@ impl fmt::Display for Registered {
             RegisteredKind::Source(interest) => write!(f, "source ({interest:?})")?,
             RegisteredKind::Timer(at) => write!(f, "timer (due at {at:?})")?,
             RegisteredKind::Job => f.write_str("job")?,
+            RegisteredKind::Task => f.write_str("task")?,
         }
         if let Some(id) = &self.id {
             write!(f, " {id}")?;
@@ -58,7 +61,7 @@ fn id_text(slot: &Cell<IdSlot>, object: Object) -> Option<String> {
 }
 
 impl EventLoop {
-    /// Everything that is still registered: sources, delayed calls, jobs, with the lines that made them.
+    /// Everything that is still registered: sources, delayed calls, jobs, tasks, with the lines that made them.
     pub fn still_registered(&self) -> Vec<Registered> {
         let inner = &self.inner;
         let mut list = Vec::new();
@@ -82,6 +85,9 @@ impl EventLoop {
             let id = id_text(&job.id, Object::Work);
             list.push(Registered { kind: RegisteredKind::Job, place: job.place, label: None, id });
         }
+        inner.tasks.each(|place, _id| {
+            list.push(Registered { kind: RegisteredKind::Task, place, label: None, id: None });
+        });
         list
     }
 }

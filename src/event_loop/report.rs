@@ -26,6 +26,7 @@ pub(crate) fn report(slot: Slot, place: Place, payload: &Payload) {
         Slot::Ready => ("a source's callback", "; the source was removed"),
         Slot::Timer => ("a delayed call", ""),
         Slot::Work => ("the callback of a worker's job", ""),
+        Slot::Task => ("a task", ""),
         Slot::Trigger => ("a start-up or shutdown trigger", ""),
     };
     let text = panic_message(&**payload);

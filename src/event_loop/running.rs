@@ -23,7 +23,7 @@ pub(crate) enum Life {
 }
 
 /// Holds the loop as running, and lets it go whatever happens.
-struct Running<'a>(&'a Inner);
+pub(crate) struct Running<'a>(&'a Inner);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
@@ -32,7 +32,7 @@ impl Drop for Running<'_> {
 }
 
 impl EventLoop {
-    fn enter(&self) -> Result<Running<'_>, RunError> {
+    pub(crate) fn enter(&self) -> Result<Running<'_>, RunError> {
         if self.inner.running.replace(true) {
             return Err(RunError::Reentrant);
         }
@@ -47,7 +47,8 @@ impl EventLoop {
     /// # Errors
     ///
     /// [`RunError::Reentrant`] inside a callback of this loop. [`RunError::Idle`] when nothing is left that could ever
-    /// wake it: no callback queued, no source with interest, no timer, no job, no [`Remote`](super::Remote).
+    /// wake it: no callback queued, no source with interest, no timer, no job, no [`Remote`](super::Remote),
+    /// no task that is woken or whose waker somebody keeps.
     /// [`RunError::Wait`] when the system refuses to wait. Shutdown triggers are run in the latter two cases too.
     pub fn run(&self) -> Result<(), RunError> {
         let _running = self.enter()?;
@@ -168,7 +169,8 @@ impl EventLoop {
         loop {
             self.drive(Some(0), usize::MAX)?;
             let inner = &self.inner;
-            if !self.is_due() && inner.soon.borrow().is_empty() && !inner.mailbox.has_mail() {
+            let idle = inner.soon.borrow().is_empty() && !inner.mailbox.has_mail() && !inner.any_task_woken();
+            if idle && !self.is_due() {
                 return Ok(());
             }
         }

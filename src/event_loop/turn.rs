@@ -1,7 +1,7 @@
 //! One turn, in its order.
 //!
 //! ```text
-//!  soon queue -> mailbox -> wait -> ready sources -> due timers -> end
+//!  soon queue -> mailbox -> wait -> ready sources -> due timers -> woken tasks -> end
 //! ```
 //!
 //! Each batch is fixed before it runs: what is added meanwhile runs in the next turn. The batches live in the loop, so
@@ -34,6 +34,8 @@ enum Phase {
     Ready,
     CollectDue,
     Timers,
+    CollectWoken,
+    Woken,
     End,
 }
 
@@ -59,6 +61,10 @@ pub(crate) struct Turn {
     now: Cell<u64>,
     /// Due timers are not collected, but taken one by one, so that each sees what the one before it armed and moved.
     one_by_one: Cell<bool>,
+    /// How many of the woken tasks are left to this turn.
+    woken_left: Cell<usize>,
+    /// How many turns in a row did not ask the system, because tasks were woken.
+    unasked: Cell<u32>,
     /// Whether a post ended the last wait.
     woken_by_post: Cell<bool>,
     /// The trace's event of the wait's end.
@@ -204,7 +210,7 @@ impl EventLoop {
                 }
                 Phase::CollectDue => {
                     let mut timers = inner.timers.borrow_mut();
-                    turn.phase.set(Phase::End);
+                    turn.phase.set(Phase::CollectWoken);
                     if !timers.is_empty() {
                         turn.now.set(inner.clock.now());
                         if !turn.one_by_one.get() {
@@ -229,6 +235,23 @@ impl EventLoop {
                         inner.scheduled.set(Some(at));
                         call(self);
                         inner.scheduled.set(None);
+                        self.end();
+                    }
+                    turn.phase.set(Phase::CollectWoken);
+                }
+                Phase::CollectWoken => {
+                    turn.woken_left.set(inner.tasks.batch(&inner.mailbox));
+                    turn.phase.set(Phase::Woken);
+                }
+                Phase::Woken => {
+                    while turn.woken_left.get() > 0 {
+                        if turn.ran.get() == budget {
+                            return Ok(());
+                        }
+                        turn.woken_left.set(turn.woken_left.get() - 1);
+                        let Some((task, work, place)) = inner.tasks.next() else { continue };
+                        self.begin(Slot::Task, place, NO_SOURCE, Site::default);
+                        self.poll_task(task, work);
                         self.end();
                     }
                     turn.phase.set(Phase::End);
@@ -367,13 +390,20 @@ impl EventLoop {
         if inner.after.any() {
             self.finish_up();
         }
-        if inner.sources.borrow().has_dirty() {
-            self.arm_dirty();
-        }
+        let woken = inner.any_task_woken();
         let always = inner.sources.borrow().any_always();
         let stopping = inner.stopping.get() && inner.life.get() != Life::ShuttingDown;
         let hurry = inner.hurry.take();
         let pending = hurry || always || stopping || !inner.soon.borrow().is_empty() || inner.mailbox.has_mail();
+        if woken && !pending && limit.is_none() && turn.unasked.get() < UNASKED {
+            turn.unasked.set(turn.unasked.get() + 1);
+            return Ok(());
+        }
+        turn.unasked.set(0);
+        if inner.sources.borrow().has_dirty() {
+            self.arm_dirty();
+        }
+        let pending = pending || woken;
         let mut timeout = if pending || limit == Some(0) {
             Some(0)
         } else {
@@ -391,7 +421,8 @@ impl EventLoop {
         if let (Clock::Test(clock), Some(1..)) = (&inner.clock, timeout) {
             // A clock that stands still: look whether something is ready, and jump if not.
             self.poll(Some(0))?;
-            let idle = !turn.ready.borrow().iter().any(Ready::is_source) && !inner.mailbox.has_mail();
+            let woken = inner.mailbox.has_mail() || inner.any_task_woken();
+            let idle = !woken && !turn.ready.borrow().iter().any(Ready::is_source);
             if !idle {
                 return Ok(());
             }
@@ -435,6 +466,10 @@ impl EventLoop {
 fn queued(id: IdSlot, reg: EventNumber) -> Site {
     Site { id: trace::id(&Cell::new(id), Object::Post).map(|(p, _)| p), reg, ..Site::default() }
 }
+
+/// How many turns may pass without asking the system, when all there is to do is to poll woken tasks. To ask costs more
+/// than to poll; 61 is tokio's number, which keeps a socket waiting for some microseconds.
+const UNASKED: u32 = 61;
 
 /// For callbacks that are not a source's.
 const NO_SOURCE: (u32, u64) = (u32::MAX, 0);

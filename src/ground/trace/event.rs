@@ -120,6 +120,8 @@ pub enum Slot {
     Work,
     /// A start-up or shutdown trigger.
     Trigger,
+    /// A woken task.
+    Task,
 }
 
 /// How a `cancel` was answered.

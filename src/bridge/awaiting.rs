@@ -1,0 +1,210 @@
+//! A Deferred as a future.
+//!
+//! ```text
+//!   Resolver --> Head --> Link --> Awaiting <-- DeferredFuture
+//!                                  result, who waits
+//! ```
+//!
+//! One node at the end of the chain takes the result and wakes who waits. A Deferred that has its result needs none.
+
+use std::any::type_name;
+use std::cell::Cell;
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::event_loop::tasks::{WakeSlot, Wakes};
+use crate::event_loop::upper::{forget_payload, guard};
+use crate::ground::chain::{self, Accept, Advance, Chain, Drive};
+use crate::ground::deferred::{End, Origin};
+use crate::ground::info::Phase;
+use crate::ground::jobs::Walk;
+use crate::ground::sink::let_go;
+use crate::ground::step::Outcome;
+use crate::ground::{CancelledError, Deferred, Failure};
+use crate::trace::{self, Place};
+
+use super::given_up::give_up;
+
+/// A [`Deferred`] on its way to be awaited: what `deferred.await` polls. Its output is the Deferred's result.
+///
+/// Dropping it while there is no result *cancels* the Deferred, as dropping any future ends its work. (Dropping a
+/// `Deferred` detaches it, and its steps still run.) What comes of that cancel is nobody's: a
+/// [`CancelledError`](crate::CancelledError) is silent, any other failure is reported.
+///
+/// Any executor may poll it, on the Deferred's thread. No allocation for a Deferred that has its result, one for one that
+/// has not.
+///
+/// ```
+/// use ropewalk::{Deferred, EventLoop, Failure};
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::new()?;
+/// let (resolver, poem) = Deferred::new();
+/// event_loop.call_later(Duration::from_millis(1), move |_| resolver.succeed("If I were"));
+/// let length = event_loop.block_on(async {
+///     let poem = poem.await?;
+///     Ok(poem.len())
+/// })?;
+/// assert_eq!(length, 9);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Panics
+///
+/// Polled again after its output was given.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct DeferredFuture<T: 'static> {
+    state: State<T>,
+}
+
+enum State<T: 'static> {
+    /// Not polled yet.
+    New(Deferred<T>),
+    Waiting(Rc<Awaiting<T>>, Rc<dyn Chain>),
+    Over,
+}
+
+// Nothing in it is pinned: a result lies in it only until the first poll, which moves it out.
+impl<T: 'static> Unpin for DeferredFuture<T> {}
+
+impl<T: 'static> IntoFuture for Deferred<T> {
+    type Output = Result<T, Failure>;
+    type IntoFuture = DeferredFuture<T>;
+
+    fn into_future(self) -> DeferredFuture<T> {
+        DeferredFuture { state: State::New(self) }
+    }
+}
+
+impl<T: 'static> Future for DeferredFuture<T> {
+    type Output = Result<T, Failure>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match std::mem::replace(&mut self.state, State::Over) {
+            State::New(deferred) => match deferred.try_result() {
+                Ok(outcome) => Poll::Ready(outcome),
+                Err(deferred) => {
+                    self.state = Awaiting::hang(deferred);
+                    if let State::Waiting(node, _) = &self.state {
+                        node.wakes.set(context.waker());
+                    }
+                    Poll::Pending
+                }
+            },
+            State::Waiting(node, chain) => match node.result.take() {
+                Some(outcome) => Poll::Ready(outcome),
+                None => {
+                    node.wakes.set(context.waker());
+                    self.state = State::Waiting(node, chain);
+                    Poll::Pending
+                }
+            },
+            State::Over => panic!("a DeferredFuture was polled after its output was given"),
+        }
+    }
+}
+
+impl<T: 'static> Drop for DeferredFuture<T> {
+    fn drop(&mut self) {
+        let state = match std::mem::replace(&mut self.state, State::Over) {
+            // With a result it is dropped as any Deferred is.
+            State::New(deferred) if deferred.has_result() => return,
+            State::New(deferred) => Awaiting::hang(deferred),
+            state => state,
+        };
+        let State::Waiting(node, chain) = state else { return };
+        drop(node.wakes.take());
+        match node.result.take() {
+            Some(Ok(value)) => drop(value),
+            Some(Err(failure)) => Origin::end(chain, node.at).lost(failure),
+            None => {
+                node.given_up.set(true);
+                drop(node);
+                give_up(chain);
+            }
+        }
+    }
+}
+
+/// The end of a chain that is awaited.
+struct Awaiting<T: 'static> {
+    result: Cell<Option<Outcome<T>>>,
+    wakes: WakeSlot,
+    /// The future was dropped.
+    given_up: Cell<bool>,
+    /// Where the last step was added.
+    at: Option<Place>,
+}
+
+impl<T: 'static> Awaiting<T> {
+    /// Hangs one behind a Deferred that has no result.
+    fn hang(deferred: Deferred<T>) -> State<T> {
+        let End::Pending(tail, chain) = deferred.into_end() else { return State::Over };
+        let node = Rc::new(Awaiting {
+            result: Cell::new(None),
+            wakes: WakeSlot::default(),
+            given_up: Cell::new(false),
+            at: tail.part.at(),
+        });
+        chain::hang(&tail, node.clone());
+        State::Waiting(node, chain)
+    }
+}
+
+impl<T: 'static> Drive for Awaiting<T> {
+    // No result lies in it that a step could take.
+    fn advance(self: Rc<Self>, _chain: &mut Walk<'_>) -> Advance {
+        Advance::Paused
+    }
+    fn discard(&self) -> Option<Failure> {
+        None
+    }
+    fn at(&self) -> Option<Place> {
+        self.at
+    }
+    fn tell_rest(self: Rc<Self>, _chain: &mut Walk<'_>) -> Advance {
+        Advance::Paused
+    }
+}
+
+impl<T: 'static> Accept<T> for Awaiting<T> {
+    fn accept(self: Rc<Self>, input: Outcome<T>, walk: &mut Walk<'_>, _stride: u32) -> Advance {
+        let info = &walk.chain.core().info;
+        info.phase.set(Phase::Resting);
+        if trace::on() {
+            crate::ground::tell::taken(info, type_name::<T>());
+        }
+        match (self.given_up.get(), input) {
+            (false, outcome) => {
+                self.result.set(Some(outcome));
+                match self.wakes.take() {
+                    // A foreign waker may poll at once, whatever else is to be done first: it waits for its turn.
+                    Wakes::Other(waker) => walk.jobs.work(move |_| {
+                        if let Err(payload) = guard(|| waker.wake()) {
+                            forget_payload(payload);
+                        }
+                    }),
+                    wakes => wakes.wake(),
+                }
+            }
+            (true, Ok(value)) => let_go(value, info),
+            // The cancel that giving up led to.
+            (true, Err(failure)) if failure.check::<CancelledError>().is_some() => let_go(failure, info),
+            (true, Err(failure)) => Origin::end(walk.chain.clone(), self.at).lost(failure),
+        }
+        Advance::Paused
+    }
+}
+
+impl<T: 'static> fmt::Debug for DeferredFuture<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.state {
+            State::New(_) => "<DeferredFuture, not polled>",
+            State::Waiting(..) => "<DeferredFuture, waiting>",
+            State::Over => "<DeferredFuture, over>",
+        })
+    }
+}
