@@ -61,7 +61,8 @@
 //! | Give one result to many | [`Deferred::share`] |
 //! | One at a time; five at a time | [`DeferredLock`]; [`DeferredSemaphore`] |
 //! | Hand values from one to the other | [`DeferredQueue`] |
-//! | Write it with `async` and `await` | [`EventLoop::spawn`], [`EventLoop::block_on`], `deferred.await` ([`DeferredFuture`]) |
+//! | Write it with `async` and `await` | [`EventLoop::spawn`], [`EventLoop::block_on`], `deferred.await` ([`bridge`]) |
+//! | Await a connection, a file, some time | [`bridge`] |
 //! | Who gets the errors that nobody handled? | [`set_unhandled_hook`] |
 //! | Ignore an error on purpose | [`Deferred::log_errors`] |
 //! | Where does this Deferred stand? | [`Deferred::describe`] |
@@ -74,7 +75,7 @@
 #[cfg(not(unix))]
 compile_error!("ropewalk runs on Unix systems. Windows is not supported: nobody has run it there yet.");
 
-mod bridge;
+pub mod bridge;
 mod event_loop;
 mod family;
 mod ground;
@@ -84,7 +85,6 @@ pub mod task;
 pub mod testing;
 mod transports;
 
-pub use bridge::DeferredFuture;
 pub use event_loop::{
     Builder, Closed, DelayedCall, EventLoop, Gone, Handle, InsertError, InsertReason, Interest, PanicPolicy, Phase,
     PoolError, PostError, Readiness, Registered, RegisteredKind, Remote, RemoteResolver, Removed, RunError, Sender,

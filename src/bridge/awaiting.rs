@@ -16,7 +16,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use crate::event_loop::tasks::{WakeSlot, Wakes};
-use crate::event_loop::upper::{forget_payload, guard};
 use crate::ground::chain::{self, Accept, Advance, Chain, Drive};
 use crate::ground::deferred::{End, Origin};
 use crate::ground::info::Phase;
@@ -27,6 +26,7 @@ use crate::ground::{CancelledError, Deferred, Failure};
 use crate::trace::{self, Place};
 
 use super::given_up::give_up;
+use super::ring;
 
 /// A [`Deferred`] on its way to be awaited: what `deferred.await` polls. Its output is the Deferred's result.
 ///
@@ -79,6 +79,23 @@ impl<T: 'static> IntoFuture for Deferred<T> {
     }
 }
 
+impl<T: 'static> DeferredFuture<T> {
+    /// Lets the chain run on by itself, as dropping a `Deferred` does. A failure at its end is reported.
+    pub fn detach(mut self) {
+        if let State::Waiting(node, _) = &self.state
+            && let Some(taken) = node.result.take()
+        {
+            // There is a result that nobody wants: a drop says so.
+            node.result.set(Some(taken));
+            return;
+        }
+        if let State::Waiting(node, _) = std::mem::replace(&mut self.state, State::Over) {
+            drop(node.wakes.take());
+            node.left.set(Some(Left::Detached));
+        }
+    }
+}
+
 impl<T: 'static> Future for DeferredFuture<T> {
     type Output = Result<T, Failure>;
 
@@ -121,7 +138,7 @@ impl<T: 'static> Drop for DeferredFuture<T> {
             Some(Ok(value)) => drop(value),
             Some(Err(failure)) => Origin::end(chain, node.at).lost(failure),
             None => {
-                node.given_up.set(true);
+                node.left.set(Some(Left::GivenUp));
                 drop(node);
                 give_up(chain);
             }
@@ -129,12 +146,20 @@ impl<T: 'static> Drop for DeferredFuture<T> {
     }
 }
 
+/// How the future went that a result was for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Left {
+    /// It was dropped, and the chain cancelled.
+    GivenUp,
+    Detached,
+}
+
 /// The end of a chain that is awaited.
 struct Awaiting<T: 'static> {
     result: Cell<Option<Outcome<T>>>,
     wakes: WakeSlot,
-    /// The future was dropped.
-    given_up: Cell<bool>,
+    /// Set when the future is gone.
+    left: Cell<Option<Left>>,
     /// Where the last step was added.
     at: Option<Place>,
 }
@@ -146,7 +171,7 @@ impl<T: 'static> Awaiting<T> {
         let node = Rc::new(Awaiting {
             result: Cell::new(None),
             wakes: WakeSlot::default(),
-            given_up: Cell::new(false),
+            left: Cell::new(None),
             at: tail.part.at(),
         });
         chain::hang(&tail, node.clone());
@@ -177,23 +202,21 @@ impl<T: 'static> Accept<T> for Awaiting<T> {
         if trace::on() {
             crate::ground::tell::taken(info, type_name::<T>());
         }
-        match (self.given_up.get(), input) {
-            (false, outcome) => {
+        match (self.left.get(), input) {
+            (None, outcome) => {
                 self.result.set(Some(outcome));
                 match self.wakes.take() {
                     // A foreign waker may poll at once, whatever else is to be done first: it waits for its turn.
-                    Wakes::Other(waker) => walk.jobs.work(move |_| {
-                        if let Err(payload) = guard(|| waker.wake()) {
-                            forget_payload(payload);
-                        }
-                    }),
-                    wakes => wakes.wake(),
+                    wakes @ Wakes::Other(_) => walk.jobs.work(move |_| ring(wakes)),
+                    wakes => ring(wakes),
                 }
             }
-            (true, Ok(value)) => let_go(value, info),
+            (Some(_), Ok(value)) => let_go(value, info),
             // The cancel that giving up led to.
-            (true, Err(failure)) if failure.check::<CancelledError>().is_some() => let_go(failure, info),
-            (true, Err(failure)) => Origin::end(walk.chain.clone(), self.at).lost(failure),
+            (Some(Left::GivenUp), Err(failure)) if failure.check::<CancelledError>().is_some() => {
+                let_go(failure, info);
+            }
+            (Some(_), Err(failure)) => Origin::end(walk.chain.clone(), self.at).lost(failure),
         }
         Advance::Paused
     }

@@ -1,0 +1,133 @@
+//! Listeners to await: `TcpListener`, `UnixListener`.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::task::{Context, Poll};
+
+use crate::event_loop::{EventLoop, Interest};
+
+use super::io::{Direction, Io};
+use super::sockets;
+use super::stream::{TcpStream, UnixStream, accepted};
+
+/// Listens for connections over TCP.
+pub type TcpListener = Listener<std::net::TcpListener>;
+
+/// Listens for connections to a Unix socket. The socket's file stays when it is dropped.
+pub type UnixListener = Listener<std::os::unix::net::UnixListener>;
+
+/// A listening socket on a loop. `accept` gives one connection after the other. Dropping it takes it out of the loop and
+/// closes it.
+///
+/// Unlike [`EventLoop::listen_tcp`], it has no limits and does nothing about a lack of descriptors: `accept` gives that
+/// error (`EMFILE` and its like), and whoever gets it waits before the next `accept`.
+pub struct Listener<L: AsFd + 'static> {
+    io: Io<L>,
+}
+
+impl<L: AsFd + 'static> Listener<L> {
+    /// Hands a listening socket that does not block to the loop.
+    ///
+    /// # Errors
+    ///
+    /// The system refuses to watch it, or it is registered already. The socket is closed then.
+    #[track_caller]
+    pub fn new(event_loop: &EventLoop, socket: L) -> io::Result<Listener<L>> {
+        Ok(Listener { io: Io::new(event_loop, socket, Interest::READ)? })
+    }
+
+    /// The socket.
+    pub fn get_ref(&self) -> &L {
+        self.io.source()
+    }
+
+    fn poll_descriptor(&self, context: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
+        self.io.poll(context, Direction::Read, |socket| sockets::accept(socket))
+    }
+
+    async fn accept_as<S>(&self) -> io::Result<super::Stream<S>>
+    where
+        S: AsFd + From<OwnedFd> + 'static,
+        for<'a> &'a S: Read + Write,
+    {
+        loop {
+            match poll_fn(|context| self.poll_descriptor(context)).await {
+                Ok(fd) => return accepted(self.io.event_loop(), fd),
+                // Of this one connection: its peer was faster.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+impl Listener<std::net::TcpListener> {
+    /// Listens on an address. Port 0 is any free port: [`local_addr`](Listener::local_addr) tells which.
+    ///
+    /// # Errors
+    ///
+    /// The system's: the address is in use, or not ours.
+    #[track_caller]
+    pub fn bind(event_loop: &EventLoop, address: SocketAddr) -> io::Result<TcpListener> {
+        let socket = std::net::TcpListener::bind(address)?;
+        socket.set_nonblocking(true)?;
+        Listener::new(event_loop, socket)
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.get_ref().local_addr()
+    }
+
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    ///
+    /// The system's, such as that no descriptor is left. A connection that its peer gave up is none.
+    pub async fn accept(&self) -> io::Result<TcpStream> {
+        self.accept_as().await
+    }
+}
+
+impl Listener<std::os::unix::net::UnixListener> {
+    /// Listens on a Unix socket, a file that is made now.
+    ///
+    /// # Errors
+    ///
+    /// The system's: usually because the file exists.
+    #[track_caller]
+    pub fn bind(event_loop: &EventLoop, path: impl AsRef<Path>) -> io::Result<UnixListener> {
+        let socket = std::os::unix::net::UnixListener::bind(path)?;
+        socket.set_nonblocking(true)?;
+        Listener::new(event_loop, socket)
+    }
+
+    /// Waits for a connection.
+    ///
+    /// # Errors
+    ///
+    /// The system's, such as that no descriptor is left.
+    pub async fn accept(&self) -> io::Result<UnixStream> {
+        self.accept_as().await
+    }
+}
+
+impl<L: AsFd + 'static> AsFd for Listener<L> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.io.source().as_fd()
+    }
+}
+
+impl<L: AsFd + 'static> fmt::Debug for Listener<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listener").field("fd", &self.as_fd()).finish_non_exhaustive()
+    }
+}
