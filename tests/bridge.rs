@@ -763,3 +763,45 @@ fn many_tasks_take_turns() {
     }
     assert_eq!(*order.borrow(), [0, 1, 2, 0, 1, 2]);
 }
+
+#[test]
+fn the_trace_tells_of_spawn_poll_wait_wake_and_the_end_of_a_task() {
+    use ropewalk::trace::{Id, Kind, Object, record};
+    let clock = TestClock::new();
+    let event_loop = EventLoop::builder().clock(&clock).build().unwrap();
+    let ((), trace) = record(|| {
+        let (resolver, answer) = Deferred::<i32>::new();
+        let task = event_loop.spawn(async move { answer.await });
+        event_loop.call_later(Duration::from_secs(1), move |_| resolver.succeed(1));
+        assert_eq!(event_loop.run_until(task).unwrap(), 1);
+    });
+    let x = Id(Object::Task, 1);
+    let of_task: Vec<_> = trace
+        .events()
+        .iter()
+        .filter(|event| {
+            matches!(
+                event.kind,
+                Kind::XSpawn { .. }
+                    | Kind::XPoll { .. }
+                    | Kind::XRet { .. }
+                    | Kind::XWait { .. }
+                    | Kind::XWake { .. }
+                    | Kind::XDrop { .. }
+            )
+        })
+        .collect();
+    let [spawn, poll, wait, pending, wake, again, ready, gone] = of_task[..] else { panic!("{of_task:#?}") };
+    assert_eq!(spawn.kind, Kind::XSpawn { x });
+    assert_eq!(poll.kind, Kind::XPoll { x, n: 0 });
+    assert!(matches!(wait.kind, Kind::XWait { on: Some(Id(Object::Deferred, _)), .. }));
+    assert!(wait.at.unwrap().file().ends_with("bridge.rs"), "the line of the await");
+    assert_eq!(wait.frame, poll.s);
+    assert_eq!(pending.kind, Kind::XRet { b: poll.s, ready: false });
+    assert_eq!(wake.kind, Kind::XWake { x, own: false });
+    assert_ne!(wake.cause, 0, "woken from the timer's callback");
+    assert_eq!(again.kind, Kind::XPoll { x, n: 1 });
+    assert_eq!(again.cause, wake.s);
+    assert_eq!(ready.kind, Kind::XRet { b: again.s, ready: true });
+    assert_eq!(gone.kind, Kind::XDrop { x, ready: true });
+}

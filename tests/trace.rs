@@ -83,6 +83,7 @@ fn ids(kind: &Kind) -> Vec<Id> {
         ("Source", Object::Source),
         ("Post", Object::Post),
         ("Work", Object::Work),
+        ("Task", Object::Task),
     ];
     let after = text.split("Id(").skip(1);
     after

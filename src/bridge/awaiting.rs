@@ -11,17 +11,19 @@ use std::any::type_name;
 use std::cell::Cell;
 use std::fmt;
 use std::future::{Future, IntoFuture};
+use std::panic::Location;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::event_loop::tasks::{WakeSlot, Wakes};
+use crate::event_loop::tasks::{self, WakeSlot, Wakes};
 use crate::ground::chain::{self, Accept, Advance, Chain, Drive};
 use crate::ground::deferred::{End, Origin};
 use crate::ground::info::Phase;
 use crate::ground::jobs::Walk;
 use crate::ground::sink::let_go;
 use crate::ground::step::Outcome;
+use crate::ground::tell::{chain_id, taken};
 use crate::ground::{CancelledError, Deferred, Failure};
 use crate::trace::{self, Place};
 
@@ -99,14 +101,16 @@ impl<T: 'static> DeferredFuture<T> {
 impl<T: 'static> Future for DeferredFuture<T> {
     type Output = Result<T, Failure>;
 
+    #[track_caller] // the line of the `await`
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match std::mem::replace(&mut self.state, State::Over) {
             State::New(deferred) => match deferred.try_result() {
                 Ok(outcome) => Poll::Ready(outcome),
                 Err(deferred) => {
                     self.state = Awaiting::hang(deferred);
-                    if let State::Waiting(node, _) = &self.state {
+                    if let State::Waiting(node, chain) = &self.state {
                         node.wakes.set(context.waker());
+                        node.tell_wait(chain);
                     }
                     Poll::Pending
                 }
@@ -115,6 +119,7 @@ impl<T: 'static> Future for DeferredFuture<T> {
                 Some(outcome) => Poll::Ready(outcome),
                 None => {
                     node.wakes.set(context.waker());
+                    node.tell_wait(&chain);
                     self.state = State::Waiting(node, chain);
                     Poll::Pending
                 }
@@ -179,6 +184,17 @@ impl<T: 'static> Awaiting<T> {
     }
 }
 
+impl<T: 'static> Awaiting<T> {
+    #[track_caller]
+    #[inline]
+    fn tell_wait(&self, chain: &Rc<dyn Chain>) {
+        if trace::on() {
+            let at = Location::caller();
+            tasks::tell::waits(chain_id(&chain.core().info, type_name::<T>(), true), at);
+        }
+    }
+}
+
 impl<T: 'static> Drive for Awaiting<T> {
     // No result lies in it that a step could take.
     fn advance(self: Rc<Self>, _chain: &mut Walk<'_>) -> Advance {
@@ -200,7 +216,7 @@ impl<T: 'static> Accept<T> for Awaiting<T> {
         let info = &walk.chain.core().info;
         info.phase.set(Phase::Resting);
         if trace::on() {
-            crate::ground::tell::taken(info, type_name::<T>());
+            taken(info, type_name::<T>());
         }
         match (self.left.get(), input) {
             (None, outcome) => {

@@ -13,11 +13,14 @@
 use std::cell::Cell;
 use std::io;
 use std::os::fd::AsFd;
+use std::panic::Location;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::event_loop::tasks::WakeSlot;
+use crate::event_loop::tasks::{WakeSlot, Wakes, tell};
 use crate::event_loop::{Closed, EventLoop, Handle, Interest, SourceId};
+
+use crate::trace::{self, Place};
 
 use super::ring;
 
@@ -27,6 +30,8 @@ pub(super) struct Io<S: AsFd + 'static> {
     id: SourceId<Rc<S>>,
     event_loop: Handle,
     gate: Rc<Gate>,
+    /// Where it was made, for the trace: the line of an `await` in an `async fn` is not to be had.
+    place: Place,
 }
 
 /// One direction of a source.
@@ -77,7 +82,7 @@ impl Way {
     fn ready(&self) -> bool {
         self.open.set(true);
         match self.waits.take() {
-            crate::event_loop::tasks::Wakes::Nobody => self.watched.replace(false),
+            Wakes::Nobody => self.watched.replace(false),
             wakes => {
                 ring(wakes);
                 false
@@ -112,7 +117,7 @@ impl<S: AsFd + 'static> Io<S> {
             }
         })?;
         own.set(Some(id));
-        Ok(Io { source, id, event_loop: event_loop.handle(), gate })
+        Ok(Io { source, id, event_loop: event_loop.handle(), gate, place: Location::caller() })
     }
 
     pub(super) fn source(&self) -> &S {
@@ -144,6 +149,10 @@ impl<S: AsFd + 'static> Io<S> {
             }
         }
         way.waits.set(context.waker());
+        if trace::on() {
+            let id = self.event_loop.with(|event_loop| event_loop.source_id(self.id.index, self.id.serial));
+            tell::waits(id.ok().flatten(), self.place);
+        }
         if !way.watched.replace(true) {
             let wanted = self.gate.interest();
             let watched = self.event_loop.with(|event_loop| event_loop.set_interest(self.id, wanted));

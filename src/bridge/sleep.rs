@@ -9,9 +9,9 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::event_loop::tasks::WakeSlot;
+use crate::event_loop::tasks::{WakeSlot, tell};
 use crate::event_loop::{Closed, DelayedCall, Handle};
-use crate::trace::Place;
+use crate::trace::{self, Place};
 
 use super::ring;
 
@@ -97,12 +97,16 @@ impl Sleep {
 impl Future for Sleep {
     type Output = Result<(), Closed>;
 
+    #[track_caller] // the line of the `await`
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Some((_, bell)) = &self.armed {
+        if let Some((call, bell)) = &self.armed {
             return match bell.over.get() {
                 Some(result) => Poll::Ready(result),
                 None => {
                     bell.sleeper.set(context.waker());
+                    if trace::on() {
+                        tell::waits(call.id(), Location::caller());
+                    }
                     Poll::Pending
                 }
             };
@@ -118,6 +122,9 @@ impl Future for Sleep {
         bell.sleeper.set(context.waker());
         let ringer = Ringer(bell.clone());
         let call = event_loop.call_at_for(self.due, self.place, move |_| ringer.0.over.set(Some(Ok(()))));
+        if trace::on() {
+            tell::waits(call.id(), Location::caller());
+        }
         self.armed = Some((call, bell));
         Poll::Pending
     }

@@ -8,11 +8,11 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use crate::event_loop::tasks::{Body, Polling, TaskId};
+use crate::event_loop::tasks::{Body, Polling, TaskId, tell};
 use crate::event_loop::upper::{drop_quietly, forget_payload, guard};
 use crate::event_loop::{Closed, EventLoop, Handle, PostError, Remote, RunError};
 use crate::ground::{Deferred, Failure, Resolver};
-use crate::trace::Place;
+use crate::trace::{self, Place};
 
 /// A future that a loop polls, and the Deferred that its output fires.
 struct Spawned<F, T: 'static> {
@@ -145,16 +145,21 @@ impl EventLoop {
             inner.tasks.insert(inner.next_serial(), &inner.mailbox, place, |task| (Box::pin(body) as Body, task))
         };
         let _root = Root(root);
+        inner.tasks.stands_in(root);
         let mut driven = self.start_up();
         loop {
             if woken.replace(false)
                 && let Some(running) = future.as_mut().as_pin_mut()
             {
                 let Some(waker) = inner.tasks.waker(root) else { return Err(Closed.into()) };
+                let frame = if trace::on() { tell::poll_begins(root, false) } else { None };
                 let polled = {
                     let _polling = Polling::begin(root, &waker);
                     guard(|| running.poll(&mut Context::from_waker(&waker)))
                 };
+                if let Some(frame) = frame {
+                    tell::poll_ends(frame, !matches!(polled, Ok(Poll::Pending)));
+                }
                 match polled {
                     Ok(Poll::Ready(outcome)) => return outcome,
                     Ok(Poll::Pending) => {}

@@ -6,7 +6,7 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use crate::trace::{self, Kind, Links, Object, Place};
+use crate::trace::{self, Id, Kind, Links, Object, Place};
 
 use super::clock::nanos;
 use super::error::TimerError;
@@ -172,6 +172,13 @@ impl DelayedCall {
             }
         }
         Ok(())
+    }
+
+    /// Its id in the current recording.
+    pub(crate) fn id(&self) -> Option<Id> {
+        let inner = self.event_loop.upgrade()?;
+        let timers = inner.timers.borrow();
+        Some(trace::id(&timers.get(self.key)?.id, Object::Timer)?.0)
     }
 
     /// Whether it is still to come. It is not any more while it is called.

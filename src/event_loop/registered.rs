@@ -85,8 +85,9 @@ impl EventLoop {
             let id = id_text(&job.id, Object::Work);
             list.push(Registered { kind: RegisteredKind::Job, place: job.place, label: None, id });
         }
-        inner.tasks.each(|place, _id| {
-            list.push(Registered { kind: RegisteredKind::Task, place, label: None, id: None });
+        inner.tasks.each(|place, id| {
+            let id = id_text(id, Object::Task);
+            list.push(Registered { kind: RegisteredKind::Task, place, label: None, id });
         });
         list
     }

@@ -225,6 +225,12 @@ impl EventLoop {
         }
     }
 
+    /// The id of a source in the current recording.
+    pub(crate) fn source_id(&self, index: u32, serial: u64) -> Option<Id> {
+        let sources = self.inner.sources.borrow();
+        Some(trace::id(&sources.get(index, serial)?.id, Object::Source)?.0)
+    }
+
     /// Records an event of a source.
     pub(crate) fn trace_source(
         &self,

@@ -13,6 +13,8 @@
 //! A task is in the queue at most once, and the queue has a place for every task. While a task is polled it is out of
 //! its slot.
 
+pub(crate) mod tell;
+
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::Future;
@@ -24,7 +26,7 @@ use std::task::{Context, Poll, RawWakerVTable, Wake, Waker};
 
 use slab::Slab;
 
-use crate::trace::{IdSlot, Place};
+use crate::trace::{self, IdSlot, Mark, Place};
 
 use super::mailbox::Mailbox;
 use super::report::{drop_quietly, guard};
@@ -93,11 +95,18 @@ impl TaskId {
 
     /// Wakes the task, if its loop lives on this thread. Answers whether it does.
     fn wake(self) -> bool {
-        self.at_home(|tasks| tasks.wake(self)).is_some()
+        let woken = self.at_home(|tasks| tasks.table.borrow_mut().wake(self));
+        if woken == Some(true) && trace::on() {
+            tell::woken(self);
+        }
+        woken.is_some()
     }
 
     /// Takes the task off its loop, for the caller to drop. One that is being polled is dropped after that.
     pub(crate) fn remove(self) -> Option<Work> {
+        if trace::on() {
+            tell::ends(self, false);
+        }
         self.at_home(|tasks| tasks.remove(self)).flatten()
     }
 }
@@ -167,7 +176,12 @@ struct Slot {
     woken: bool,
     signal: Arc<Signal>,
     place: Place,
+    /// What the trace knows of it: its id, how often it was polled, and by which event it was woken.
     id: Cell<IdSlot>,
+    polls: u32,
+    cause: Mark,
+    /// It stands in for the future of a `block_on`.
+    stands_in: bool,
 }
 
 #[derive(Default)]
@@ -181,11 +195,14 @@ impl Table {
         self.slots.get_mut(task.index as usize).filter(|slot| slot.serial == task.serial)
     }
 
-    fn wake(&mut self, task: TaskId) {
-        let Some(slot) = self.get_mut(task) else { return };
-        if !std::mem::replace(&mut slot.woken, true) {
+    /// Answers whether it was not woken yet.
+    fn wake(&mut self, task: TaskId) -> bool {
+        let Some(slot) = self.get_mut(task) else { return false };
+        let first = !std::mem::replace(&mut slot.woken, true);
+        if first {
             self.woken.push_back(task);
         }
+        first
     }
 }
 
@@ -224,7 +241,17 @@ impl Tasks {
             let task = TaskId { home: self.home, index: entry.key() as u32, serial };
             let signal = Arc::new(Signal { task, elsewhere: AtomicBool::new(false), mailbox: mailbox.clone() });
             let waker = Waker::from(signal.clone());
-            entry.insert(Slot { serial, work: None, woken: true, signal, place, id: Cell::default() });
+            entry.insert(Slot {
+                serial,
+                work: None,
+                woken: true,
+                signal,
+                place,
+                id: Cell::default(),
+                polls: 0,
+                cause: 0,
+                stands_in: false,
+            });
             // A place for every task: a wake allocates nothing.
             let room = table.slots.len() - table.woken.len().min(table.slots.len());
             table.woken.reserve(room);
@@ -236,17 +263,24 @@ impl Tasks {
             slot.work = Some(Work { body, waker });
             table.woken.push_back(task);
         }
+        drop(table);
+        if trace::on() {
+            tell::spawned(task);
+        }
         answer
+    }
+
+    /// Notes that a task only stands in for a future that is polled elsewhere.
+    pub(crate) fn stands_in(&self, task: TaskId) {
+        if let Some(slot) = self.table.borrow_mut().get_mut(task) {
+            slot.stands_in = true;
+        }
     }
 
     /// A waker of a task.
     pub(crate) fn waker(&self, task: TaskId) -> Option<Waker> {
         let mut table = self.table.borrow_mut();
         Some(Waker::from(table.get_mut(task)?.signal.clone()))
-    }
-
-    fn wake(&self, task: TaskId) {
-        self.table.borrow_mut().wake(task);
     }
 
     fn remove(&self, task: TaskId) -> Option<Work> {
@@ -275,15 +309,18 @@ impl Tasks {
         if mailbox.has_woken_tasks() {
             let mut letters = self.letters.take();
             mailbox.take_woken_tasks(&mut letters);
-            let mut table = self.table.borrow_mut();
             for task in letters.drain(..) {
-                if let Some(slot) = table.get_mut(task) {
+                let first = {
+                    let mut table = self.table.borrow_mut();
+                    let Some(slot) = table.get_mut(task) else { continue };
                     // Before the poll: who wakes after this is heard again. What was written before the wake is seen.
                     slot.signal.elsewhere.swap(false, Ordering::AcqRel);
-                    table.wake(task);
+                    table.wake(task)
+                };
+                if first && trace::on() {
+                    tell::woken(task);
                 }
             }
-            drop(table);
             self.letters.set(letters);
         }
         self.table.borrow().woken.len()
@@ -341,11 +378,19 @@ impl EventLoop {
     /// Polls a task that was taken for it.
     pub(crate) fn poll_task(&self, task: TaskId, mut work: Work) {
         let tasks = &self.inner.tasks;
+        let frame = if trace::on() { tell::poll_begins(task, true) } else { None };
         let polled = {
             let _polling = Polling::begin(task, &work.waker);
             let Work { body, waker } = &mut work;
             guard(|| body.as_mut().poll(&mut Context::from_waker(waker)))
         };
+        let ready = !matches!(polled, Ok(Poll::Pending));
+        if let Some(frame) = frame {
+            tell::poll_ends(frame, ready);
+        }
+        if ready && trace::on() {
+            tell::ends(task, true);
+        }
         match polled {
             Ok(Poll::Pending) => drop(tasks.put_back(task, work)),
             Ok(Poll::Ready(())) => drop((tasks.remove(task), work)),

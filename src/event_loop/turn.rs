@@ -250,7 +250,7 @@ impl EventLoop {
                         }
                         turn.woken_left.set(turn.woken_left.get() - 1);
                         let Some((task, work, place)) = inner.tasks.next() else { continue };
-                        self.begin(Slot::Task, place, NO_SOURCE, Site::default);
+                        self.begin(Slot::Task, place, NO_SOURCE, || task.site());
                         self.poll_task(task, work);
                         self.end();
                     }

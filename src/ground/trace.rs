@@ -6,7 +6,7 @@
 //!
 //! The current recorder sits in a thread-local slot. When nothing records, a site costs one load and one branch.
 //! Ids are small numbers, given at first sight and counted for each run: a Deferred gets `d1`, a timer `m1`,
-//! a source `i1`, a posted call `p1`, a job `w1`, a failure `f1`.
+//! a source `i1`, a posted call `p1`, a job `w1`, a failure `f1`, a task `x1`.
 //!
 //! A recorder is the user's code: it is called with nothing borrowed, and events made from inside it are left out.
 
@@ -57,7 +57,7 @@ struct Current {
     turn: Cell<u32>,
     /// When the last event was.
     time: Cell<u64>,
-    ids: [Cell<u32>; 6],
+    ids: [Cell<u32>; 7],
     frames: RefCell<Vec<Mark>>,
     past: RefCell<Past>,
     started: Instant,

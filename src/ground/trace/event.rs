@@ -34,10 +34,12 @@ pub enum Object {
     Post,
     /// `w`: a job of the worker pool.
     Work,
+    /// `x`: a task.
+    Task,
 }
 
 impl Object {
-    /// The letter that stands before the number: `d`, `f`, `m`, `i`, `p` or `w`.
+    /// The letter that stands before the number: `d`, `f`, `m`, `i`, `p`, `w` or `x`.
     pub const fn letter(self) -> char {
         match self {
             Object::Deferred => 'd',
@@ -46,6 +48,7 @@ impl Object {
             Object::Source => 'i',
             Object::Post => 'p',
             Object::Work => 'w',
+            Object::Task => 'x',
         }
     }
 }
@@ -236,6 +239,19 @@ pub enum Kind {
     /// `d.drop`: the consuming end was dropped; `pending` tells whether the chain goes on by itself.
     DDrop { d: Id, pending: bool },
 
+    /// `x.spawn`: a task was spawned, or met for the first time.
+    XSpawn { x: Id },
+    /// `x.poll`: it is polled, for the `n`th time in this recording (from 0).
+    XPoll { x: Id, n: u32 },
+    /// `x.ret`: that poll is over.
+    XRet { b: EventNumber, ready: bool },
+    /// `x.wait`: it awaits `on` (`None`: something without an id).
+    XWait { x: Id, on: Option<Id> },
+    /// `x.wake`: it was woken; `own` tells whether by itself.
+    XWake { x: Id, own: bool },
+    /// `x.drop`: it is gone; `ready` tells whether it had come to its end.
+    XDrop { x: Id, ready: bool },
+
     /// `f.new`: a failure was raised.
     FNew { f: Id, msg: String, via: Via },
     /// `f.moved`: from one Deferred to the one that waited for it.
@@ -258,6 +274,7 @@ impl Kind {
             | Kind::CbEnd { b, .. }
             | Kind::TurnEnd { b, .. }
             | Kind::DRet { b, .. }
+            | Kind::XRet { b, .. }
             | Kind::CancellerEnd { b, .. } => Some(b),
             _ => None,
         }
@@ -269,6 +286,7 @@ impl Kind {
             | Kind::CbEnd { b, .. }
             | Kind::TurnEnd { b, .. }
             | Kind::DRet { b, .. }
+            | Kind::XRet { b, .. }
             | Kind::CancellerEnd { b, .. } => Some(b),
             _ => None,
         }
