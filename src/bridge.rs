@@ -24,6 +24,7 @@ pub mod hyper;
 mod interval;
 mod io;
 mod listener;
+mod scratch;
 mod sleep;
 mod sockets;
 mod spawning;
@@ -39,7 +40,7 @@ pub use listener::{Listener, TcpListener, UnixListener};
 pub use sleep::{Sleep, sleep, sleep_until};
 pub use stdin::Stdin;
 pub use stream::{Stream, TcpStream, UnixStream};
-pub use timeout::{TimedOut, timeout};
+pub use timeout::{TimedOut, Timeout, timeout};
 pub use yield_now::{YieldNow, yield_now};
 
 use crate::event_loop::tasks::Wakes;

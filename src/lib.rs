@@ -121,6 +121,8 @@ mod book {
     mod event_loop {}
     #[doc = include_str!("../docs/glass-case.md")]
     mod glass_case {}
+    #[doc = include_str!("../docs/models.md")]
+    mod models {}
     #[doc = include_str!("../docs/performance.md")]
     mod performance {}
     #[doc = include_str!("../docs/reliability.md")]

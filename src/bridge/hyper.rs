@@ -21,7 +21,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use std::cell::Cell;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -37,15 +36,7 @@ use ::hyper::rt::{self, ReadBufCursor};
 
 use crate::event_loop::{DelayedCall, EventLoop, Handle, Remote};
 
-use super::Stream;
-
-/// How much is read in one go, in bytes: `hyper`'s own buffer begins with 8 KiB and grows with what comes.
-const CHUNK: usize = 64 * 1024;
-
-thread_local! {
-    /// What a read comes into first. `hyper`'s buffer is not initialized, and to fill that directly would be unsafe.
-    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
+use super::{Stream, scratch};
 
 impl<S: AsFd + 'static> rt::Read for Stream<S>
 where
@@ -56,16 +47,14 @@ where
         context: &mut Context<'_>,
         mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let room = buffer.remaining().min(CHUNK);
-        let mut scratch = SCRATCH.take();
-        if scratch.len() < room {
-            scratch.resize(room, 0);
-        }
-        let polled = Stream::poll_read(&self, context, &mut scratch[..room]);
-        if let Poll::Ready(Ok(n)) = polled {
-            buffer.put_slice(&scratch[..n]);
-        }
-        SCRATCH.set(scratch);
+        // `hyper`'s buffer is not initialized, and to fill that directly would be unsafe.
+        let polled = scratch::with(buffer.remaining(), |scratch| {
+            let polled = Stream::poll_read(&self, context, scratch);
+            if let Poll::Ready(Ok(n)) = polled {
+                buffer.put_slice(&scratch[..n]);
+            }
+            polled
+        });
         polled.map_ok(drop)
     }
 }

@@ -16,6 +16,7 @@ use crate::event_loop::{EventLoop, Handle, Interest};
 use crate::ground::Failure;
 
 use super::io::{Direction, Io, closed};
+use super::scratch;
 use super::sockets;
 
 /// A connection over TCP, to await.
@@ -129,6 +130,17 @@ where
         poll_fn(|context| self.poll_read(context, buffer)).await
     }
 
+    /// Waits until a read is worth trying. It may still wait: readiness is what the system said last.
+    ///
+    /// With it a program that has many connections needs buffers only for those from which something comes.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotConnected`] when the loop is gone.
+    pub async fn readable(&self) -> io::Result<()> {
+        poll_fn(|context| self.io.poll(context, Direction::Read, |_| Ok(()))).await
+    }
+
     /// Fills `buffer`.
     ///
     /// # Errors
@@ -150,15 +162,20 @@ where
     ///
     /// As for [`read`](Stream::read); [`io::ErrorKind::FileTooLarge`] when there are more than `limit` bytes.
     pub async fn read_to_end(&self, limit: usize) -> io::Result<Vec<u8>> {
-        // Grows by what has come, so that a limit costs nothing.
-        const STEP: usize = 16 * 1024;
         let mut all = Vec::new();
         loop {
-            let had = all.len();
-            all.resize(had + STEP.min((limit - had).saturating_add(1)), 0);
-            let n = self.read(&mut all[had..]).await?;
-            all.truncate(had + n);
-            if n == 0 {
+            // One byte past the limit tells that there is more.
+            let room = (limit - all.len()).saturating_add(1);
+            let read = poll_fn(|context| {
+                scratch::with(room, |buffer| {
+                    let polled = self.poll_read(context, buffer);
+                    if let Poll::Ready(Ok(n)) = polled {
+                        all.extend_from_slice(&buffer[..n]);
+                    }
+                    polled
+                })
+            });
+            if read.await? == 0 {
                 return Ok(all);
             }
             if all.len() > limit {

@@ -2,16 +2,16 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::{Future, IntoFuture, poll_fn};
+use std::future::{Future, IntoFuture};
 use std::panic::Location;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::event_loop::Handle;
 use crate::trace::Place;
 
-use super::sleep::sleep;
+use super::sleep::{Sleep, sleep};
 
 /// Gives `future` (or a Deferred) `limit` from this call on. When the time has run out, it is dropped.
 ///
@@ -36,26 +36,38 @@ use super::sleep::sleep;
 ///
 /// [`TimedOut`] when it was not ready in time.
 #[track_caller]
-pub fn timeout<F: IntoFuture>(
-    event_loop: impl Into<Handle>,
+pub fn timeout<F: IntoFuture>(event_loop: impl Into<Handle>, limit: Duration, future: F) -> Timeout<F::IntoFuture> {
+    let limited = Location::caller();
+    Timeout { future: Box::pin(future.into_future()), sleep: sleep(event_loop, limit), limit, limited }
+}
+
+/// What [`timeout`] gives. One allocation: the future, which an `async` block of ours would hold twice.
+#[must_use = "futures do nothing unless they are polled"]
+pub struct Timeout<F> {
+    future: Pin<Box<F>>,
+    sleep: Sleep,
     limit: Duration,
-    future: F,
-) -> impl Future<Output = Result<F::Output, TimedOut>> {
-    let place = Location::caller();
-    let mut sleep = sleep(event_loop, limit);
-    let future = future.into_future();
-    async move {
-        let mut future = pin!(future);
-        poll_fn(|context| {
-            if let Poll::Ready(output) = future.as_mut().poll(context) {
-                return Poll::Ready(Ok(output));
-            }
-            match Pin::new(&mut sleep).poll(context) {
-                Poll::Ready(Ok(())) => Poll::Ready(Err(TimedOut { after: limit, limited: place })),
-                Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
+    limited: Place,
+}
+
+impl<F: Future> Future for Timeout<F> {
+    type Output = Result<F::Output, TimedOut>;
+
+    #[track_caller] // the line of the `await`
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(output) = self.future.as_mut().poll(context) {
+            return Poll::Ready(Ok(output));
+        }
+        match Pin::new(&mut self.sleep).poll(context) {
+            Poll::Ready(Ok(())) => Poll::Ready(Err(TimedOut { after: self.limit, limited: self.limited })),
+            Poll::Ready(Err(_)) | Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+impl<F> fmt::Debug for Timeout<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Timeout").field("limit", &self.limit).finish_non_exhaustive()
     }
 }
 
