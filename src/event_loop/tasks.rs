@@ -29,7 +29,6 @@ use slab::Slab;
 use crate::trace::{self, IdSlot, Mark, Place};
 
 use super::mailbox::Mailbox;
-use super::report::{drop_quietly, guard};
 use super::{EventLoop, Inner};
 
 /// What a task runs. What comes of it, it has told by itself when it is ready.
@@ -54,6 +53,12 @@ struct Signal {
     /// Whether another thread has woken it, and the loop has not seen that yet.
     elsewhere: AtomicBool,
     mailbox: Arc<Mailbox>,
+}
+
+impl Signal {
+    fn new(task: TaskId, mailbox: &Arc<Mailbox>) -> Signal {
+        Signal { task, elsewhere: AtomicBool::new(false), mailbox: mailbox.clone() }
+    }
 }
 
 impl Wake for Signal {
@@ -188,7 +193,12 @@ struct Slot {
 struct Table {
     slots: Slab<Slot>,
     woken: VecDeque<TaskId>,
+    /// Of tasks that are gone, and of which nobody kept a waker: for the next ones.
+    spare: Vec<Arc<Signal>>,
 }
+
+/// How many spare ones are kept: what tasks that come and go need at a time, in a few kilobytes.
+const SPARE: usize = 64;
 
 impl Table {
     fn get_mut(&mut self, task: TaskId) -> Option<&mut Slot> {
@@ -237,9 +247,15 @@ impl Tasks {
     ) -> R {
         let (task, waker) = {
             let mut table = self.table.borrow_mut();
+            let spare = table.spare.pop();
             let entry = table.slots.vacant_entry();
             let task = TaskId { home: self.home, index: entry.key() as u32, serial };
-            let signal = Arc::new(Signal { task, elsewhere: AtomicBool::new(false), mailbox: mailbox.clone() });
+            let mut signal = spare.unwrap_or_else(|| Arc::new(Signal::new(task, mailbox)));
+            if let Some(signal) = Arc::get_mut(&mut signal) {
+                // A spare one has the name of another task.
+                signal.task = task;
+                *signal.elsewhere.get_mut() = false;
+            }
             let waker = Waker::from(signal.clone());
             entry.insert(Slot {
                 serial,
@@ -290,6 +306,18 @@ impl Tasks {
             table.slots.remove(task.index as usize)
         };
         slot.work
+    }
+
+    /// Takes a task out that has come to its end.
+    fn finish(&self, task: TaskId, work: Work) {
+        drop(work);
+        let mut table = self.table.borrow_mut();
+        if table.get_mut(task).is_some() {
+            let mut signal = table.slots.remove(task.index as usize).signal;
+            if Arc::get_mut(&mut signal).is_some() && table.spare.len() < SPARE {
+                table.spare.push(signal);
+            }
+        }
     }
 
     /// Whether a task waits for its turn.
@@ -382,21 +410,19 @@ impl EventLoop {
         let polled = {
             let _polling = Polling::begin(task, &work.waker);
             let Work { body, waker } = &mut work;
-            guard(|| body.as_mut().poll(&mut Context::from_waker(waker)))
+            // No panic comes out of it: a body catches those of its future.
+            body.as_mut().poll(&mut Context::from_waker(waker))
         };
-        let ready = !matches!(polled, Ok(Poll::Pending));
         if let Some(frame) = frame {
-            tell::poll_ends(frame, ready);
-        }
-        if ready && trace::on() {
-            tell::ends(task, true);
+            tell::poll_ends(frame, polled.is_ready());
         }
         match polled {
-            Ok(Poll::Pending) => drop(tasks.put_back(task, work)),
-            Ok(Poll::Ready(())) => drop((tasks.remove(task), work)),
-            Err(payload) => {
-                drop_quietly((tasks.remove(task), work));
-                std::panic::resume_unwind(payload);
+            Poll::Pending => drop(tasks.put_back(task, work)),
+            Poll::Ready(()) => {
+                if trace::on() {
+                    tell::ends(task, true);
+                }
+                tasks.finish(task, work);
             }
         }
     }
