@@ -50,6 +50,7 @@
 //! | Call me in a second; in the next turn | [`EventLoop::call_later`], [`EventLoop::call_soon`] |
 //! | Fail unless it comes within 5 s; do it in 5 s | [`Deferred::add_timeout`], [`EventLoop::defer_later`] |
 //! | Do it every 5 s | [`task::LoopingCall`] |
+//! | Do long work in slices, so that all else goes on | [`task::Cooperator`] |
 //! | Try again, with growing waits | [`task::Retry`], [`task::Backoff`] |
 //! | Run this blocking function elsewhere; read this file | [`EventLoop::defer_to_thread`], [`fs`] |
 //! | Reach the loop from another thread | [`EventLoop::remote`], [`EventLoop::channel`], [`EventLoop::remote_deferred`] |
