@@ -37,6 +37,9 @@ impl Interest {
     /// Both.
     pub const BOTH: Interest = Interest(READ | WRITE);
 
+    /// That the peer is gone, and nothing else. Only where the system tells of it unasked (epoll).
+    pub(crate) const HANG_UP: Interest = Interest(HUP | ERR);
+
     /// Whether it holds [`Interest::READ`].
     pub const fn is_read(self) -> bool {
         self.0 & READ != 0

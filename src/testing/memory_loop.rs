@@ -12,9 +12,10 @@ use std::time::Duration;
 use super::string_transport::StringTransport;
 use super::wire::Wire;
 use super::{Unhandled, capture_unhandled};
-use crate::event_loop::{EventLoop, TestClock};
-use crate::ground::Deferred;
+use crate::event_loop::upper::drop_quietly;
+use crate::event_loop::{EventLoop, Handle, TestClock};
 use crate::ground::random::Random;
+use crate::ground::{Deferred, Failure, Resolver};
 use crate::trace::Place;
 use crate::transports::{Address, ConnectError, ConnectPhase, Protocol, Transport};
 
@@ -259,6 +260,29 @@ impl MemoryPort {
     }
 }
 
+type Parts = (Resolver<Transport>, Box<dyn Protocol>);
+
+/// A connection that is asked for.
+struct Attempt {
+    event_loop: Handle,
+    /// Taken when it is made or called off.
+    parts: Cell<Option<Parts>>,
+    /// Where the loop keeps it, if nobody answers.
+    key: Cell<Option<u64>>,
+}
+
+impl Attempt {
+    fn call_off(&self, place: Place) {
+        let Some((resolver, protocol)) = self.parts.take() else { return };
+        if let Some(key) = self.key.take() {
+            let kept = self.event_loop.with(|event_loop| event_loop.inner.take_local(key));
+            drop(kept);
+        }
+        drop_quietly(protocol);
+        resolver.fire_at(Err(Failure::cancelled_at(place)), place);
+    }
+}
+
 impl MemoryNetwork {
     /// Listens to a name. Whoever listened to it before does no more. `factory` makes the protocol of each connection;
     /// `None` refuses it.
@@ -295,12 +319,18 @@ impl MemoryNetwork {
     pub fn connect(&self, event_loop: &EventLoop, name: &str, protocol: impl Protocol) -> Deferred<Transport> {
         let place = Location::caller();
         let protocol = protocol.into_boxed();
-        let (resolver, connecting) = Deferred::new();
+        let attempt =
+            Rc::new(Attempt { event_loop: event_loop.handle(), parts: Cell::new(None), key: Cell::new(None) });
+        let weak = Rc::downgrade(&attempt);
+        let (resolver, connecting) = Deferred::with_canceller_at(place, move || {
+            if let Some(attempt) = weak.upgrade() {
+                attempt.call_off(place);
+            }
+        });
+        attempt.parts.set(Some((resolver, protocol)));
         let (network, name) = (self.clone(), name.to_owned());
         event_loop.call_soon_at(place, move |event_loop| {
-            if resolver.is_cancelled() {
-                return;
-            }
+            let Some((resolver, protocol)) = attempt.parts.take() else { return };
             let listener = network.0.listeners.borrow().get(&name).cloned();
             let Some(Listener { build, .. }) = listener else {
                 return resolver.fail(ConnectError {
@@ -311,8 +341,9 @@ impl MemoryNetwork {
                 });
             };
             let Some(build) = build else {
-                // Kept by the loop until its end, as an attempt to connect is.
-                event_loop.inner.keep_local(Rc::new((resolver, protocol)));
+                // Kept by the loop until it is called off or the loop ends, as an attempt to connect is.
+                attempt.parts.set(Some((resolver, protocol)));
+                attempt.key.set(Some(event_loop.inner.keep_local(attempt.clone())));
                 return;
             };
             let wire = network.wire(event_loop, place);

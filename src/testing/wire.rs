@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rustix::io::{Errno, Result};
 
-use crate::event_loop::interest::{READ, WRITE};
+use crate::event_loop::interest::{ERR, HUP, READ, WRITE};
 use crate::event_loop::{EventLoop, Handle, Interest, Phase, Readiness, SystemEvent, TriggerId};
 use crate::ground::random::Random;
 use crate::trace::Place;
@@ -213,7 +213,8 @@ impl Wire {
         let Some(wants) = half.wants.get().filter(|_| !half.gone.get()) else { return Readiness(0) };
         let read = if wants.is_read() && half.is_readable() { READ } else { 0 };
         let write = if wants.is_write() && (other.free() > 0 || half.reset.get()) { WRITE } else { 0 };
-        Readiness(read | write)
+        let hang_up = if wants.0 & HUP != 0 && half.reset.get() { HUP | ERR } else { 0 };
+        Readiness(read | write | hang_up)
     }
 
     /// Tells an end of what it is ready for, in the loop's next turn.

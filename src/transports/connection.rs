@@ -161,6 +161,10 @@ impl Line {
         if self.has(BLOCKED) && !self.has(DOOMED | LOST) {
             interest |= Interest::WRITE;
         }
+        // The end of data stands for ever, but a reset behind it is news.
+        if self.has(READ_DONE) && !self.has(PAUSED | WRITE_DONE | CLOSING | DOOMED | LOST) {
+            interest |= Interest::HANG_UP;
+        }
         interest
     }
 
@@ -194,8 +198,23 @@ impl Line {
                 return self.lose(event_loop, reason);
             }
         }
+        if readiness.is_hang_up() && self.has(READ_DONE) && !self.has(PAUSED | WRITE_DONE | CLOSING | DOOMED | LOST)
+        {
+            return self.hung_up(event_loop);
+        }
         if readiness.is_writable() && self.has(BLOCKED) {
             self.flush(event_loop);
+        }
+    }
+
+    /// The peer, which had closed its half in order, is gone altogether. Reading tells of its end only; writing tells of
+    /// this, even without a byte.
+    #[cold]
+    fn hung_up(self: Rc<Line>, event_loop: &EventLoop) {
+        match self.medium.write(&[]) {
+            // If it is so, it is told again.
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => {}
+            Err(error) => self.lose(event_loop, ConnectionLost::io("waiting to write", error.into()).into()),
         }
     }
 
@@ -389,6 +408,7 @@ impl Line {
             if let Err(error) = self.medium.shut_write() {
                 return self.doom(ConnectionLost::io("closing the writing half", error.into()).into());
             }
+            self.watch();
             self.set(TELL_WRITE_LOST);
             self.notice();
         }
