@@ -358,3 +358,18 @@ fn a_producer_may_unregister_or_replace_itself_while_it_is_called() {
     assert_eq!(diary.take(), ["made", "resume producing", "resume producing", "lost: done"]);
     assert_clean(&event_loop);
 }
+
+#[test]
+fn a_connection_that_waits_for_its_producer_while_it_closes_is_told_of_its_peers_reset() {
+    let event_loop = EventLoop::new().unwrap();
+    let diary = Diary::new();
+    let peer = accepted(&event_loop, Acting::new(&diary, quiet));
+    let transport = diary.transport();
+    transport.register_producer(&event_loop, producer(&diary, |_, _| Ok(())), Streaming::Push).unwrap();
+    transport.lose_connection();
+    some_turns(&event_loop);
+    reset(peer);
+    turn_until(&event_loop, || diary.is_lost());
+    assert_eq!(diary.take(), ["made", "stop producing", "lost: connectionreset"]);
+    assert_clean(&event_loop);
+}

@@ -161,11 +161,17 @@ impl Line {
         if self.has(BLOCKED) && !self.has(DOOMED | LOST) {
             interest |= Interest::WRITE;
         }
-        // The end of data stands for ever, but a reset behind it is news.
-        if self.has(READ_DONE) && !self.has(PAUSED | WRITE_DONE | CLOSING | DOOMED | LOST) {
+        if self.minds_hang_up() {
             interest |= Interest::HANG_UP;
         }
         interest
+    }
+
+    /// Whether it reads no more, and so would not learn of a reset: behind the end of data, which stands for ever, or
+    /// while it closes and waits for its producer.
+    fn minds_hang_up(&self) -> bool {
+        let deaf = self.has(CLOSING) || (self.has(READ_DONE) && !self.has(PAUSED));
+        deaf && !self.has(WRITE_DONE | DOOMED | LOST)
     }
 
     #[cold]
@@ -198,8 +204,7 @@ impl Line {
                 return self.lose(event_loop, reason);
             }
         }
-        if readiness.is_hang_up() && self.has(READ_DONE) && !self.has(PAUSED | WRITE_DONE | CLOSING | DOOMED | LOST)
-        {
+        if readiness.is_hang_up() && self.minds_hang_up() {
             return self.hung_up(event_loop);
         }
         if readiness.is_writable() && self.has(BLOCKED) {
@@ -207,8 +212,7 @@ impl Line {
         }
     }
 
-    /// The peer, which had closed its half in order, is gone altogether. Reading tells of its end only; writing tells of
-    /// this, even without a byte.
+    /// The peer is gone altogether. Reading may tell of the end of data only; writing tells of this, even without a byte.
     #[cold]
     fn hung_up(self: Rc<Line>, event_loop: &EventLoop) {
         match self.medium.write(&[]) {
