@@ -29,6 +29,21 @@ fn programs_run_as_on_twisted() {
 }
 
 #[test]
+fn a_program_that_cannot_be_read_has_failed() {
+    for line in [
+        "not JSON",
+        "7",
+        r#"{"id":1,"ops":["#,
+        r#"{"id":1,"expect":{}}"#,
+        r#"{"id":1,"ops":[]}"#,
+        r#"{"id":1,"ops":[{"op":"fly","d":0}],"expect":{"trace":[[]]}}"#,
+        r#"{"id":1,"ops":[{"op":"new"}],"expect":{"trace":[[]]}}"#,
+    ] {
+        assert!(matches!(runner::check(line), Verdict::Failed { .. }), "{line}");
+    }
+}
+
+#[test]
 fn the_runner_sees_a_difference() {
     let program = |expect: &str| {
         let ops =

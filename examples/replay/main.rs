@@ -4,7 +4,7 @@
 //! cargo run --example replay -- tests/data/deferred.jsonl
 //! ```
 //!
-//! Programs with operations that this runner does not know are skipped and counted. Exits with 1 if one failed.
+//! Exits with 1 if a program failed or could not be read, with 2 if there is no file to read.
 
 mod json;
 mod kinds;

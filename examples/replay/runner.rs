@@ -8,7 +8,7 @@ use tinyjson::JsonValue;
 
 pub(crate) enum Verdict {
     Passed,
-    /// It has an operation of a kind that the runner does not know, or there is no comparing it.
+    /// There is no comparing it.
     Skipped,
     Failed {
         id: String,
@@ -27,8 +27,11 @@ pub(crate) fn check(line: &str) -> Verdict {
         None => return Verdict::Failed { id: "?".to_owned(), why: "a program is an object".to_owned() },
     };
     let id = object.get("id").map_or_else(|| "?".to_owned(), show);
-    let (Some(ops), Some(expect)) = (object.get("ops").and_then(program::ops), object.get("expect")) else {
-        return Verdict::Skipped;
+    let Some(ops) = object.get("ops").and_then(program::ops) else {
+        return Verdict::Failed { id, why: "no operations, or one that is not known".to_owned() };
+    };
+    let Some(expect) = object.get("expect") else {
+        return Verdict::Failed { id, why: "it does not say what is expected".to_owned() };
     };
     let Some(expect): Option<&HashMap<String, JsonValue>> = expect.get() else {
         return Verdict::Failed { id, why: "what is expected is an object".to_owned() };
