@@ -1,0 +1,221 @@
+//! The thin spots of the Deferred family: empty and cancelled lists, odd cancellers, lines that lose their waiters.
+
+use ropewalk::testing::{assert_no_result, capture_unhandled, failure_of, success_of};
+use ropewalk::{
+    AbandonedError, CancelledError, Deferred, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore,
+    Failure, FailureGroup, FirstError, FirstOrAll, PanicError, QueueUnderflow, Resolver, gather_results, race,
+};
+use std::cell::{Cell, RefCell};
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+
+/// A Deferred whose canceller does this with its Resolver.
+fn cancelled_by(canceller: impl FnOnce(Resolver<i32>) + 'static) -> Deferred<i32> {
+    let slot = Rc::new(Cell::new(None));
+    let filled = slot.clone();
+    let (resolver, d) = Deferred::with_canceller(move || {
+        if let Some(resolver) = filled.take() {
+            canceller(resolver);
+        }
+    });
+    slot.set(Some(resolver));
+    d
+}
+
+#[test]
+fn an_empty_list_fires_at_once() {
+    assert!(success_of(DeferredList::new(Vec::<Deferred<i32>>::new()).start()).is_empty());
+    assert!(success_of(gather_results(Vec::<Deferred<i32>>::new())).is_empty());
+}
+
+#[test]
+fn an_empty_list_that_waits_for_one_callback_never_fires() {
+    assert_no_result(&DeferredList::new(Vec::<Deferred<i32>>::new()).fire_on_one_callback().start());
+    assert_no_result(&race(Vec::<Deferred<i32>>::new()));
+}
+
+#[test]
+fn a_list_that_waits_for_one_callback_and_gets_none_fires_with_all() {
+    let members: Vec<Deferred<i32>> = vec![Deferred::fail(Failure::msg("a")), Deferred::fail(Failure::msg("b"))];
+    match success_of(DeferredList::new(members).fire_on_one_callback().start()) {
+        FirstOrAll::All(results) => assert_eq!(results.len(), 2),
+        FirstOrAll::First(first) => panic!("{first:?} had no value"),
+    }
+}
+
+#[test]
+fn a_cancelled_list_has_what_each_canceller_came_up_with() {
+    let unhandled = capture_unhandled();
+    let (silent, plain) = Deferred::new();
+    let members = vec![
+        plain,
+        cancelled_by(|resolver| resolver.succeed(1)),
+        cancelled_by(|resolver| resolver.fail(Failure::msg("mine"))),
+        cancelled_by(|_resolver| panic!("in the canceller")),
+        Deferred::succeed(4),
+    ];
+    let list = DeferredList::new(members).start();
+    list.cancel();
+    assert!(silent.is_cancelled());
+    let results = success_of(list);
+    let error = |at: usize| results[at].as_ref().unwrap_err();
+    assert!(error(0).check::<CancelledError>().is_some());
+    assert_eq!(results[1].as_ref().unwrap(), &1);
+    assert_eq!(error(2).to_string(), "mine");
+    assert!(error(3).check::<PanicError>().is_some());
+    assert_eq!(results[4].as_ref().unwrap(), &4);
+    assert!(unhandled.flush_unhandled().is_empty());
+}
+
+#[test]
+fn a_canceller_in_a_list_may_fire_and_cancel_the_other_members() {
+    let (one, first) = Deferred::new();
+    let (two, second) = Deferred::new();
+    let stop = second.cancel_handle();
+    let third = cancelled_by(move |resolver| {
+        one.succeed(10);
+        stop.cancel();
+        resolver.succeed(30);
+    });
+    let list = DeferredList::new(vec![third, first, second]).start();
+    list.cancel();
+    let results = success_of(list);
+    assert_eq!((results[0].as_ref().unwrap(), results[1].as_ref().unwrap()), (&30, &10));
+    assert!(results[2].as_ref().unwrap_err().check::<CancelledError>().is_some());
+    assert!(two.is_cancelled());
+}
+
+#[test]
+fn a_cancelled_gather_reports_nothing_and_a_later_failure_of_one_that_runs_on_is_reported() {
+    let unhandled = capture_unhandled();
+    let (_one, first) = Deferred::<i32>::new();
+    let (_two, second) = Deferred::<i32>::new();
+    let all = gather_results(vec![first, second]);
+    all.cancel();
+    assert_eq!(failure_of(all).check::<FirstError>().unwrap().index(), 0);
+    assert!(unhandled.flush_unhandled().is_empty());
+
+    let (one, first) = Deferred::<i32>::new();
+    let (two, second) = Deferred::<i32>::new();
+    let all = gather_results(vec![first, second]);
+    two.fail(Failure::msg("first"));
+    one.fail(Failure::msg("late"));
+    assert_eq!(failure_of(all).check::<FirstError>().unwrap().index(), 1);
+    let reports = unhandled.flush_unhandled();
+    assert!(reports.len() == 1 && reports[0].to_string().contains("late"));
+}
+
+#[test]
+fn a_race_may_be_won_by_a_canceller_and_the_failures_of_the_losers_are_silent() {
+    let unhandled = capture_unhandled();
+    let (_one, first) = Deferred::new();
+    let d = race(vec![first, cancelled_by(|resolver| resolver.succeed(2))]);
+    d.cancel();
+    assert_eq!(success_of(d), (1, 2));
+
+    let (_one, first) = Deferred::<i32>::new();
+    let d = race([first, cancelled_by(|resolver| resolver.fail(Failure::msg("no")))]);
+    d.cancel();
+    assert_eq!(failure_of(d).check::<FailureGroup>().unwrap().failures().len(), 2);
+    assert!(unhandled.flush_unhandled().is_empty());
+}
+
+#[test]
+fn a_lock_serves_in_order_and_passes_by_who_left() {
+    let lock = DeferredLock::new();
+    let permit = lock.try_acquire().unwrap();
+    assert!(lock.try_acquire().is_none());
+    let order = Rc::new(RefCell::new(Vec::new()));
+    let waiters: Vec<_> = (0..4)
+        .map(|i| {
+            let order = order.clone();
+            lock.run(move || {
+                order.borrow_mut().push(i);
+                Ok(())
+            })
+        })
+        .collect();
+    waiters[1].cancel();
+    assert_eq!(lock.waiting(), 3);
+    permit.release();
+    assert_eq!(*order.borrow(), [0, 2, 3]);
+    assert!(!lock.is_locked());
+    for (i, d) in waiters.into_iter().enumerate() {
+        if i == 1 {
+            assert!(failure_of(d).check::<CancelledError>().is_some());
+        } else {
+            success_of(d);
+        }
+    }
+}
+
+#[test]
+fn a_panic_or_a_cancel_inside_run_gives_the_place_back() {
+    let lock = DeferredLock::new();
+    let panicked = lock.run(|| -> Result<(), Failure> { panic!("in the function") });
+    assert!(failure_of(panicked).check::<PanicError>().is_some());
+    assert!(!lock.is_locked());
+
+    let (inner, d) = Deferred::<()>::new();
+    let held = lock.run(move || d);
+    let next = lock.run(|| Ok("next"));
+    held.cancel();
+    assert!(inner.is_cancelled());
+    assert!(failure_of(held).check::<CancelledError>().is_some());
+    assert_eq!(success_of(next), "next");
+}
+
+#[test]
+fn a_semaphore_has_as_many_places_as_were_given_back() {
+    let two = DeferredSemaphore::new(NonZeroUsize::new(2).unwrap());
+    let (a, b) = (two.try_acquire().unwrap(), two.try_acquire().unwrap());
+    let waiting = two.acquire();
+    assert_no_result(&waiting);
+    drop(a);
+    let c = success_of(waiting);
+    assert_eq!((two.tokens(), two.waiting()), (0, 0));
+    b.release();
+    drop(c);
+    assert_eq!(two.tokens(), 2);
+}
+
+#[test]
+fn a_permit_that_nobody_takes_goes_on_to_the_next() {
+    let lock = DeferredLock::new();
+    let permit = lock.try_acquire();
+    drop(lock.acquire()); // detached: its permit is dropped as soon as it has it
+    let next = lock.acquire();
+    drop(permit);
+    drop(success_of(next));
+    assert!(!lock.is_locked());
+}
+
+#[test]
+fn a_queue_is_bounded_both_ways_and_loses_no_value_to_one_who_left() {
+    let queue = DeferredQueue::new(1, 2);
+    let (first, second) = (queue.get().unwrap(), queue.get().unwrap());
+    let _: QueueUnderflow = queue.get().unwrap_err();
+    first.cancel();
+    assert!(failure_of(first).check::<CancelledError>().is_some());
+    queue.put(1).unwrap();
+    assert_eq!(success_of(second), 1);
+    queue.put(2).unwrap();
+    assert_eq!(queue.put(3).unwrap_err().into_value(), 3);
+    assert_eq!((queue.len(), queue.waiting()), (1, 0));
+    assert_eq!(success_of(queue.get().unwrap()), 2);
+    let left = queue.get().unwrap();
+    drop(queue);
+    assert!(failure_of(left).check::<AbandonedError>().is_some());
+}
+
+#[test]
+fn a_shared_failure_that_nobody_was_given_is_reported_and_else_once_for_each() {
+    let unhandled = capture_unhandled();
+    drop(Deferred::<i32>::fail(Failure::msg("alone")).share());
+    assert_eq!(unhandled.flush_unhandled().len(), 1);
+    let shared = Deferred::<i32>::fail(Failure::msg("seen")).share();
+    let (one, two) = (shared.get(), shared.get());
+    drop(shared);
+    assert_eq!((failure_of(one).to_string(), failure_of(two).to_string()), ("seen".into(), "seen".into()));
+    assert!(unhandled.flush_unhandled().is_empty());
+}
