@@ -264,6 +264,34 @@ fn a_panic_while_the_future_is_dropped_is_the_tasks_failure() {
 }
 
 #[test]
+fn an_error_stays_the_result_when_the_drop_panics_too_and_the_panic_is_reported() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("in drop");
+        }
+    }
+    struct Fails(Bomb, bool);
+    impl Future for Fails {
+        type Output = Result<i32, Failure>;
+        fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Self::Output> {
+            let _ = &self.0;
+            if self.1 { panic!("in poll") } else { Poll::Ready(Err(Failure::msg("mine"))) }
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let unhandled = capture_unhandled();
+    for (panics, first) in [(false, "mine"), (true, "in poll")] {
+        let task = event_loop.spawn(Fails(Bomb, panics));
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+        assert!(failure_of(task).to_string().contains(first));
+        let reports = unhandled.flush_unhandled();
+        assert_eq!(reports.len(), 1);
+        assert_eq!(reports[0].failure().check::<PanicError>().unwrap().message(), "in drop");
+    }
+}
+
+#[test]
 fn block_on_gives_back_a_panic_as_a_failure() {
     let event_loop = EventLoop::new().unwrap();
     let failure = event_loop.block_on(async { if true { panic!("ouch") } else { Ok(()) } }).unwrap_err();

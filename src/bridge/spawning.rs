@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use crate::event_loop::tasks::{Body, Polling, TaskId, tell};
-use crate::event_loop::upper::{drop_quietly, forget_payload, guard};
+use crate::event_loop::upper::{drop_quietly, guard};
 use crate::event_loop::{Closed, EventLoop, Handle, PostError, Remote, RunError};
 use crate::ground::{Deferred, Failure, Resolver};
 use crate::trace::{self, Place};
@@ -40,15 +40,16 @@ where
         let dropped = guard(|| drop(future));
         let outcome = match (polled, dropped) {
             (Ok(outcome), Ok(())) => outcome,
-            (Ok(outcome), Err(payload)) => {
-                drop_quietly(outcome);
+            (Ok(Ok(value)), Err(payload)) => {
+                drop_quietly(value);
                 Err(Failure::panic(payload, self.place))
             }
-            (Err(payload), dropped) => {
-                if let Err(second) = dropped {
-                    forget_payload(second);
+            (outcome, dropped) => {
+                // Two errors: the first is the result, and nobody can handle the second.
+                if let Err(payload) = dropped {
+                    drop(Deferred::<()>::fail(Failure::panic(payload, self.place)));
                 }
-                Err(Failure::panic(payload, self.place))
+                outcome.unwrap_or_else(|payload| Err(Failure::panic(payload, self.place)))
             }
         };
         resolver.fire_at(outcome, self.place);
