@@ -47,6 +47,7 @@
 //! | Call me when a socket is ready | [`EventLoop::register`] |
 //! | Serve connections; make one | [`EventLoop::listen_tcp`], [`EventLoop::connect_tcp`], [`Protocol`] |
 //! | Write, close, pause a connection | [`Transport`] |
+//! | Send a file, or a part of it | [`Transport::send_file`], [`Transport::send_file_range`] |
 //! | Call me in a second; in the next turn | [`EventLoop::call_later`], [`EventLoop::call_soon`] |
 //! | Fail unless it comes within 5 s; do it in 5 s | [`Deferred::add_timeout`], [`EventLoop::defer_later`] |
 //! | Do it every 5 s | [`task::LoopingCall`] |
@@ -104,7 +105,8 @@ pub use ground::{
 };
 pub use transports::{
     Address, ConnectError, ConnectPhase, ConnectTcp, ConnectionAborted, ConnectionDone, ConnectionLost,
-    Disconnected, ListenTcp, Port, Producer, ProducerError, Protocol, ResolveError, Streaming, Target, Transport,
+    Disconnected, ListenTcp, Port, Producer, ProducerError, Protocol, ResolveError, SendFileError, Streaming,
+    Target, Transport,
 };
 
 pub use task::TimeoutError;

@@ -8,6 +8,7 @@
 //! | `medium`, `socket` | what carries the bytes, and the one that is a socket |
 //! | `outgoing`, `lines` | what is to be sent; what the connections of a loop share |
 //! | `producer` | who is told to pause and to go on |
+//! | `send_file` | a file as a producer |
 //! | `listen`, `listener` | settings of a listening socket; accepting |
 //! | `connect` | making a connection, address by address |
 //! | `names` | host names to addresses |
@@ -27,6 +28,7 @@ mod names;
 mod outgoing;
 mod producer;
 mod protocol;
+mod send_file;
 mod socket;
 mod transport;
 
@@ -41,6 +43,7 @@ pub use names::ResolveError;
 pub use producer::{Producer, Streaming};
 pub use protocol::Protocol;
 pub(crate) use protocol::report_unexpected;
+pub use send_file::SendFileError;
 pub use transport::Transport;
 
 use crate::event_loop::InsertReason;

@@ -22,6 +22,7 @@
 
 use super::EventLoop;
 use crate::ground::{Deferred, Failure};
+use crate::trace::Place;
 use std::fmt;
 use std::fs::Metadata;
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -77,8 +78,17 @@ fn on_pool<T: Send + 'static>(
     path: Arc<Path>,
     f: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
 ) -> Deferred<T> {
-    let asked = Location::caller();
-    event_loop.defer_to_thread(move || {
+    on_pool_at(event_loop, Location::caller(), operation, path, f)
+}
+
+fn on_pool_at<T: Send + 'static>(
+    event_loop: &EventLoop,
+    asked: Place,
+    operation: &'static str,
+    path: Arc<Path>,
+    f: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+) -> Deferred<T> {
+    event_loop.defer_to_thread_at(asked, move || {
         f(&path).map_err(|source| Failure::raised_at(FsError { operation, path: path.clone(), source }, asked))
     })
 }
@@ -198,7 +208,21 @@ impl File {
     /// Fails with [`FsError`].
     #[track_caller]
     pub fn read_at(&self, event_loop: &EventLoop, offset: u64, max: usize) -> Deferred<Vec<u8>> {
-        self.on_pool(event_loop, "read", move |file| read_once(max, |buffer| file.read_at(buffer, offset)))
+        self.read_at_for(event_loop, Location::caller(), offset, max)
+    }
+
+    /// The same for somebody else: `place` is the line of the program that caused it.
+    pub(crate) fn read_at_for(
+        &self,
+        event_loop: &EventLoop,
+        place: Place,
+        offset: u64,
+        max: usize,
+    ) -> Deferred<Vec<u8>> {
+        let file = self.file.clone();
+        on_pool_at(event_loop, place, "read", self.path.clone(), move |_| {
+            read_once(max, |buffer| file.read_at(buffer, offset))
+        })
     }
 
     /// Writes all of `data` at the current position.
@@ -238,7 +262,13 @@ impl File {
     /// Fails with [`FsError`].
     #[track_caller]
     pub fn stat(&self, event_loop: &EventLoop) -> Deferred<Metadata> {
-        self.on_pool(event_loop, "stat", |file| file.metadata())
+        self.stat_for(event_loop, Location::caller())
+    }
+
+    /// The same for somebody else: `place` is the line of the program that caused it.
+    pub(crate) fn stat_for(&self, event_loop: &EventLoop, place: Place) -> Deferred<Metadata> {
+        let file = self.file.clone();
+        on_pool_at(event_loop, place, "stat", self.path.clone(), move |_| file.metadata())
     }
 }
 

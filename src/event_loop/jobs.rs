@@ -83,7 +83,16 @@ impl EventLoop {
         &self,
         f: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Deferred<T> {
-        self.defer_to_pool(&self.inner.pool, self.inner.worker_threads, Location::caller(), f)
+        self.defer_to_thread_at(Location::caller(), f)
+    }
+
+    /// The same for somebody else: `place` is the line of the program that caused it.
+    pub(crate) fn defer_to_thread_at<T: Send + 'static>(
+        &self,
+        place: Place,
+        f: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+    ) -> Deferred<T> {
+        self.defer_to_pool(&self.inner.pool, self.inner.worker_threads, place, f)
     }
 
     /// The same for looking up names, which has threads of its own: a slow name server must not hold up file work.

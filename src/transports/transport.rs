@@ -9,7 +9,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::address::Address;
-use super::connection::{Line, stop};
+use super::connection::{HIGH_WATER, Line, stop};
 use super::error::{Disconnected, ProducerError};
 use super::producer::{Producer, Streaming, Who};
 use crate::event_loop::EventLoop;
@@ -153,6 +153,11 @@ impl Transport {
     /// Whether more waits than the high-water mark: a producer that writes much in one callback looks here.
     pub fn is_full(&self) -> bool {
         self.line().is_ok_and(|line| line.buffered() > line.high_water())
+    }
+
+    /// More than so much should not wait.
+    pub(crate) fn high_water(&self) -> usize {
+        self.line().map_or(HIGH_WATER, |line| line.high_water())
     }
 
     /// When a push producer is paused, and when it goes on, in bytes that wait: above `high`, and not above `low`. The
