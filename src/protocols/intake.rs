@@ -36,7 +36,7 @@ impl<'d> Piece<'d> {
     }
 
     /// Uses up to `n` bytes, and answers them.
-    pub(super) fn take(&mut self, n: usize) -> &'d [u8] {
+    pub(crate) fn take(&mut self, n: usize) -> &'d [u8] {
         let rest = self.rest();
         let taken = &rest[..n.min(rest.len())];
         self.at += taken.len();

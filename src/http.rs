@@ -1,0 +1,37 @@
+//! Floor 5, applications: HTTP/1.1 (RFC 9110, RFC 9112). Feature `http`.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `method`, `status`, `headers`, `head` | what messages begin with |
+//! | `head_collector`, `head_parser` | heads out of bytes |
+//! | `framing`, `body_decoder`, `chunked` | how long a body is, and the bytes of it |
+//! | `decoder` | whole messages out of bytes, in both directions |
+//! | `encode` | messages into bytes |
+//! | `limits`, `error` | how much a peer may send; what was wrong with it, and where |
+//!
+//! All of this is sans-I/O: bytes in, events out, every way to cut the bytes gives the same events.
+
+mod body_decoder;
+mod chunked;
+mod decoder;
+mod encode;
+mod error;
+mod framing;
+mod head;
+mod head_collector;
+mod head_parser;
+mod headers;
+mod limits;
+mod method;
+mod status;
+
+pub use chunked::{ChunkHead, LAST_CHUNK, encode_chunk, encode_last_chunk};
+pub use decoder::{Event, RequestDecoder, ResponseDecoder};
+pub use encode::{encode_request_head, encode_response_head};
+pub use error::{ParseError, Part, Problem};
+pub use framing::BodyLength;
+pub use head::{RequestHead, ResponseHead, Version};
+pub use headers::{Headers, InvalidHeader};
+pub use limits::Limits;
+pub use method::{InvalidMethod, Method};
+pub use status::Status;
