@@ -178,7 +178,10 @@ impl Builder {
             registry,
             waiter,
             sources: RefCell::default(),
-            timers: RefCell::default(),
+            timers: RefCell::new(match &self.clock {
+                None => Timers::default(),
+                Some(_) => Timers::sorted_as_a_list(),
+            }),
             soon: RefCell::default(),
             tasks: Tasks::new(number),
             turn: Turn::default(),

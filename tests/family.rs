@@ -35,6 +35,58 @@ fn an_empty_list_that_waits_for_one_callback_never_fires() {
 }
 
 #[test]
+fn a_cancel_goes_through_a_race_over_an_empty_list_that_never_fires() {
+    let never = DeferredList::new(Vec::<Deferred<i32>>::new()).fire_on_one_callback().start();
+    let list = DeferredList::new([race([never])]).start();
+    list.cancel();
+    let results = success_of(list);
+    assert!(results[0].as_ref().unwrap_err().check::<CancelledError>().is_some());
+
+    // A race of nobody does end when it is cancelled, and so do the races that it is in.
+    let cancelled = Rc::new(Cell::new(false));
+    let mark = cancelled.clone();
+    let nobody = race(Vec::<Deferred<i32>>::new()).map(|(_, n)| n).inspect_err(move |_| mark.set(true));
+    let outer = race([race([nobody])]);
+    outer.cancel();
+    assert!(cancelled.get());
+    let failure = failure_of(outer);
+    let inner = &failure.check::<FailureGroup>().unwrap().failures()[0];
+    assert!(inner.check::<FailureGroup>().unwrap().failures()[0].check::<CancelledError>().is_some());
+}
+
+#[test]
+fn a_member_that_never_fires_goes_with_its_list_whatever_ends_that() {
+    let kept = Rc::new(());
+    let never = || {
+        let kept = kept.clone();
+        race(Vec::<Deferred<i32>>::new()).map(move |(_, n)| {
+            drop(kept);
+            n
+        })
+    };
+    drop(DeferredList::new([never(), never()]).start());
+    assert_eq!(Rc::strong_count(&kept), 1, "dropped with nothing left to wait for");
+
+    success_of(DeferredList::new([never(), Deferred::succeed(1)]).fire_on_one_callback().start());
+    assert_eq!(Rc::strong_count(&kept), 1, "fired by another member");
+
+    let (resolver, value) = Deferred::new();
+    let first = race([never(), value]);
+    resolver.succeed(1);
+    success_of(first);
+    assert_eq!(Rc::strong_count(&kept), 1, "won by another member");
+
+    let empty = DeferredList::new(Vec::<Deferred<()>>::new()).fire_on_one_callback().start().map({
+        let kept = kept.clone();
+        move |_| drop(kept)
+    });
+    let cancelled = race([empty]);
+    cancelled.cancel();
+    failure_of(cancelled);
+    assert_eq!(Rc::strong_count(&kept), 1, "cancelled, which such a member survives");
+}
+
+#[test]
 fn a_list_that_waits_for_one_callback_and_gets_none_fires_with_all() {
     let members: Vec<Deferred<i32>> = vec![Deferred::fail(Failure::msg("a")), Deferred::fail(Failure::msg("b"))];
     match success_of(DeferredList::new(members).fire_on_one_callback().start()) {

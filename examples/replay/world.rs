@@ -10,7 +10,7 @@ use crate::program::{Behaviour, Canceller, Input, ListOptions, Looping, Name, On
 use ropewalk::task::LoopingCall;
 use ropewalk::{
     Deferred, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore, DeferredState, DelayedCall, EventLoop,
-    Failure, FirstOrAll, Permit, RegisteredKind, Resolver, TestClock, TimerError, race, testing,
+    Failure, FirstOrAll, Permit, RegisteredKind, Resolver, TestClock, TimerError, race, testing, trace,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -23,8 +23,8 @@ use tinyjson::JsonValue;
 pub(crate) enum Event {
     /// One that Twisted's run has as well.
     Seen(JsonValue),
-    /// A result that came after a cancel. Twisted raises `AlreadyCalledError` if there was a canceller; here it is
-    /// swallowed, canceller or not.
+    /// A result that came after a cancel with a canceller. Twisted raises `AlreadyCalledError`; here it is swallowed, as
+    /// it is there too without a canceller.
     Late,
 }
 
@@ -32,27 +32,34 @@ fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
+/// The programs' clock starts at 0, and they may move a call to before that. A loop's clock has no time before its
+/// start, so it starts later.
+const START: Duration = Duration::from_secs(1_000_000);
+
 enum Primitive {
     Lock(DeferredLock),
     Semaphore(DeferredSemaphore),
     Queue(DeferredQueue<i64>),
 }
 
+/// Stands in a recording where an operation begins.
+pub(crate) const NEXT_OPERATION: &str = "the next operation";
+
 /// A run: what there is by name, and what was noted down for each operation.
 pub(crate) struct World {
     clock: TestClock,
     event_loop: EventLoop,
-    producers: RefCell<HashMap<Name, Resolver<i64>>>,
+    /// With whether there is a canceller.
+    producers: RefCell<HashMap<Name, (Resolver<i64>, bool)>>,
     consumers: RefCell<BTreeMap<Name, Option<Deferred<i64>>>>,
     steps: RefCell<HashMap<Name, u32>>,
     calls: RefCell<HashMap<Name, Rc<DelayedCall>>>,
     primitives: RefCell<BTreeMap<Name, Rc<Primitive>>>,
     held: RefCell<HashMap<Name, Vec<Permit>>>,
     loops: RefCell<HashMap<Name, LoopingCall>>,
-    lists: RefCell<Vec<Name>>,
+    /// The Deferreds that are lists.
+    pub(crate) lists: RefCell<Vec<Name>>,
     pub(crate) trace: RefCell<Vec<Vec<Event>>>,
-    /// A list that waits for something in its own steps was cancelled: Twisted ignores that.
-    pub(crate) cancelled_fired_list: Cell<bool>,
     over: Cell<bool>,
 }
 
@@ -60,6 +67,7 @@ impl World {
     /// The world after the whole program.
     pub(crate) fn after(ops: &[Op]) -> Rc<World> {
         let clock = TestClock::new();
+        clock.jump_by(START).expect("no loop is there yet");
         let world = Rc::new(World {
             event_loop: EventLoop::builder().clock(&clock).build().expect("a loop can be made"),
             clock,
@@ -72,13 +80,13 @@ impl World {
             loops: RefCell::default(),
             lists: RefCell::default(),
             trace: RefCell::default(),
-            cancelled_fired_list: Cell::new(false),
             over: Cell::new(false),
         });
         // What a list finds too late is reported at once. Twisted leaves it on the member.
         let reports = testing::capture_unhandled();
         for op in ops {
             world.trace.borrow_mut().push(Vec::new());
+            trace::note(NEXT_OPERATION);
             world.act(op, None);
         }
         reports.flush_unhandled();
@@ -132,7 +140,8 @@ impl World {
         match op {
             Op::New(d, canceller) => {
                 let (resolver, deferred) = self.pair(*d, canceller);
-                self.producers.borrow_mut().insert(*d, resolver);
+                let has_canceller = !matches!(canceller, Canceller::None);
+                self.producers.borrow_mut().insert(*d, (resolver, has_canceller));
                 self.make(*d, deferred);
             }
             Op::Settled(d, Ok(value)) => self.make(*d, Deferred::succeed(*value)),
@@ -147,7 +156,6 @@ impl World {
             Op::Fire(d, What::StepInput) => self.fire(*d, input.expect("only acts fire with their step's input")),
             Op::Cancel(d) => {
                 if let Some(deferred) = self.take(*d) {
-                    self.watch_for_lists(*d, &deferred);
                     deferred.cancel();
                     self.put(*d, deferred);
                 }
@@ -259,18 +267,6 @@ impl World {
         }
     }
 
-    /// Notes when a cancel will reach a list that has fired.
-    fn watch_for_lists(&self, d: Name, deferred: &Deferred<i64>) {
-        let facts = deferred.describe();
-        let on = facts.waits_for().iter().filter_map(|on| on.name.as_ref()?.parse().ok());
-        // Whatever is waited for by a list has fired that list.
-        let waiting: Vec<Name> = [d].into_iter().chain(on).collect();
-        let reached = waiting[..waiting.len() - 1].iter().any(|d| self.lists.borrow().contains(d));
-        if facts.state() == DeferredState::Paused && reached {
-            self.cancelled_fired_list.set(true);
-        }
-    }
-
     fn put_primitive(&self, x: Name, primitive: Primitive) {
         self.primitives.borrow_mut().insert(x, Rc::new(primitive));
     }
@@ -301,8 +297,8 @@ impl World {
         let taken = self.producers.borrow_mut().remove(&d);
         match taken {
             None => self.raised("AlreadyCalledError"),
-            Some(resolver) => {
-                if resolver.is_cancelled() {
+            Some((resolver, has_canceller)) => {
+                if has_canceller && resolver.is_cancelled() {
                     self.note(Event::Late);
                 }
                 match input {
@@ -443,7 +439,7 @@ impl World {
     }
 
     pub(crate) fn now(&self) -> JsonValue {
-        JsonValue::Number(self.clock.now().as_secs_f64())
+        JsonValue::Number((self.clock.now() - START).as_secs_f64())
     }
 
     /// How many delayed calls are still to come.
@@ -565,6 +561,9 @@ impl Site {
     fn begin(&self, input: &Result<i64, Failure>) {
         let input = named(input);
         let world = &self.world;
+        if world.over.get() {
+            return;
+        }
         match self.note {
             Note::Step(d, n) => world.say("step", [json_text(&format!("{d}.{n}")), json_input(&input)]),
             Note::Body(d) => world.say("body", [json_name(d)]),

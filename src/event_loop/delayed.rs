@@ -16,8 +16,9 @@ use super::{EventLoop, Inner, Named};
 impl EventLoop {
     /// Calls `f` once, `delay` from now. Dropping the answer does not cancel the call.
     ///
-    /// Calls with the same deadline are made in the order in which they were armed. A delay of zero means the next
-    /// batch of timers: in this turn, unless it is a timer that asks.
+    /// Calls with the same deadline are made in the order in which they were armed; one that was
+    /// [moved](DelayedCall::reset) stands before those of its new deadline if it was due earlier, behind them if later. A
+    /// delay of zero means the next batch of timers: in this turn, unless it is a timer that asks.
     ///
     /// It is never early. It is late by what runs before it, and by the steps of the wait: 50 microseconds for a wait
     /// of less than a millisecond, else a millisecond.
@@ -120,6 +121,9 @@ impl DelayedCall {
     }
 
     /// Has it come `delay` from now instead.
+    ///
+    /// Among calls with the same deadline it keeps its place, as in Twisted's `Clock`: it comes before those that it came
+    /// before. (Twisted promises no order for its reactors.)
     ///
     /// # Errors
     ///

@@ -7,8 +7,9 @@
 //!                              +--> Ties <---+   weak: to cancel the members
 //! ```
 //!
-//! The members' chains own their sinks, these own the group, and the group owns the head that it fires: no cycle. What
-//! is to be done when a result comes is left as jobs, so that a list in a list in a list nests nowhere.
+//! The members' chains own their sinks, these own the group, and the group owns the head that it fires: no cycle, but
+//! for members that can never fire ([`Tie::Strong`]). What is to be done when a result comes is left as jobs, so that a
+//! list in a list in a list nests nowhere.
 
 use crate::ground::chain::{Ask, Chain, Head, lost};
 use crate::ground::deferred::{Deferred, End, Origin};
@@ -161,7 +162,7 @@ impl<S: Slots, G: Goal<S>> Entry<'_, S, G> {
         let (group, index) = (&self.group, self.count);
         self.count += 1;
         group.ties.missing.set(group.ties.missing.get() + 1);
-        group.ties.members.borrow_mut().push(member.chain_state().map(Rc::downgrade));
+        group.ties.members.borrow_mut().push(member.chain_state().map(Tie::to));
         member.give_to(Member { group: group.clone(), index, put }, self.jobs);
     }
 }
@@ -302,7 +303,9 @@ impl<S: Slots, G: Goal<S>> Group<S, G> {
 
     fn fire(&self, outcome: Outcome<G::Out>, jobs: &mut Jobs) {
         let head = self.head.clone();
+        let never = self.ties.never();
         jobs.work(move |jobs| {
+            let_go(never, &head.part.info);
             if let Err(late) = head.clone().fire(outcome, None, jobs) {
                 let_go(late, &head.part.info);
             }
@@ -320,9 +323,34 @@ impl<S: Slots, G: Goal<S>> Group<S, G> {
     }
 }
 
+/// What binds a group to a member.
+enum Tie {
+    /// Whoever is to fire the member owns it.
+    Weak(Weak<dyn Chain>),
+    /// Nobody is to fire it, and so nobody else owns it: a race of nobody, say. Only a cancel can end it. It owns the
+    /// group in turn; whatever ends the group parts them, and so does dropping the group's Deferred when nothing else
+    /// is left to wait for.
+    Strong(Rc<dyn Chain>),
+}
+
+impl Tie {
+    fn to(member: &Rc<dyn Chain>) -> Tie {
+        let core = member.core();
+        let never = core.info.phase.get() == Phase::Unfired && core.members() == Some((0, 0));
+        if never { Tie::Strong(member.clone()) } else { Tie::Weak(Rc::downgrade(member)) }
+    }
+
+    fn chain(&self) -> Option<Rc<dyn Chain>> {
+        match self {
+            Tie::Weak(member) => member.upgrade(),
+            Tie::Strong(member) => Some(member.clone()),
+        }
+    }
+}
+
 /// What binds a group to its members: to cancel them.
 struct Ties {
-    members: RefCell<Vec<Option<Weak<dyn Chain>>>>,
+    members: RefCell<Vec<Option<Tie>>>,
     /// How many results have not come yet.
     missing: Cell<usize>,
     /// The group itself has cancelled them.
@@ -346,6 +374,12 @@ impl Ties {
         drop(gone);
     }
 
+    /// Takes out the members that can never fire.
+    fn never(&self) -> Vec<Tie> {
+        let is_never = |tie: &mut Tie| matches!(tie, Tie::Strong(_));
+        self.members.borrow_mut().iter_mut().filter_map(|tie| tie.take_if(is_never)).collect()
+    }
+
     /// The next member that is left.
     fn next(&self, asked: &mut Asked) -> Option<Rc<dyn Chain>> {
         let members = self.members.borrow();
@@ -354,7 +388,7 @@ impl Ties {
             let index = asked.next;
             asked.next += 1;
             if index != asked.spare
-                && let Some(member) = member.as_ref().and_then(Weak::upgrade)
+                && let Some(member) = member.as_ref().and_then(Tie::chain)
             {
                 return Some(member);
             }
@@ -377,9 +411,20 @@ impl Ask for Ties {
         Some((self.missing.get(), self.members.borrow().len()))
     }
 
+    fn detached(&self) {
+        let members = self.members.borrow();
+        let never = members.iter().filter(|tie| matches!(tie, Some(Tie::Strong(_)))).count();
+        drop(members);
+        if never == self.missing.get() {
+            drop(self.never());
+        }
+    }
+
     fn each(self: Rc<Self>, chain: &Rc<dyn Chain>, at: Place, jobs: &mut Jobs) -> bool {
         self.cancelling.set(true);
         if self.ends {
+            let (ties, of) = (self.clone(), chain.clone());
+            jobs.work(move |_| let_go(ties.never(), &of.core().info));
             jobs.push(Job::FailCancelled(chain.clone(), at));
         }
         self.cancel_next(Asked { of: chain.clone(), at, next: 0, spare: usize::MAX }, jobs);

@@ -75,6 +75,8 @@ pub(crate) trait Ask {
     fn members(&self) -> Option<(usize, usize)> {
         None
     }
+    /// The `Deferred` was dropped before the chain was fired. A list lets go of members that can never fire.
+    fn detached(&self) {}
 }
 
 /// What the program wants done when somebody cancels.

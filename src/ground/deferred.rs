@@ -512,7 +512,14 @@ fn let_go<T: 'static>(end: End<T>) {
     match outcome {
         Some(Ok(value)) => drop(value),
         Some(Err(failure)) => origin.lost(failure),
-        None => {}
+        None => {
+            if origin.info().phase.get() == Phase::Unfired
+                && let Whole::Chain(chain) = &origin.chain
+                && let Some(ask) = chain.core().asks()
+            {
+                ask.detached();
+            }
+        }
     }
 }
 
