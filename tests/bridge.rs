@@ -693,6 +693,76 @@ fn a_waker_that_polls_at_once_or_panics_harms_nobody() {
 }
 
 #[test]
+fn a_waker_whose_drop_panics_loses_no_result_and_keeps_no_work_going() {
+    struct Loud;
+    impl Wake for Loud {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Loud {
+        fn drop(&mut self) {
+            std::panic::resume_unwind(Box::new("a waker's drop"));
+        }
+    }
+    let waiting = || {
+        let (resolver, deferred) = Deferred::<i32>::new();
+        let mut future = Box::pin(deferred.into_future());
+        let loud = Waker::from(Arc::new(Loud));
+        assert!(future.as_mut().poll(&mut Context::from_waker(&loud)).is_pending());
+        (resolver, future) // which holds the last of that waker
+    };
+    let panics = |f: &mut dyn FnMut()| std::panic::catch_unwind(std::panic::AssertUnwindSafe(f)).is_err();
+
+    let (resolver, mut future) = waiting();
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(panics(&mut || drop(future.as_mut().poll(&mut context))));
+    resolver.succeed(3);
+    let Poll::Ready(result) = future.as_mut().poll(&mut context) else { panic!("it has a result") };
+    assert_eq!(result.unwrap(), 3);
+
+    let (resolver, future) = waiting();
+    let mut future = Some(future);
+    assert!(panics(&mut || drop(future.take())));
+    assert!(resolver.is_cancelled());
+
+    let (resolver, future) = waiting();
+    let mut future = Some(future);
+    assert!(panics(&mut || Pin::into_inner(future.take().unwrap()).detach()));
+    assert!(!resolver.is_cancelled());
+    let reports = reports_of(|| resolver.fail(Failure::msg("nobody waits")));
+    assert_eq!(reports.len(), 1);
+}
+
+#[test]
+fn a_task_that_a_recorder_cancels_when_it_hears_of_the_poll_is_not_polled() {
+    use ropewalk::trace::{Event, Kind, Recorder, record_with};
+    struct Canceller(Rc<RefCell<Option<ropewalk::CancelHandle>>>);
+    impl Recorder for Canceller {
+        fn event(&mut self, event: &Event) {
+            if matches!(event.kind, Kind::XPoll { .. })
+                && let Some(handle) = self.0.take()
+            {
+                handle.cancel();
+            }
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let (polled, dropped) = (Rc::new(Cell::new(false)), Dropped::default());
+    let (told, guard) = (polled.clone(), TellDrop(dropped.clone()));
+    let task = event_loop.spawn(async move {
+        let _guard = guard;
+        told.set(true);
+        Ok(())
+    });
+    let handle = Rc::new(RefCell::new(Some(task.cancel_handle())));
+    let turn = || event_loop.turn(Some(Duration::ZERO)).unwrap();
+    record_with(Canceller(handle), turn);
+    assert!(!polled.get());
+    assert!(dropped.0.get());
+    assert!(failure_of(task).check::<CancelledError>().is_some());
+    assert!(event_loop.still_registered().is_empty());
+}
+
+#[test]
 fn tasks_join_through_gather_results_and_race() {
     let clock = TestClock::new();
     let event_loop = EventLoop::builder().clock(&clock).build().unwrap();

@@ -92,8 +92,8 @@ impl<T: 'static> DeferredFuture<T> {
             return;
         }
         if let State::Waiting(node, _) = std::mem::replace(&mut self.state, State::Over) {
-            drop(node.wakes.take());
             node.left.set(Some(Left::Detached));
+            drop(node.wakes.take());
         }
     }
 }
@@ -103,29 +103,25 @@ impl<T: 'static> Future for DeferredFuture<T> {
 
     #[track_caller] // the line of the `await`
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match std::mem::replace(&mut self.state, State::Over) {
-            State::New(deferred) => match deferred.try_result() {
-                Ok(outcome) => Poll::Ready(outcome),
-                Err(deferred) => {
-                    self.state = Awaiting::hang(deferred);
-                    if let State::Waiting(node, chain) = &self.state {
-                        node.wakes.set(context.waker());
-                        node.tell_wait(chain);
-                    }
-                    Poll::Pending
-                }
-            },
-            State::Waiting(node, chain) => match node.result.take() {
-                Some(outcome) => Poll::Ready(outcome),
-                None => {
-                    node.wakes.set(context.waker());
-                    node.tell_wait(&chain);
-                    self.state = State::Waiting(node, chain);
-                    Poll::Pending
-                }
-            },
-            State::Over => panic!("a DeferredFuture was polled after its output was given"),
+        if matches!(self.state, State::New(_))
+            && let State::New(deferred) = std::mem::replace(&mut self.state, State::Over)
+        {
+            match deferred.try_result() {
+                Ok(outcome) => return Poll::Ready(outcome),
+                Err(deferred) => self.state = Awaiting::hang(deferred),
+            }
         }
+        let State::Waiting(node, chain) = &self.state else {
+            panic!("a DeferredFuture was polled after its output was given");
+        };
+        if let Some(outcome) = node.result.take() {
+            self.state = State::Over;
+            return Poll::Ready(outcome);
+        }
+        // The waker before may be dropped here: its code finds everything in place, and its panic leaves it so.
+        node.wakes.set(context.waker());
+        node.tell_wait(chain);
+        Poll::Pending
     }
 }
 
@@ -138,7 +134,8 @@ impl<T: 'static> Drop for DeferredFuture<T> {
             state => state,
         };
         let State::Waiting(node, chain) = state else { return };
-        drop(node.wakes.take());
+        // Dropped last, since that of a foreign executor may panic.
+        let _waker = node.wakes.take();
         match node.result.take() {
             Some(Ok(value)) => drop(value),
             Some(Err(failure)) => Origin::end(chain, node.at).lost(failure),

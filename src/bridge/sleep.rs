@@ -133,7 +133,8 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some((call, bell)) = self.armed.take() {
-            drop(bell.sleeper.take());
+            // Dropped last, since that of a foreign executor may panic.
+            let _waker = bell.sleeper.take();
             // One that is over, or whose loop is gone, has nothing to cancel.
             let _ = call.cancel();
         }

@@ -89,7 +89,7 @@ impl TestClock {
     ///
     /// At each deadline on the way every attached loop is turned, without waiting, until it has nothing left to do at
     /// that time; so a timer that was armed on the way and is due before the end fires too. A callback that queues
-    /// itself again with `call_soon` for ever keeps this from ending.
+    /// itself again with `call_soon` for ever, or a task that wakes itself in each poll, keeps this from ending.
     ///
     /// # Errors
     ///

@@ -363,6 +363,11 @@ impl Tasks {
         Some((task, slot.work.take()?, slot.place))
     }
 
+    /// Whether it is there, be it polled or not.
+    fn has(&self, task: TaskId) -> bool {
+        self.table.borrow_mut().get_mut(task).is_some()
+    }
+
     /// Puts a task back that is not ready; it comes back when it was removed meanwhile.
     fn put_back(&self, task: TaskId, work: Work) -> Option<Work> {
         match self.table.borrow_mut().get_mut(task) {
@@ -407,7 +412,10 @@ impl EventLoop {
     pub(crate) fn poll_task(&self, task: TaskId, mut work: Work) {
         let tasks = &self.inner.tasks;
         let frame = if trace::on() { tell::poll_begins(task, true) } else { None };
-        let polled = {
+        // The recorder, which has just been told, may have removed it: then it is dropped, as if polled.
+        let polled = if trace::on() && !tasks.has(task) {
+            Poll::Pending
+        } else {
             let _polling = Polling::begin(task, &work.waker);
             let Work { body, waker } = &mut work;
             // No panic comes out of it: a body catches those of its future.

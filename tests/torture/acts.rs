@@ -6,6 +6,7 @@ use crate::moves::{
     some_handle, some_remote_resolver, soon, timer_state,
 };
 use crate::table::impossible;
+use crate::tasks::TASK_METHODS;
 use crate::world::{Ctx, Message, Noise, Token, World, enter, enter_with, world};
 use ropewalk::{EventLoop, Interest};
 use std::rc::Rc;
@@ -297,7 +298,7 @@ pub(crate) static LOOP_METHODS: &[Method] = &[
 ];
 
 pub(crate) fn methods() -> impl Iterator<Item = &'static Method> {
-    LOOP_METHODS.iter().chain(CHAIN_METHODS)
+    LOOP_METHODS.iter().chain(CHAIN_METHODS).chain(TASK_METHODS)
 }
 
 /// Each method with each state that it may find.
@@ -320,6 +321,9 @@ pub(crate) fn act(w: &World) {
     w.by_context.borrow_mut()[ctx as usize] += 1;
     if ctx.is_loop_callback() && ctx != Ctx::Ready && !w.in_use.borrow().is_empty() && w.one_in(3) {
         return remove_in_use(w); // a rare meeting: somebody lent a source and drove the loop meanwhile
+    }
+    if crate::tasks::meeting(w, ctx) {
+        return;
     }
     let drawn = ROWS.with(|rows| {
         let drawn = (0..6).map(|_| w.below(rows.len() as u64) as usize);

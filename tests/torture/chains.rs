@@ -1,8 +1,9 @@
 //! The moves on floor 0: both ends of chains, and who cancels, records or is told of lost errors.
 
 use crate::acts::{Method, free};
-use crate::world::{Chain, Ctx, Deliberate, Noise, Token, Value, World, enter, seen, world};
-use ropewalk::trace::{self, Event, Recorder};
+use crate::tasks::cancel_woken;
+use crate::world::{Chain, Ctx, Deliberate, Noise, Token, Value, World, enter, enter_with, seen, world};
+use ropewalk::trace::{self, Event, Kind, Recorder};
 use ropewalk::{CancelHandle, Deferred, Failure, Resolver, UnhandledHook, maybe_deferred, set_unhandled_hook};
 use std::rc::Rc;
 
@@ -210,8 +211,14 @@ pub(crate) static CHAIN_METHODS: &[Method] = &[
 pub(crate) struct Listener;
 
 impl Recorder for Listener {
-    fn event(&mut self, _: &Event) {
-        let quiet = std::panic::AssertUnwindSafe(|| enter(Ctx::Recorder));
+    fn event(&mut self, event: &Event) {
+        let polls = matches!(event.kind, Kind::XPoll { .. });
+        let first = |w: &World| {
+            if polls && w.one_in(4) {
+                cancel_woken(w);
+            }
+        };
+        let quiet = std::panic::AssertUnwindSafe(|| enter_with(Ctx::Recorder, first));
         // What a recorder's own calls drop may panic. A recorder that panics is another test's.
         drop(std::panic::catch_unwind(quiet));
     }

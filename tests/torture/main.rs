@@ -1,8 +1,8 @@
-//! Everything calls everything: callbacks, steps, cancellers, `Drop`s, recorders, hooks and the logger call every public
-//! method, in random order, 200,000 times.
+//! Everything calls everything: callbacks, steps, cancellers, tasks, wakers, `Drop`s, recorders, hooks and the logger call
+//! every public method, in random order, 200,000 times.
 //!
 //! What must hold: no panic of the library's own (a double borrow is one); a callback runs at most once, and never
-//! after it was called off; what is added to a batch while it runs is not in it; a run inside a run is an error value;
+//! after it was called off; a task is polled when it was woken, and only then; what is added to a batch while it runs is not in it; a run inside a run is an error value;
 //! what is owed is called; no failure is lost; nothing is left at the end. And the table of method x state x calling
 //! context has no empty cell but those that cannot exist.
 //!
@@ -10,8 +10,10 @@
 
 mod acts;
 mod chains;
+mod futures;
 mod moves;
 mod table;
+mod tasks;
 mod world;
 
 use ropewalk::{EventLoop, Interest, PanicPolicy, TestClock, set_unhandled_hook, trace};
@@ -81,9 +83,13 @@ fn everything_calls_everything() {
     set_world(Some(w.clone()));
     set_unhandled_hook(Some(chains::hook()));
     let mut generation = 0;
-    // A cell that chance has left out so far is given more time.
-    let enough = || steps < 200_000 || w.steps.get() >= 3 * steps || table::fill(&w).1.is_empty();
-    while w.steps.get() < steps || !enough() {
+    // A cell that chance has left out so far is given more time. Looked at now and then: the table is long.
+    let full = |generation: u64| generation.is_multiple_of(16) && table::fill(&w).1.is_empty();
+    let enough = |generation| steps < 200_000 || w.steps.get() >= 3 * steps || full(generation);
+    // One finding is enough: the walk to it can be taken again.
+    let whole =
+        || w.broken.borrow().is_empty() && PANICS.lock().unwrap().is_empty() && LOST.load(Ordering::Relaxed) == 0;
+    while whole() && (w.steps.get() < steps || !enough(generation)) {
         generation += 1;
         live(&w, generation);
     }
@@ -134,6 +140,7 @@ fn live(w: &Rc<World>, generation: u64) {
             0 | 4 if round > 4 => "EventLoop::run",
             1 if round > 4 => "EventLoop::run_until",
             2 => "EventLoop::run_one",
+            5 if round > 4 => "EventLoop::block_on",
             3 => "TestClock::advance",
             _ => "EventLoop::turn",
         };
@@ -149,6 +156,7 @@ fn live(w: &Rc<World>, generation: u64) {
         let resolver = moves::remote_deferred(w, cancelled).expect("a loop that lives");
         w.remote_resolvers.put(w, resolver);
     }
+    w.tasks.fall_asleep(w);
     w.budget.set(300);
     w.loop_dropping.set(true);
     outside(|| drop(event_loop));
@@ -171,6 +179,7 @@ fn quiet(w: &Rc<World>, event_loop: &EventLoop, clock: &TestClock) {
             w.broken(format!("a {} callback was never called", ticket.what));
         }
     }
+    w.tasks.check_quiet(w);
     for sender in w.senders.all() {
         let (serial, ticket) = (w.next_serial(), w.ticket("message", true));
         w.posted.borrow_mut().insert(serial, ticket.clone());

@@ -331,6 +331,7 @@ pub(crate) fn drive(w: &World, method: &'static str) {
                 Err(failure) => failure.downcast::<RunError>().map_or_else(|f| Err(unexpected(w, &f)), Err),
             }
         }
+        "EventLoop::block_on" => crate::tasks::block_on(w, el),
         "EventLoop::turn" => {
             let wait = Duration::from_micros([0, 0, 250, 1000][w.below(4) as usize]);
             w.driving(true, || el.turn(Some(wait))).map(drop)
@@ -353,7 +354,7 @@ pub(crate) fn drive(w: &World, method: &'static str) {
     w.hit(method, state);
 }
 
-fn unexpected(w: &World, failure: &Failure) -> RunError {
+pub(crate) fn unexpected(w: &World, failure: &Failure) -> RunError {
     seen(failure);
     w.broken(format!("run_until failed with {:?}", failure.via()));
     RunError::Stopped

@@ -1,6 +1,7 @@
 //! The table: method x state x calling context, and the cells that cannot exist.
 
 use crate::acts::{Method, methods};
+use crate::tasks;
 use crate::world::{CONTEXTS, Ctx, World};
 
 /// Why a cell cannot exist; `None` if it can.
@@ -44,7 +45,7 @@ pub(crate) fn impossible(method: &Method, state: &str, ctx: Ctx) -> Option<&'sta
         ("EventLoop::call_when_running", "now") if ctx == Ctx::Trigger => {
             Some("a loop with a trigger is not running yet, or not any more")
         }
-        _ => None,
+        _ => tasks::impossible(method, state, ctx),
     }
 }
 

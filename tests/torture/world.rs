@@ -1,6 +1,7 @@
 //! The world that the callbacks of the torture test share: its dice, its pools of live objects, the context that runs,
 //! and the tickets that say which callback may still run.
 
+use crate::futures::Tasks;
 use ropewalk::{
     CancelHandle, Deferred, DelayedCall, EventLoop, Handle, Remote, RemoteResolver, Resolver, Sender, SourceId,
     TestClock, TriggerId,
@@ -23,10 +24,12 @@ pub(crate) enum Ctx {
     Receive,
     Ready,
     Timer,
+    Poll,
     Trigger,
     Job,
     Step,
     Canceller,
+    Waker,
     Drop,
     LoopDrop,
     Lent,
@@ -37,17 +40,19 @@ pub(crate) enum Ctx {
     Logger,
 }
 
-pub(crate) const CONTEXTS: [Ctx; 18] = [
+pub(crate) const CONTEXTS: [Ctx; 20] = [
     Ctx::Outside,
     Ctx::Soon,
     Ctx::Post,
     Ctx::Receive,
     Ctx::Ready,
     Ctx::Timer,
+    Ctx::Poll,
     Ctx::Trigger,
     Ctx::Job,
     Ctx::Step,
     Ctx::Canceller,
+    Ctx::Waker,
     Ctx::Drop,
     Ctx::LoopDrop,
     Ctx::Lent,
@@ -61,7 +66,7 @@ pub(crate) const CONTEXTS: [Ctx; 18] = [
 impl Ctx {
     /// Called by the loop's turn itself, so a loop runs and nothing lies between.
     pub(crate) fn is_loop_callback(self) -> bool {
-        matches!(self, Ctx::Soon | Ctx::Post | Ctx::Receive | Ctx::Ready | Ctx::Timer | Ctx::Trigger)
+        matches!(self, Ctx::Soon | Ctx::Post | Ctx::Receive | Ctx::Ready | Ctx::Timer | Ctx::Poll | Ctx::Trigger)
     }
 
     /// The batch that its callbacks belong to.
@@ -220,7 +225,7 @@ pub(crate) struct Pool<T> {
 }
 
 impl<T> Pool<T> {
-    fn of(limit: usize) -> Pool<T> {
+    pub(crate) fn of(limit: usize) -> Pool<T> {
         Pool { live: RefCell::default(), old: RefCell::default(), limit }
     }
 
@@ -278,6 +283,17 @@ impl<T> Pool<T> {
         T: Clone,
     {
         self.live.borrow().clone()
+    }
+
+    /// One of those that fit, which stays.
+    pub(crate) fn peek_if(&self, w: &World, fits: impl Fn(&T) -> bool) -> Option<T>
+    where
+        T: Clone,
+    {
+        let list = self.of_age(w).borrow();
+        let start = w.below(list.len().max(1) as u64) as usize;
+        let at = (0..list.len()).map(|i| (start + i) % list.len()).find(|&i| fits(&list[i]))?;
+        list.get(at).cloned()
     }
 
     pub(crate) fn peek(&self, w: &World) -> Option<T>
@@ -343,6 +359,7 @@ pub(crate) struct World {
     pub(crate) senders: Pool<Sender<Message>>,
     pub(crate) remote_resolvers: Pool<RemoteResolver<u32>>,
     pub(crate) handles: Pool<Handle>,
+    pub(crate) tasks: Tasks,
 }
 
 /// A message or a posted call's luggage: it crosses threads in principle, and its `Drop` calls back.
@@ -442,6 +459,7 @@ impl World {
             senders: Pool::of(6),
             remote_resolvers: Pool::of(12),
             handles: Pool::of(3),
+            tasks: Tasks::new(),
         }
     }
 
@@ -454,6 +472,7 @@ impl World {
         self.remotes.retire();
         self.handles.retire();
         self.remote_resolvers.retire();
+        self.tasks.retire(self);
     }
 
     /// Runs `f` while a source is in use.
@@ -481,6 +500,7 @@ impl World {
         self.resolvers.clear();
         self.chains.clear();
         self.cancels.clear();
+        self.tasks.clear();
         self.posted.borrow_mut().clear();
         self.owed.borrow_mut().clear();
     }
