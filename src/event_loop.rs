@@ -35,6 +35,7 @@ mod running;
 pub mod signals;
 mod sources;
 pub(crate) mod tasks;
+mod tell;
 mod timers;
 mod triggers;
 mod turn;
@@ -318,7 +319,7 @@ impl EventLoop {
 fn trace_post(place: Place) -> (IdSlot, EventNumber) {
     let id = Cell::default();
     let Some((p, _)) = trace::id(&id, Object::Post) else { return (id.get(), 0) };
-    let reg = trace::emit(Kind::Post { p }, Links { at: Some(place), ..Links::default() });
+    let reg = trace::emit(Kind::Post { p, late: false }, Links { at: Some(place), ..Links::default() });
     (id.get(), reg)
 }
 
@@ -343,7 +344,11 @@ impl Inner {
     fn lend_clock(&self) {
         if trace::on() {
             let clock = self.clock.clone();
-            trace::set_clock(Some(Rc::new(move || clock.now())));
+            let kind = match clock {
+                Clock::Real(_) => trace::ClockKind::Real,
+                Clock::Test(_) => trace::ClockKind::Virtual,
+            };
+            trace::set_clock(kind, Rc::new(move || clock.now()));
         }
     }
 

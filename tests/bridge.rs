@@ -864,7 +864,7 @@ fn many_tasks_take_turns() {
 
 #[test]
 fn the_trace_tells_of_spawn_poll_wait_wake_and_the_end_of_a_task() {
-    use ropewalk::trace::{Id, Kind, Object, record};
+    use ropewalk::trace::{Id, Kind, Object, Polled, record};
     let clock = TestClock::new();
     let event_loop = EventLoop::builder().clock(&clock).build().unwrap();
     let ((), trace) = record(|| {
@@ -876,7 +876,6 @@ fn the_trace_tells_of_spawn_poll_wait_wake_and_the_end_of_a_task() {
     let x = Id(Object::Task, 1);
     let of_task: Vec<_> = trace
         .events()
-        .iter()
         .filter(|event| {
             matches!(
                 event.kind,
@@ -890,16 +889,16 @@ fn the_trace_tells_of_spawn_poll_wait_wake_and_the_end_of_a_task() {
         })
         .collect();
     let [spawn, poll, wait, pending, wake, again, ready, gone] = of_task[..] else { panic!("{of_task:#?}") };
-    assert_eq!(spawn.kind, Kind::XSpawn { x });
+    assert_eq!(spawn.kind, Kind::XSpawn { x, late: false });
     assert_eq!(poll.kind, Kind::XPoll { x, n: 0 });
     assert!(matches!(wait.kind, Kind::XWait { on: Some(Id(Object::Deferred, _)), .. }));
     assert!(wait.at.unwrap().file().ends_with("bridge.rs"), "the line of the await");
     assert_eq!(wait.frame, poll.s);
-    assert_eq!(pending.kind, Kind::XRet { b: poll.s, ready: false });
-    assert_eq!(wake.kind, Kind::XWake { x, own: false });
+    assert_eq!(pending.kind, Kind::XRet { b: poll.s, out: Polled::Pending, val: None });
+    assert_eq!(wake.kind, Kind::XWake { x, by: None, own: false });
     assert_ne!(wake.cause, 0, "woken from the timer's callback");
     assert_eq!(again.kind, Kind::XPoll { x, n: 1 });
     assert_eq!(again.cause, wake.s);
-    assert_eq!(ready.kind, Kind::XRet { b: again.s, ready: true });
-    assert_eq!(gone.kind, Kind::XDrop { x, ready: true });
+    assert_eq!(ready.kind, Kind::XRet { b: again.s, out: Polled::Ready, val: None });
+    assert_eq!(gone.kind, Kind::XDrop { x, state: Polled::Ready });
 }

@@ -159,7 +159,7 @@ fn a_message_there_and_back_changes_no_interest() {
     };
     let (result, trace) = record(|| event_loop.block_on(rounds()));
     result.unwrap();
-    let wants = trace.events().iter().filter(|event| matches!(event.kind, Kind::IoWant { .. })).count();
+    let wants = trace.events().filter(|event| matches!(event.kind, Kind::IoWant { .. })).count();
     assert!(wants <= 2, "{wants} changes of interest");
 }
 

@@ -157,7 +157,7 @@ fn a_recording_adds_ids_and_the_events_that_led_there() {
     let numbers: Vec<usize> = why.split(" < s").map(|n| n.parse().expect("a number")).collect();
     let kinds: Vec<String> = numbers
         .iter()
-        .map(|s| format!("{:?}", trace.events()[s - 1].kind).split(' ').next().unwrap_or_default().to_owned())
+        .map(|s| format!("{:?}", trace.nth(s - 1).unwrap().kind).split(' ').next().unwrap_or_default().to_owned())
         .collect();
     assert_eq!(kinds, ["FLost", "DRet", "DStep", "DFire"]);
 }

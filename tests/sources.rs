@@ -29,11 +29,11 @@ fn on_both_paths(test: impl Fn(EventLoop)) {
 
 /// How many sources the system named in each wait of a recording.
 fn named(trace: &trace::Trace) -> Vec<u32> {
-    let ready = |event: &trace::Event| match event.kind {
-        Kind::PollEnd { ready, .. } => Some(ready),
+    let ready = |event: trace::Event<'_>| match event.kind {
+        Kind::PollEnd { ready, .. } => Some(ready.len() as u32),
         _ => None,
     };
-    trace.events().iter().filter_map(ready).collect()
+    trace.events().filter_map(ready).collect()
 }
 
 #[test]

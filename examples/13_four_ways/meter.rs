@@ -14,7 +14,7 @@ pub(crate) struct Counts {
 }
 
 impl Recorder for Counts {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &Event<'_>) {
         match event.kind {
             Kind::TurnBegin { .. } => self.turns += 1,
             Kind::CbBegin { .. } => self.callbacks += 1,

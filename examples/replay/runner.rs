@@ -81,16 +81,16 @@ fn list_passed_cancel_on(ops: &[Op]) -> Option<usize> {
     let (world, recording) = trace::record(|| World::after(ops));
     let lists: Vec<String> = world.lists.borrow().iter().map(ToString::to_string).collect();
     let (mut begun, mut named, mut fired) = (0, HashSet::new(), HashSet::new());
-    let found = recording.events().iter().find(|event| {
-        match &event.kind {
+    let found = recording.events().find(|event| {
+        match event.kind {
             Kind::Note { msg } if msg == NEXT_OPERATION => begun += 1,
             Kind::DName { d } if event.label.as_ref().is_some_and(|name| lists.iter().any(|l| **l == **name)) => {
-                named.insert(*d);
+                named.insert(d);
             }
             Kind::DFire { d, .. } => {
-                fired.insert(*d);
+                fired.insert(d);
             }
-            Kind::DCancel { d, how: Cancel::Forward(_) } => return named.contains(d) && fired.contains(d),
+            Kind::DCancel { d, how: Cancel::Forward, .. } => return named.contains(&d) && fired.contains(&d),
             _ => {}
         }
         false

@@ -246,7 +246,7 @@ fn way_of_the_error(trace: &Trace) -> String {
     let mut story = String::new();
     for event in trace.events() {
         let (what, at) = match &event.kind {
-            Kind::DAdd { n, name, .. } => {
+            Kind::DAdd { n, names: [name, _], .. } => {
                 steps.insert(*n, (name.rsplit("::").next().unwrap_or(name), event.at));
                 continue;
             }
@@ -292,7 +292,7 @@ fn request(server: SocketAddr) -> Result<Request, String> {
 }
 
 fn count(trace: &Trace, which: impl Fn(&Kind) -> bool) -> usize {
-    trace.events().iter().filter(|event| which(&event.kind)).count()
+    trace.events().filter(|event| which(&event.kind)).count()
 }
 
 /// Lines that are neither empty nor a comment.

@@ -75,7 +75,7 @@ impl Inner {
             && let Some((m, _)) = trace::id(&slot.id, Object::Timer)
         {
             let links = Links { at: Some(place), ..Links::default() };
-            slot.reg = trace::emit(Kind::TimerArm { m, due: at }, links);
+            slot.reg = trace::emit(Kind::TimerArm { m, due: at, every: None, late: false }, links);
         }
         let key = self.timers.borrow_mut().arm(at, slot);
         DelayedCall { event_loop: Rc::downgrade(self), key, cancelled: Cell::new(false) }

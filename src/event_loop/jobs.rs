@@ -118,7 +118,7 @@ impl EventLoop {
         let inner = &self.inner;
         let job = inner.job_out(place, Rc::new(Cell::new(Some(resolver))));
         if trace::on() {
-            inner.tell_job(job, |w| Kind::WorkQueue { w }, place);
+            inner.tell_job(job, |w| Kind::WorkQueue { w, late: false }, place);
         }
         let mailbox = inner.mailbox.clone();
         let work = Box::new(move || {
@@ -173,7 +173,7 @@ impl super::Inner {
         self.jobs.borrow_mut().insert(Job { place, id: Cell::default(), resolver })
     }
 
-    fn tell_job(&self, job: usize, kind: impl FnOnce(trace::Id) -> Kind, at: Place) {
+    fn tell_job(&self, job: usize, kind: impl FnOnce(trace::Id) -> Kind<'static>, at: Place) {
         let id = match self.jobs.borrow().get(job) {
             Some(job) => trace::id(&job.id, Object::Work),
             None => None,

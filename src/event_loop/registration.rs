@@ -64,7 +64,12 @@ impl EventLoop {
                 if trace::on() {
                     let links = Links { at: Some(place), ..Links::default() };
                     let what = std::any::type_name::<S>();
-                    let number = self.trace_source(index, serial, links, |i| Kind::IoOpen { i, what });
+                    let number = self.trace_source(index, serial, links, |i| Kind::IoOpen {
+                        i,
+                        what,
+                        name: None,
+                        late: false,
+                    });
                     if let Some(slot) = inner.sources.borrow_mut().get_mut(index, serial) {
                         slot.reg = number;
                     }
@@ -203,7 +208,10 @@ impl EventLoop {
             && let Some((i, _)) = trace::id(&slot.id, Object::Source)
         {
             let at = asked.then(|| Location::caller() as _);
-            trace::emit(Kind::IoClose { i }, Links { cause: 0, reg: slot.reg, at, label: label.as_deref() });
+            trace::emit(
+                Kind::IoClose { i, why: None },
+                Links { cause: 0, reg: slot.reg, at, label: label.as_deref() },
+            );
         }
         Some(slot)
     }
@@ -237,7 +245,7 @@ impl EventLoop {
         index: u32,
         serial: u64,
         mut links: Links<'_>,
-        kind: impl FnOnce(Id) -> Kind,
+        kind: impl FnOnce(Id) -> Kind<'static>,
     ) -> EventNumber {
         let found = {
             let sources = self.inner.sources.borrow();

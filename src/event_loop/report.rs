@@ -23,7 +23,7 @@ pub(crate) fn report(slot: Slot, place: Place, payload: &Payload) {
     let (what, then) = match slot {
         Slot::Soon => ("a call_soon callback", ""),
         Slot::Post => ("a call posted from another thread", ""),
-        Slot::Ready => ("a source's callback", "; the source was removed"),
+        Slot::Ready | Slot::Write | Slot::Accept => ("a source's callback", "; the source was removed"),
         Slot::Timer => ("a delayed call", ""),
         Slot::Work => ("the callback of a worker's job", ""),
         Slot::Task => ("a task", ""),

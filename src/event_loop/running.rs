@@ -154,7 +154,7 @@ impl EventLoop {
         }
         if trace::on() {
             let at = Some(std::panic::Location::caller());
-            trace::emit(Kind::LoopStop, Links { at, ..Links::default() });
+            trace::emit(Kind::LoopStop {}, Links { at, ..Links::default() });
         }
     }
 

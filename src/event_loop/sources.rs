@@ -20,7 +20,7 @@ use std::rc::Rc;
 
 use slab::Slab;
 
-use crate::trace::{EventNumber, IdSlot, Place};
+use crate::trace::{self, Asked, EventNumber, Id, IdSlot, Object, Place};
 
 use super::EventLoop;
 use super::error::InsertReason;
@@ -285,6 +285,23 @@ impl Sources {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &SourceSlot> {
         self.slots.iter().map(|(_, slot)| slot)
+    }
+
+    /// The trace ids of the first `most` that are watched, and what for.
+    pub(crate) fn watched(&self, most: usize) -> Vec<Asked> {
+        let wanted = self.iter().filter(|slot| slot.wanted & (READ | WRITE) != 0);
+        let asked = |slot: &SourceSlot| {
+            let (i, _) = trace::id(&slot.id, Object::Source)?;
+            Some(Asked { i, r: slot.wanted & READ != 0, w: slot.wanted & WRITE != 0 })
+        };
+        wanted.take(most).filter_map(asked).collect()
+    }
+
+    /// The trace id of the source of an event.
+    pub(crate) fn id_of(&self, ready: Ready) -> Option<Id> {
+        let index = ready.key & INDEX_MASK;
+        let slot = self.slots.get(index).filter(|slot| key(index as u32, slot.serial) == ready.key)?;
+        trace::id(&slot.id, Object::Source).map(|(i, _)| i)
     }
 
     /// How many have an interest, and so could wake the loop.

@@ -121,6 +121,11 @@ impl Timers {
         self.heap.first().map(|entry| entry.at)
     }
 
+    /// The earliest timer in the heap.
+    pub(crate) fn first(&self) -> Option<&TimerSlot> {
+        self.slots.get(self.heap.first()?.index as usize)
+    }
+
     /// Adds a timer.
     #[inline]
     pub(crate) fn arm(&mut self, at: u64, slot: TimerSlot) -> TimerKey {

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::trace::{self, EventNumber, Frame, Id, IdSlot, Kind, Links, Object, Out, Place, Slot};
+use crate::trace::{self, EventNumber, Frame, Id, Kind, Links, Out, Place, Slot};
 
 use super::clock::Clock;
 use super::error::RunError;
@@ -19,6 +19,7 @@ use super::mailbox::Letter;
 use super::report::{self, Payload, guard};
 use super::running::Life;
 use super::sources::Dispatch;
+use super::tell::{close_frame, fired, posted, queued};
 use super::timers::{Due, TimerSlot};
 use super::wait::Ready;
 use super::{EventLoop, Named, PanicPolicy, Soon};
@@ -44,21 +45,21 @@ enum Phase {
 pub(crate) struct Turn {
     phase: Cell<Phase>,
     /// How many turns there were.
-    number: Cell<u32>,
+    pub(super) number: Cell<u32>,
     /// How many callbacks the drive at hand has run, and those before it in this turn.
     ran: Cell<usize>,
     ran_before: Cell<usize>,
     /// The callback that runs.
     current: Cell<Option<Current>>,
     /// Its frame, while somebody records.
-    call_frame: Cell<Option<Frame>>,
+    pub(super) call_frame: Cell<Option<Frame>>,
     /// How much of the soon queue is left to this turn. One queue serves both: half the memory stays in the cache.
     soon_left: Cell<usize>,
     mail: RefCell<VecDeque<Letter>>,
-    ready: RefCell<Vec<Ready>>,
+    pub(super) ready: RefCell<Vec<Ready>>,
     next_ready: Cell<usize>,
     /// The time for which the due timers were collected.
-    now: Cell<u64>,
+    pub(super) now: Cell<u64>,
     /// Due timers are not collected, but taken one by one, so that each sees what the one before it armed and moved.
     one_by_one: Cell<bool>,
     /// How many of the woken tasks are left to this turn.
@@ -68,7 +69,7 @@ pub(crate) struct Turn {
     /// Whether a post ended the last wait.
     woken_by_post: Cell<bool>,
     /// The trace's event of the wait's end.
-    woken: Cell<EventNumber>,
+    pub(super) woken: Cell<EventNumber>,
     frame: Cell<Option<Frame>>,
     /// The first panic of this turn, if it is to go on after it.
     panicked: Cell<Option<Payload>>,
@@ -310,14 +311,6 @@ impl EventLoop {
         }
     }
 
-    #[cold]
-    fn open_frame(&self, slot: Slot, place: Place, site: Site) {
-        let label = site.label.as_deref();
-        let links = Links { cause: site.cause, reg: site.reg, at: Some(place), label };
-        let frame = Frame::open(Kind::CbBegin { o: site.id, slot }, links);
-        self.inner.turn.call_frame.set(Some(frame));
-    }
-
     /// Runs one callback of the user's outside the batches, and nothing of it gets out.
     pub(crate) fn call(&self, slot: Slot, place: Place, site: impl FnOnce() -> Site, f: impl FnOnce(&EventLoop)) {
         self.begin(slot, place, NO_SOURCE, site);
@@ -399,7 +392,7 @@ impl EventLoop {
         turn.phase.set(Phase::Begin);
         if let Some(frame) = turn.frame.take() {
             let ran = (turn.ran_before.get() + turn.ran.get()) as u32;
-            frame.close(|b| Kind::TurnEnd { b, ran }, Links::default());
+            frame.close(|b| Kind::TurnEnd { b, ran, busy: 0 }, Links::default());
         }
     }
 
@@ -471,22 +464,14 @@ impl EventLoop {
     #[inline]
     fn poll(&self, timeout: Option<u64>) -> Result<(), RunError> {
         let turn = &self.inner.turn;
-        let begun = match trace::on() {
-            true => trace::emit(Kind::PollBegin { timeout }, Links::default()),
-            false => 0,
-        };
+        let begun = if trace::on() { self.poll_begins(timeout) } else { None };
         let result = self.inner.waiter.wait(timeout, &mut turn.ready.borrow_mut());
         turn.woken.set(0);
-        if begun != 0 {
-            let ready = turn.ready.borrow().iter().filter(|ready| ready.is_source()).count() as u32;
-            turn.woken.set(trace::emit(Kind::PollEnd { b: begun, ready }, Links::default()));
+        if let Some(begun) = begun {
+            self.poll_ends(begun);
         }
         result.map_err(RunError::Wait)
     }
-}
-
-fn queued(id: IdSlot, reg: EventNumber) -> Site {
-    Site { id: trace::id(&Cell::new(id), Object::Post).map(|(p, _)| p), reg, ..Site::default() }
 }
 
 /// How many turns may pass without asking the system, when all there is to do is to poll woken tasks. To ask costs more
@@ -495,23 +480,3 @@ const UNASKED: u32 = 61;
 
 /// For callbacks that are not a source's.
 const NO_SOURCE: (u32, u64) = (u32::MAX, 0);
-
-#[cold]
-fn close_frame(frame: Frame, out: Out) {
-    frame.close(|b| Kind::CbEnd { b, out }, Links::default());
-}
-
-/// A letter is numbered when the loop takes it in: its thread has no trace.
-fn posted(place: Place) -> Site {
-    let Some((p, _)) = trace::id(&Cell::default(), Object::Post) else { return Site::default() };
-    let reg = trace::emit(Kind::Post { p }, Links { at: Some(place), ..Links::default() });
-    Site { id: Some(p), reg, ..Site::default() }
-}
-
-fn fired(turn: &Turn, id: Cell<IdSlot>, reg: EventNumber, at: u64, label: Option<Rc<str>>) -> Site {
-    let Some((m, _)) = trace::id(&id, Object::Timer) else { return Site::default() };
-    let late = turn.now.get().saturating_sub(at);
-    let links = Links { cause: turn.woken.get(), reg, at: None, label: label.as_deref() };
-    let cause = trace::emit(Kind::TimerFire { m, late }, links);
-    Site { id: Some(m), cause, reg, label }
-}

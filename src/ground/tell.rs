@@ -3,9 +3,10 @@
 use super::chain::Core;
 use super::failure::Failure;
 use super::info::Info;
-use super::step::{Outcome, Returned, Step, StepSite, run, takes};
+use super::step::{Outcome, Returned, Step, StepSite, run, step_name, takes};
 use super::trace::{
-    self, Cancel, EventNumber, Frame, Id, Kind, Links, Object, Out, Place, Val, Via, emit, id, preview,
+    self, Cancel, Dropped, EventNumber, Frame, Id, Kind, Lanes, Links, Loss, Object, Out, Place, Shown, Val, Via,
+    emit, id,
 };
 use super::unhandled::{Recorded, forget_panic};
 use std::any::type_name;
@@ -17,7 +18,7 @@ pub(crate) fn chain_id(info: &Info, ty: &'static str, late: bool) -> Option<Id> 
     if new {
         let name = info.name();
         let links = Links { at: Some(info.made()), label: name.as_deref(), ..Links::default() };
-        emit(Kind::DNew { d, ty, late }, links);
+        emit(Kind::DNew { d, ty, of: None, late }, links);
     }
     Some(d)
 }
@@ -30,7 +31,8 @@ fn failure_id(failure: &mut Failure, via: Via) -> Option<Id> {
             Via::Err => via,
             told => told,
         };
-        let kind = Kind::FNew { f, msg: text(failure), via };
+        let msg = text(failure);
+        let kind = Kind::FNew { f, ty: "", msg: &msg, via };
         emit(kind, Links { at: Some(failure.raised()), ..Links::default() });
     }
     Some(f)
@@ -47,12 +49,12 @@ fn text(failure: &Failure) -> String {
     }
 }
 
-fn val<T: 'static>(outcome: &mut Outcome<T>, via: Via) -> Val {
+fn val<'s, T: 'static>(outcome: &mut Outcome<T>, via: Via, shown: &'s mut Shown) -> Val<'s> {
     match outcome {
-        Ok(value) => Val::Ok(preview(value)),
+        Ok(value) => shown.val(value),
         Err(failure) => match failure_id(failure, via) {
             Some(f) => Val::Err(f),
-            None => Val::Ok(String::new()),
+            None => Val::Ok { text: "", ty: "" },
         },
     }
 }
@@ -69,7 +71,8 @@ pub(crate) fn made(info: &Info, ty: &'static str) {
 /// A Deferred was made with its result.
 pub(crate) fn made_fired<T: 'static>(info: &Info, outcome: &mut Outcome<T>) {
     let Some(d) = chain_id(info, type_name::<T>(), false) else { return };
-    let val = val(outcome, Via::Fail);
+    let mut shown = Shown::default();
+    let val = val(outcome, Via::Fail, &mut shown);
     info.set_cause(emit(Kind::DFire { d, val }, Links { at: Some(info.made()), ..Links::default() }));
 }
 
@@ -88,14 +91,16 @@ pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
     late: bool,
 ) -> EventNumber {
     let Some(d) = chain_id(info, type_name::<T>(), true) else { return 0 };
-    let kind = Kind::DAdd { d, n: site.n, ok: S::CALLBACK, err: S::ERRBACK, late, name: S::name().to_owned() };
+    let names = [step_name(S::name()), ""];
+    let kind = Kind::DAdd { d, n: site.n, lanes: Lanes::of(S::CALLBACK, S::ERRBACK), names, late };
     let name = info.step_name(site.n);
     emit(kind, Links { at: Some(site.at), label: name.as_deref(), ..Links::default() })
 }
 
 pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option<Place>) -> Outcome<T> {
     if let Some(d) = chain_id(&core.info, type_name::<T>(), true) {
-        let val = val(&mut outcome, Via::Fail);
+        let mut shown = Shown::default();
+        let val = val(&mut outcome, Via::Fail, &mut shown);
         core.info.set_cause(emit(Kind::DFire { d, val }, Links { at, ..Links::default() }));
     }
     outcome
@@ -103,7 +108,7 @@ pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option
 
 pub(crate) fn swallowed(info: &Info, at: Option<Place>) {
     if let Some(d) = chain_id(info, "", true) {
-        emit(Kind::DSwallow { d }, Links { at, ..Links::default() });
+        emit(Kind::DSwallow { d, val: None }, Links { at, ..Links::default() });
     }
 }
 
@@ -120,7 +125,8 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
         return run(step, input, || (*site, info));
     };
     let n = site.n;
-    let came_in = val(&mut input, Via::Fail);
+    let mut shown = Shown::default();
+    let came_in = val(&mut input, Via::Fail, &mut shown);
     let lane = came_in.lane();
     let name = info.step_name(n);
     let label = name.as_deref();
@@ -131,12 +137,13 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     }
     let had = match came_in {
         Val::Err(f) => Some(f),
-        Val::Ok(_) => None,
+        Val::Ok { .. } => None,
     };
     let frame = Frame::open(Kind::DStep { d, n, lane, val: came_in }, links);
     let mut returned = run(step, input, || (*site, info));
+    let mut shown = Shown::default();
     let (went_out, inner) = match &mut returned {
-        Returned::Now(outcome) => (Some(val(outcome, Via::Err)), None),
+        Returned::Now(outcome) => (Some(val(outcome, Via::Err, &mut shown)), None),
         Returned::Later(inner) => (None, inner.id()),
     };
     let raised = match went_out {
@@ -186,10 +193,11 @@ pub(crate) fn moved<T: 'static>(
     ty: &'static str,
 ) -> Outcome<T> {
     if let (Some(d), Some(from)) = (chain_id(outer, ty, true), chain_id(inner, ty, true)) {
-        let val = val(&mut outcome, Via::Err);
+        let mut shown = Shown::default();
+        let val = val(&mut outcome, Via::Err, &mut shown);
         let failure = match val {
             Val::Err(f) => Some(f),
-            Val::Ok(_) => None,
+            Val::Ok { .. } => None,
         };
         outer.set_cause(emit(Kind::DResume { d, from, val }, cause(inner)));
         if let Some(f) = failure {
@@ -218,7 +226,7 @@ pub(crate) fn rests<T: 'static>(info: &Info, outcome: &mut Outcome<T>) {
 pub(crate) fn lost(info: &Info, failure: &mut Failure) -> Option<Recorded> {
     let d = chain_id(info, "", true)?;
     let f = failure_id(failure, Via::Err)?;
-    let s = emit(Kind::FLost { f, d }, cause(info));
+    let s = emit(Kind::FLost { f, d, why: Loss::Dropped }, cause(info));
     Some(Recorded { d, f, fired_by: trace::fired_by(d), why: trace::why(s) })
 }
 
@@ -231,7 +239,8 @@ pub(crate) fn taken(info: &Info, ty: &'static str) {
 
 pub(crate) fn dropped(info: &Info, pending: bool) {
     if let Some(d) = chain_id(info, "", true) {
-        emit(Kind::DDrop { d, pending }, Links::default());
+        let state = if pending { Dropped::Pending } else { Dropped::Fired };
+        emit(Kind::DDrop { d, state, left: 0 }, Links::default());
     }
 }
 
@@ -243,21 +252,21 @@ pub(crate) enum How<'a> {
 
 pub(crate) fn cancel(info: &Info, at: Place, how: How<'_>) {
     let Some(d) = chain_id(info, "", true) else { return };
-    let how = match how {
-        How::NoCanceller => Cancel::NoCanceller,
-        How::TooLate => Cancel::TooLate,
+    let (how, to) = match how {
+        How::NoCanceller => (Cancel::NoCanceller, None),
+        How::TooLate => (Cancel::TooLate, None),
         How::Forward(inner) => match chain_id(inner, "", true) {
-            Some(inner) => Cancel::Forward(inner),
+            Some(inner) => (Cancel::Forward, Some(inner)),
             None => return,
         },
     };
-    emit(Kind::DCancel { d, how }, Links { at: Some(at), ..Links::default() });
+    emit(Kind::DCancel { d, how, to }, Links { at: Some(at), ..Links::default() });
 }
 
 pub(crate) fn canceller_begins(info: &Info, at: Place) -> Option<Frame> {
     let d = chain_id(info, "", true)?;
     let links = || Links { at: Some(at), ..Links::default() };
-    let s = emit(Kind::DCancel { d, how: Cancel::Canceller }, links());
+    let s = emit(Kind::DCancel { d, how: Cancel::Canceller, to: None }, links());
     Some(Frame::open(Kind::CancellerBegin { d }, Links { cause: s, ..links() }))
 }
 

@@ -11,18 +11,32 @@
 //! A recorder is the user's code: it is called with nothing borrowed, and events made from inside it are left out.
 
 mod event;
+mod field;
+mod json;
+mod kind;
+mod lines;
 mod memory;
+mod packed;
 mod past;
 mod preview;
+mod source;
+mod texts;
 
 pub(crate) use event::IdSlot;
-pub use event::{Cancel, Event, EventNumber, Id, Kind, Lane, Object, Out, Place, Slot, Val, Via};
-pub use memory::{Trace, record};
+pub use event::{
+    Asked, At, Cancel, ClockKind, Dropped, Ending, Event, EventNumber, Gave, Header, Id, Lane, Lanes, Loss, Mode,
+    NotAnId, Object, Open, Out, Place, Polled, Slot, Stream, VERSION, Val, Via, Woke,
+};
+pub use kind::Kind;
+pub use lines::JsonLines;
+pub use memory::{Events, Trace, record};
 pub(crate) use past::{fired_by, why};
-pub(crate) use preview::preview;
+pub(crate) use preview::Shown;
+pub use source::source_text;
 
 use past::Past;
 use std::cell::{Cell, RefCell};
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::time::Instant;
@@ -32,8 +46,11 @@ use std::time::Instant;
 /// Called with nothing borrowed. Events made from inside `event` are not recorded. A recorder that panics is reported
 /// like a lost error, and gets nothing more: recording changes no program.
 pub trait Recorder {
+    /// Is told about the run: before the first event, and again when another clock takes over.
+    fn begin(&mut self, _header: &Header<'_>) {}
+
     /// Takes one event in.
-    fn event(&mut self, event: &Event);
+    fn event(&mut self, event: &Event<'_>);
 }
 
 /// What the library fills in; the rest is filled in by the slot.
@@ -57,12 +74,15 @@ struct Current {
     turn: Cell<u32>,
     /// When the last event was.
     time: Cell<u64>,
-    ids: [Cell<u32>; 7],
+    ids: [Cell<u32>; 8],
     frames: RefCell<Vec<Mark>>,
     past: RefCell<Past>,
     started: Instant,
     sink: RefCell<Option<Box<dyn Recorder>>>,
     clock: RefCell<Option<Rc<dyn Fn() -> u64>>>,
+    /// Whose time it is, and which of these the recorder was told.
+    clock_kind: Cell<ClockKind>,
+    told: Cell<Option<ClockKind>>,
 }
 
 thread_local! {
@@ -106,12 +126,16 @@ pub(crate) fn id(slot: &Cell<IdSlot>, object: Object) -> Option<(Id, bool)> {
 }
 
 /// Records one event and answers its mark; 0 when nothing records.
-pub(crate) fn emit(mut kind: Kind, links: Links<'_>) -> Mark {
+pub(crate) fn emit(mut kind: Kind<'_>, links: Links<'_>) -> Mark {
     let Some(current) = current() else { return 0 };
     // Taken out of its slot: whoever is called below may emit again, and is then left out.
     let Some(mut sink) = current.sink.borrow_mut().take() else {
         return 0;
     };
+    if current.told.get() != Some(current.clock_kind.get()) {
+        current.told.set(Some(current.clock_kind.get()));
+        tell_header(&mut *sink, current.clock_kind.get());
+    }
     let s = current.next.get();
     current.next.set(s + 1);
     if let Kind::TurnBegin { .. } = kind {
@@ -138,12 +162,15 @@ pub(crate) fn emit(mut kind: Kind, links: Links<'_>) -> Mark {
     let event = Event {
         s,
         t,
+        wall: None,
         turn: current.turn.get(),
+        th: None,
         frame: number(frame),
         cause: number(links.cause),
         reg: number(links.reg),
-        at: links.at,
-        label: links.label.map(Rc::from),
+        at: links.at.map(At::from),
+        label: links.label,
+        sys: false,
         kind,
     };
     current.past.borrow_mut().push(&event);
@@ -152,6 +179,16 @@ pub(crate) fn emit(mut kind: Kind, links: Links<'_>) -> Mark {
     let mark = current.base.saturating_add(s);
     LAST.set(LAST.get().max(mark));
     mark
+}
+
+#[cold]
+fn tell_header(sink: &mut dyn Recorder, clock: ClockKind) {
+    let mut args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    let prog = args.next().unwrap_or_default();
+    let prog = std::path::Path::new(&prog).file_stem().unwrap_or_default().to_string_lossy();
+    let args: Vec<String> = args.collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    sink.begin(&Header { prog: &prog, lib: concat!("ropewalk ", env!("CARGO_PKG_VERSION")), clock, args: &args });
 }
 
 /// An open frame: a begin event whose end is still to come. Events emitted meanwhile are "called from" it.
@@ -163,7 +200,7 @@ pub(crate) struct Frame {
 
 impl Frame {
     /// Records a begin event and opens its frame. A frame of mark 0 is one that nobody records.
-    pub(crate) fn open(kind: Kind, links: Links<'_>) -> Frame {
+    pub(crate) fn open(kind: Kind<'_>, links: Links<'_>) -> Frame {
         let b = emit(kind, links);
         if b != 0
             && let Some(current) = current()
@@ -174,7 +211,7 @@ impl Frame {
     }
 
     /// Records the end event that `kind` makes of the begin event's mark, and closes the frame.
-    pub(crate) fn close(self, kind: impl FnOnce(Mark) -> Kind, links: Links<'_>) -> Mark {
+    pub(crate) fn close<'k>(self, kind: impl FnOnce(Mark) -> Kind<'k>, links: Links<'_>) -> Mark {
         if self.b == 0 {
             return 0;
         }
@@ -197,18 +234,21 @@ pub(crate) fn frame() -> Mark {
     current().map_or(0, |c| c.frames.borrow().last().copied().unwrap_or(0))
 }
 
-/// Gives the recording the loop's clock (nanoseconds) for as long as the answer lives.
-pub(crate) fn set_clock(clock: Option<Rc<dyn Fn() -> u64>>) -> Option<Rc<dyn Fn() -> u64>> {
-    let current = current()?;
-    current.clock.replace(clock)
+/// Gives the recording the loop's clock (nanoseconds).
+pub(crate) fn set_clock(kind: ClockKind, clock: Rc<dyn Fn() -> u64>) {
+    if let Some(current) = current() {
+        current.clock_kind.set(kind);
+        let before = current.clock.replace(Some(clock));
+        drop(before);
+    }
 }
 
 /// Writes a remark into the trace; nothing happens when nobody records.
 #[track_caller]
-pub fn note(msg: impl Into<String>) {
+pub fn note(msg: impl AsRef<str>) {
     if on() {
         let at = Some(Location::caller());
-        emit(Kind::Note { msg: msg.into() }, Links { at, ..Links::default() });
+        emit(Kind::Note { msg: msg.as_ref() }, Links { at, ..Links::default() });
     }
 }
 
@@ -220,24 +260,31 @@ pub fn record_with<R: Recorder + 'static, T>(recorder: R, f: impl FnOnce() -> T)
         recorder: Rc<RefCell<Option<R>>>,
         panicked: bool,
     }
-    impl<R: Recorder> Recorder for Shared<R> {
-        fn event(&mut self, event: &Event) {
+    impl<R: Recorder> Shared<R> {
+        fn call(&mut self, where_: impl Display, f: impl FnOnce(&mut R)) {
             if self.panicked {
                 return;
             }
             // Taken out while it runs, so that nothing of ours is borrowed while the user's code is.
             let taken = self.recorder.borrow_mut().take();
             if let Some(mut recorder) = taken {
-                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| recorder.event(event))) {
+                if let Err(payload) = catch_unwind(AssertUnwindSafe(|| f(&mut recorder))) {
                     self.panicked = true;
                     let message = super::failure::panic_message(&*payload);
-                    let s = event.s;
                     super::unhandled::error_line(&format_args!(
-                        "the recorder panicked at event {s} and gets no more: {message}"
+                        "the recorder panicked at {where_} and gets no more: {message}"
                     ));
                 }
                 *self.recorder.borrow_mut() = Some(recorder);
             }
+        }
+    }
+    impl<R: Recorder> Recorder for Shared<R> {
+        fn begin(&mut self, header: &Header<'_>) {
+            self.call("its beginning", |recorder| recorder.begin(header));
+        }
+        fn event(&mut self, event: &Event<'_>) {
+            self.call(format_args!("event {}", event.s), |recorder| recorder.event(event));
         }
     }
     struct Restore(Option<Rc<Current>>);
@@ -266,6 +313,8 @@ pub fn record_with<R: Recorder + 'static, T>(recorder: R, f: impl FnOnce() -> T)
         started: Instant::now(),
         sink: RefCell::new(Some(Box::new(sink))),
         clock: RefCell::default(),
+        clock_kind: Cell::new(ClockKind::Real),
+        told: Cell::new(None),
     });
     let restore = Restore(CURRENT.with(|c| c.replace(Some(next))));
     ON.set(true);

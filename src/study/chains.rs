@@ -3,7 +3,7 @@
 use super::rail::Mark;
 use super::words::{Words, duration, lane_word, short_type, value};
 use crate::ground::step_name;
-use crate::trace::{Cancel, Event, EventNumber, Id, Kind, Lane, Object, Place, Trace, Val, Via};
+use crate::trace::{At, Cancel, Dropped, Event, EventNumber, Id, Kind, Lane, Object, Out, Trace, Val, Via};
 use std::collections::BTreeMap;
 
 /// One row of a chain, in words.
@@ -19,9 +19,9 @@ pub(super) struct Row {
     pub(super) when: (u32, u32, EventNumber),
 }
 
-struct StepNote {
+struct StepNote<'t> {
     label: String,
-    at: Option<Place>,
+    at: Option<At<'t>>,
     ok: bool,
     err: bool,
     late: bool,
@@ -48,11 +48,11 @@ struct Pause {
     waited: bool,
 }
 
-pub(super) struct Chain {
+pub(super) struct Chain<'t> {
     pub(super) id: Id,
     pub(super) name: Option<String>,
     pub(super) ty: String,
-    pub(super) made: Option<Place>,
+    pub(super) made: Option<At<'t>>,
     /// The event that announced it.
     born: EventNumber,
     pub(super) rows: Vec<Row>,
@@ -61,7 +61,7 @@ pub(super) struct Chain {
     went_to: Option<Id>,
     detached: bool,
     state: State,
-    steps: BTreeMap<u32, StepNote>,
+    steps: BTreeMap<u32, StepNote<'t>>,
     /// The row of the step that ran last.
     step_row: Option<usize>,
     ask_row: Option<usize>,
@@ -72,8 +72,8 @@ pub(super) struct Chain {
     time: u64,
 }
 
-impl Chain {
-    fn new(id: Id) -> Chain {
+impl<'t> Chain<'t> {
+    fn new(id: Id) -> Chain<'t> {
         Chain {
             id,
             name: None,
@@ -123,7 +123,7 @@ impl Chain {
         status
     }
 
-    fn push(&mut self, event: &Event, mark: Mark, text: String, note: String, brief: String) -> usize {
+    fn push(&mut self, event: &Event<'t>, mark: Mark, text: String, note: String, brief: String) -> usize {
         self.rows.push(Row { mark, text, note, brief, when: (event.turn, event.turn, event.s) });
         (self.turn, self.time) = (event.turn, event.t);
         self.rows.len() - 1
@@ -135,7 +135,7 @@ impl Chain {
     }
 
     /// Writes beside the error that the last row shows, or shows it once more.
-    fn at_error(&mut self, event: &Event, mark: Mark, text: String, brief: String) {
+    fn at_error(&mut self, event: &Event<'t>, mark: Mark, text: String, brief: String) {
         match self.rows.last_mut() {
             Some(row) if row.mark == Mark::Value(Lane::Err) && row.text.is_empty() => {
                 *row = Row { mark, text, note: String::new(), brief, when: (event.turn, event.turn, event.s) };
@@ -147,13 +147,13 @@ impl Chain {
     }
 
     /// The result that now travels, with the change of lanes that it made.
-    fn arrives(&mut self, from: Lane, val: &Val, shown: bool) {
+    fn arrives(&mut self, from: Lane, val: &Val<'_>, shown: bool) {
         let to = val.lane();
         if from != to {
             self.push_bare(Mark::Cross { to }, String::new(), String::new());
         }
         match val {
-            Val::Ok(preview) => {
+            Val::Ok { text: preview, .. } => {
                 self.state = State::Ok;
                 self.last_value = format!("ok {}", value(preview));
                 let brief = format!("ok{}", value(preview));
@@ -173,7 +173,7 @@ impl Chain {
     }
 
     /// An error that lay here for a turn or longer before the next step took it.
-    fn rested(&mut self, event: &Event, words: &Words<'_>) {
+    fn rested(&mut self, event: &Event<'t>, words: &Words<'t>) {
         if let State::Err(f) = self.state
             && event.turn > self.turn
         {
@@ -192,7 +192,7 @@ impl Chain {
         }
     }
 
-    fn finish(&mut self, last: &Event) {
+    fn finish(&mut self, last: &Event<'t>) {
         if let (State::Err(f), None) = (self.state, self.went_to) {
             self.at_error(last, Mark::Rest, format!("{f} rests: no errback yet"), format!("! {f} rests"));
             self.leave_out_when();
@@ -201,23 +201,23 @@ impl Chain {
 }
 
 /// All chains of a trace, by number.
-pub(super) struct Chains {
-    pub(super) all: BTreeMap<u32, Chain>,
+pub(super) struct Chains<'t> {
+    pub(super) all: BTreeMap<u32, Chain<'t>>,
     /// How many events the recorder had no room for.
     pub(super) dropped: u64,
 }
 
-impl Chains {
-    pub(super) fn of(trace: &Trace, stable: bool) -> Chains {
+impl<'t> Chains<'t> {
+    pub(super) fn of(trace: &'t Trace, stable: bool) -> Chains<'t> {
         let mut chains = Chains { all: BTreeMap::new(), dropped: 0 };
         let mut words = Words::new(trace, stable);
         for event in trace.events() {
             words.learn(event);
-            chains.take(event, &words);
+            chains.take(&event, &words);
         }
-        if let Some(last) = trace.events().last() {
+        if let Some(last) = trace.last() {
             for chain in chains.all.values_mut() {
-                chain.finish(last);
+                chain.finish(&last);
                 let home = chain.made;
                 let open: Vec<_> = chain.steps.iter().filter(|(_, step)| !step.reached).collect();
                 let rows: Vec<Row> = open
@@ -236,11 +236,11 @@ impl Chains {
         chains
     }
 
-    fn at(&mut self, id: Id) -> &mut Chain {
+    fn at(&mut self, id: Id) -> &mut Chain<'t> {
         self.all.entry(id.1).or_insert_with(|| Chain::new(id))
     }
 
-    fn take(&mut self, event: &Event, words: &Words<'_>) {
+    fn take(&mut self, event: &Event<'t>, words: &Words<'t>) {
         match &event.kind {
             Kind::Drop { n } => self.dropped += n,
             Kind::DNew { d, ty, .. } => {
@@ -248,12 +248,13 @@ impl Chains {
                 chain.ty = short_type(ty);
                 chain.made = event.at;
                 chain.born = event.s;
-                chain.name = event.label.as_deref().map(str::to_owned);
+                chain.name = event.label.map(str::to_owned);
             }
-            Kind::DName { d } => self.at(*d).name = event.label.as_deref().map(str::to_owned),
-            Kind::DAdd { d, n, ok, err, late, name } => {
-                let label = event.label.as_deref().unwrap_or_else(|| step_name(name)).to_owned();
-                let step = StepNote { label, at: event.at, ok: *ok, err: *err, late: *late, reached: false };
+            Kind::DName { d } => self.at(*d).name = event.label.map(str::to_owned),
+            Kind::DAdd { d, n, lanes, names, late } => {
+                let label = event.label.unwrap_or_else(|| step_name(names[0])).to_owned();
+                let step =
+                    StepNote { label, at: event.at, ok: lanes.ok(), err: lanes.err(), late: *late, reached: false };
                 self.at(*d).steps.insert(*n, step);
             }
             Kind::DFire { d, val } => self.fired(event, *d, val, words),
@@ -272,7 +273,7 @@ impl Chains {
                 chain.state = State::Running;
                 chain.step_row = Some(chain.push(event, Mark::Step(*lane, *n), label, note, brief));
             }
-            Kind::DRet { d, b, val, inner, .. } => self.returned(event, *d, *b, val.as_ref(), *inner, words),
+            Kind::DRet { d, b, val, inner, .. } => self.returned(event, *d, *b, *val, *inner, words),
             Kind::DPass { d, n, lane } => {
                 let chain = self.at(*d);
                 chain.rested(event, words);
@@ -297,25 +298,25 @@ impl Chains {
                 }
             }
             Kind::DResume { d, from, val } => self.resumed(event, *d, *from, val, words),
-            Kind::DCancel { d, how } => self.cancelled(event, *d, *how, words),
+            Kind::DCancel { d, how, to } => self.cancelled(event, *d, (*how, *to), words),
             Kind::CancellerEnd { b, fired, out } => {
-                let begin = words.event(*b).map(|begin| &begin.kind);
+                let begin = words.event(*b).map(|begin| begin.kind);
                 if let Some(Kind::CancellerBegin { d }) = begin
-                    && let Some(ask) = self.at(*d).ask_row
+                    && let Some(ask) = self.at(d).ask_row
                 {
                     let what = match (fired, out) {
-                        (true, crate::trace::Out::Ok) => "the canceller fired it",
-                        (true, crate::trace::Out::Panic) => "the canceller fired it, then panicked",
-                        (false, crate::trace::Out::Ok) => "the canceller did not fire it: it fails now",
-                        (false, crate::trace::Out::Panic) => "the canceller panicked: it fails now",
+                        (true, Out::Ok | Out::Err) => "the canceller fired it",
+                        (true, Out::Panic) => "the canceller fired it, then panicked",
+                        (false, Out::Ok | Out::Err) => "the canceller did not fire it: it fails now",
+                        (false, Out::Panic) => "the canceller panicked: it fails now",
                     };
-                    let note = &mut self.at(*d).rows[ask].note;
+                    let note = &mut self.at(d).rows[ask].note;
                     note.truncate(note.find("  ").unwrap_or(note.len()));
                     note.push_str("  ");
                     note.push_str(what);
                 }
             }
-            Kind::DSwallow { d } => {
+            Kind::DSwallow { d, .. } => {
                 let chain = self.at(*d);
                 let note = place(words, event.at, chain.made);
                 chain.push(event, Mark::Swallow, "late result swallowed".into(), note, "swallow".into());
@@ -331,14 +332,14 @@ impl Chains {
                     _ => State::Taken(None),
                 };
             }
-            Kind::DDrop { d, pending } => self.at(*d).detached = *pending,
+            Kind::DDrop { d, state, .. } => self.at(*d).detached = *state == Dropped::Pending,
             Kind::FHandled { f, d, .. } => {
                 let chain = self.at(*d);
                 if let Some(row) = chain.step_row {
                     chain.rows[row].note.push_str(&format!("  handled {f}"));
                 }
             }
-            Kind::FLost { f, d } => {
+            Kind::FLost { f, d, .. } => {
                 let chain = self.at(*d);
                 let after = chain.steps.values().last().and_then(|step| step.at).or(chain.made);
                 let after = place(words, after, chain.made);
@@ -350,7 +351,7 @@ impl Chains {
         }
     }
 
-    fn fired(&mut self, event: &Event, d: Id, val: &Val, words: &Words<'_>) {
+    fn fired(&mut self, event: &Event<'t>, d: Id, val: &Val<'_>, words: &Words<'t>) {
         let chain = self.at(d);
         let home = chain.made;
         // Made and fired in one: nothing but the failure's own event can stand between the two.
@@ -360,7 +361,7 @@ impl Chains {
             at => format!("fired {}", place(words, at, home)).trim_end().to_owned(),
         };
         let (text, mut note, brief) = match val {
-            Val::Ok(preview) => {
+            Val::Ok { text: preview, .. } => {
                 let shown = value(preview);
                 (format!("ok {shown}"), fired, format!("ok{shown}"))
             }
@@ -370,7 +371,7 @@ impl Chains {
                     (Some(Via::Cancel), None) => format!("cancelled {}", place(words, raised, home)),
                     (Some(Via::Abandoned), None) => "abandoned".to_owned(),
                     (Some(Via::Panic), None) => "its canceller panicked".to_owned(),
-                    (_, at) if raised.map(Place::line_of) == at.map(Place::line_of) => {
+                    (_, at) if raised.map(At::line_of) == at.map(At::line_of) => {
                         format!("raised and {fired}")
                     }
                     _ => format!("raised {}, {fired}", place(words, raised, home)),
@@ -381,7 +382,7 @@ impl Chains {
         note.push_str(&words.by(event));
         chain.push(event, Mark::Value(val.lane()), text, note, brief);
         chain.state = match val {
-            Val::Ok(preview) => {
+            Val::Ok { text: preview, .. } => {
                 chain.last_value = format!("ok {}", value(preview));
                 State::Ok
             }
@@ -391,37 +392,37 @@ impl Chains {
 
     fn returned(
         &mut self,
-        event: &Event,
+        event: &Event<'t>,
         d: Id,
         b: EventNumber,
-        val: Option<&Val>,
+        val: Option<Val<'_>>,
         inner: Option<Id>,
-        words: &Words<'_>,
+        words: &Words<'t>,
     ) {
-        let (lane, came_in) = match words.event(b).map(|begin| &begin.kind) {
-            Some(Kind::DStep { lane, val, .. }) => (*lane, Some(val)),
+        let (lane, came_in) = match words.event(b).map(|begin| begin.kind) {
+            Some(Kind::DStep { lane, val, .. }) => (lane, Some(val)),
             _ => (Lane::Ok, None),
         };
         let chain = self.at(d);
         if let (Some(Val::Err(f)), Some(row)) = (val, chain.step_row) {
-            let raised = words.raised(*f);
+            let raised = words.raised(f);
             let mut what = match came_in {
                 Some(Val::Err(had)) if had == f => format!("passes {f} on"),
-                Some(Val::Err(had)) => format!("err {} in place of {had}", words.failure(*f)),
-                _ => format!("err {}", words.failure(*f)),
+                Some(Val::Err(had)) => format!("err {} in place of {had}", words.failure(f)),
+                _ => format!("err {}", words.failure(f)),
             };
-            let own = event.at.map(Place::line_of) == raised.map(Place::line_of);
+            let own = event.at.map(At::line_of) == raised.map(At::line_of);
             if !own && came_in != val {
                 what.push_str(&format!(", raised {}", place(words, raised, chain.made)));
             }
             let step = &mut chain.rows[row];
             step.note.push_str(&format!("  {what}"));
             if came_in != val {
-                step.brief.push_str(&format!(" x {f}{}", words.message(*f)));
+                step.brief.push_str(&format!(" x {f}{}", words.message(f)));
             }
         }
         if let Some(val) = val {
-            chain.arrives(lane, val, true);
+            chain.arrives(lane, &val, true);
         }
         if let Some(inner) = inner {
             let (text, brief) = (format!("gave back {inner}"), format!("={inner}"));
@@ -434,7 +435,7 @@ impl Chains {
         (chain.turn, chain.time) = (event.turn, event.t);
     }
 
-    fn resumed(&mut self, event: &Event, d: Id, from: Id, val: &Val, words: &Words<'_>) {
+    fn resumed(&mut self, event: &Event<'t>, d: Id, from: Id, val: &Val<'_>, words: &Words<'t>) {
         self.at(from).went_to = Some(d);
         self.at(from).waiter = Some(d);
         let chain = self.at(d);
@@ -456,7 +457,7 @@ impl Chains {
             }
         }
         let (text, brief) = match val {
-            Val::Ok(preview) => {
+            Val::Ok { text: preview, .. } => {
                 let shown = value(preview);
                 (format!("{verb} {} {shown}", lane_word(Lane::Ok)), format!("ok{shown}"))
             }
@@ -466,15 +467,16 @@ impl Chains {
         chain.arrives(lane, val, false);
     }
 
-    fn cancelled(&mut self, event: &Event, d: Id, how: Cancel, words: &Words<'_>) {
+    fn cancelled(&mut self, event: &Event<'t>, d: Id, how: (Cancel, Option<Id>), words: &Words<'t>) {
         let chain = self.at(d);
         let (what, brief) = match how {
-            Cancel::Canceller => ("the canceller is asked".to_owned(), "cancel".to_owned()),
-            Cancel::NoCanceller => {
+            (Cancel::Canceller, _) => ("the canceller is asked".to_owned(), "cancel".to_owned()),
+            (Cancel::NoCanceller, _) => {
                 ("no canceller: it fails now, a late result will be swallowed".to_owned(), "cancel".to_owned())
             }
-            Cancel::Forward(inner) => (format!("passed on to {inner}"), format!("cancel->{inner}")),
-            Cancel::TooLate => ("too late: nothing happens".to_owned(), "cancel too late".to_owned()),
+            (Cancel::Forward, Some(inner)) => (format!("passed on to {inner}"), format!("cancel->{inner}")),
+            (Cancel::Forward, None) => ("passed on".to_owned(), "cancel".to_owned()),
+            (Cancel::TooLate, _) => ("too late: nothing happens".to_owned(), "cancel too late".to_owned()),
         };
         let note = format!("{}  {what}", place(words, event.at, chain.made));
         let paused = chain.pause.as_ref().map(|pause| pause.lane);
@@ -490,13 +492,13 @@ impl Chains {
     }
 }
 
-impl Chain {
+impl<'t> Chain<'t> {
     /// What the row of step `n` says, and whether the step was added to a chain that had its result.
-    fn step(&mut self, event: &Event, n: u32, words: &Words<'_>) -> (String, String, bool) {
+    fn step(&mut self, event: &Event<'t>, n: u32, words: &Words<'t>) -> (String, String, bool) {
         let home = self.made;
         let known = self.steps.entry(n).or_insert_with(|| StepNote {
             // Added before somebody recorded.
-            label: event.label.as_deref().unwrap_or("step").to_owned(),
+            label: event.label.unwrap_or("step").to_owned(),
             at: event.at,
             ok: true,
             err: true,
@@ -508,12 +510,12 @@ impl Chain {
     }
 }
 
-fn place(words: &Words<'_>, at: Option<Place>, home: Option<Place>) -> String {
+fn place(words: &Words<'_>, at: Option<At<'_>>, home: Option<At<'_>>) -> String {
     at.map(|at| words.place(at, home)).unwrap_or_default()
 }
 
 /// A step's name where no place stands beside it.
-fn brief_name(words: &Words<'_>, label: &str, at: Option<Place>) -> String {
+fn brief_name(words: &Words<'_>, label: &str, at: Option<At<'_>>) -> String {
     match at {
         Some(at) if label == "closure" => format!("closure at {}", words.whole_place(at)),
         _ => label.to_owned(),
@@ -521,12 +523,12 @@ fn brief_name(words: &Words<'_>, label: &str, at: Option<Place>) -> String {
 }
 
 /// File and line, without the column.
-trait LineOf {
-    fn line_of(self) -> (&'static str, u32);
+trait LineOf<'t> {
+    fn line_of(self) -> (&'t str, u32);
 }
 
-impl LineOf for Place {
-    fn line_of(self) -> (&'static str, u32) {
+impl<'t> LineOf<'t> for At<'t> {
+    fn line_of(self) -> (&'t str, u32) {
         (self.file(), self.line())
     }
 }

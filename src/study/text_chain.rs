@@ -122,9 +122,9 @@ impl TextChain<'_> {
     }
 
     /// The chains that are drawn by themselves, in order.
-    fn chosen<'c>(&self, chains: &'c Chains) -> Vec<&'c Chain> {
+    fn chosen<'c>(&self, chains: &'c Chains<'_>) -> Vec<&'c Chain<'c>> {
         let beside = if self.one_line { BTreeSet::new() } else { drawn_beside(chains) };
-        let chosen = |chain: &&Chain| match &self.only {
+        let chosen = |chain: &&Chain<'_>| match &self.only {
             Only::All => !beside.contains(&chain.id.1),
             Only::Id(d) => chain.id == *d,
             Only::Name(name) => chain.name.as_deref() == Some(name),
@@ -132,7 +132,13 @@ impl TextChain<'_> {
         chains.all.values().filter(chosen).collect()
     }
 
-    fn rail(&self, f: &mut fmt::Formatter<'_>, chain: &Chain, chains: &Chains, words: &Words<'_>) -> fmt::Result {
+    fn rail(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        chain: &Chain<'_>,
+        chains: &Chains<'_>,
+        words: &Words<'_>,
+    ) -> fmt::Result {
         let mut title = chain.title();
         if !chain.ty.is_empty() {
             title.push_str(&format!("  Deferred<{}>", chain.ty));
@@ -153,7 +159,7 @@ impl TextChain<'_> {
     }
 
     /// The rows of a chain that another one waits for.
-    fn beside(&self, f: &mut fmt::Formatter<'_>, inner: &Chain, lane: Lane) -> fmt::Result {
+    fn beside(&self, f: &mut fmt::Formatter<'_>, inner: &Chain<'_>, lane: Lane) -> fmt::Result {
         for row in &inner.rows {
             // An error that has no row of its own here came with the row before.
             let bare = row.text.is_empty() && row.note.is_empty();
@@ -183,7 +189,7 @@ impl TextChain<'_> {
         line(f, left, &right)
     }
 
-    fn brief(f: &mut fmt::Formatter<'_>, chain: &Chain) -> fmt::Result {
+    fn brief(f: &mut fmt::Formatter<'_>, chain: &Chain<'_>) -> fmt::Result {
         write!(f, "{}:", chain.title())?;
         for row in chain.rows.iter().filter(|row| !row.brief.is_empty()) {
             write!(f, " {}", row.brief)?;
@@ -215,7 +221,7 @@ impl fmt::Display for TextChain<'_> {
 }
 
 /// Gives the row that opens a chain beside a pause its title.
-fn name_what_is_beside(chains: &mut Chains, words: &Words<'_>) {
+fn name_what_is_beside(chains: &mut Chains<'_>, words: &Words<'_>) {
     let titles: BTreeMap<u32, _> = chains.all.values().map(|c| (c.id.1, (c.title(), c.made))).collect();
     for chain in chains.all.values_mut() {
         let home = chain.made;
@@ -231,7 +237,7 @@ fn name_what_is_beside(chains: &mut Chains, words: &Words<'_>) {
 /// The chains that have their place beside another: each that was waited for by one that is drawn by itself.
 ///
 /// From the outermost in, with a queue: there may be a million, one inside the other.
-fn drawn_beside(chains: &Chains) -> BTreeSet<u32> {
+fn drawn_beside(chains: &Chains<'_>) -> BTreeSet<u32> {
     let mut inner: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     let mut queue = VecDeque::new();
     for chain in chains.all.values() {

@@ -1,15 +1,14 @@
 //! What events are called in a text: values, failures, places, types, durations.
 
-use crate::trace::{Event, EventNumber, Id, Kind, Lane, Place, Trace, Via};
+use crate::trace::{At, Event, EventNumber, Id, Kind, Lane, Trace, Via};
 use std::collections::HashMap;
-use std::rc::Rc;
 
 /// Looks things up in a trace and puts them into words.
 pub(super) struct Words<'t> {
     trace: &'t Trace,
     pub(super) stable: bool,
-    failures: HashMap<Id, &'t Event>,
-    labels: HashMap<Id, &'t Rc<str>>,
+    failures: HashMap<Id, Event<'t>>,
+    labels: HashMap<Id, &'t str>,
     /// For each begin event: the loop's callback that it lies in.
     callbacks: HashMap<EventNumber, EventNumber>,
     /// For the loop's callback that brings a job's result back: that job.
@@ -29,16 +28,16 @@ impl<'t> Words<'t> {
     }
 
     /// Takes note of what later events refer to.
-    pub(super) fn learn(&mut self, event: &'t Event) {
+    pub(super) fn learn(&mut self, event: Event<'t>) {
         match &event.kind {
             Kind::FNew { f, .. } => {
                 self.failures.insert(*f, event);
             }
             Kind::TimerArm { m: id, .. }
-            | Kind::Post { p: id }
+            | Kind::Post { p: id, .. }
             | Kind::IoOpen { i: id, .. }
-            | Kind::WorkQueue { w: id } => {
-                if let Some(label) = &event.label {
+            | Kind::WorkQueue { w: id, .. } => {
+                if let Some(label) = event.label {
                     self.labels.insert(*id, label);
                 }
             }
@@ -57,23 +56,22 @@ impl<'t> Words<'t> {
         }
     }
 
-    pub(super) fn event(&self, s: EventNumber) -> Option<&'t Event> {
-        let events = self.trace.events();
-        events.binary_search_by_key(&s, |event| event.s).ok().map(|i| &events[i])
+    pub(super) fn event(&self, s: EventNumber) -> Option<Event<'t>> {
+        self.trace.get(s)
     }
 
     /// ` by m1 deliver poem`: the callback of the loop that an event lies in; empty outside of one.
-    pub(super) fn by(&self, event: &Event) -> String {
+    pub(super) fn by(&self, event: &Event<'_>) -> String {
         let begin = self.callbacks.get(&event.frame).and_then(|s| self.event(*s));
         let Some(Event { kind: Kind::CbBegin { o, slot }, label, .. }) = begin else { return String::new() };
         let job = self.callbacks.get(&event.frame).and_then(|s| self.jobs.get(s));
-        let o = &job.copied().or(*o);
-        let label = label.as_ref().or_else(|| o.as_ref().and_then(|o| self.labels.get(o).copied()));
+        let o = &job.copied().or(o);
+        let label = label.or_else(|| o.as_ref().and_then(|o| self.labels.get(o).copied()));
         match (o, label) {
             (Some(o), Some(label)) => format!(" by {o} {label}"),
             (Some(o), None) => format!(" by {o}"),
             (None, Some(label)) => format!(" by {label}"),
-            (None, None) => format!(" by a callback ({slot:?})").to_lowercase(),
+            (None, None) => format!(" by a callback ({slot})").to_lowercase(),
         }
     }
 
@@ -84,7 +82,7 @@ impl<'t> Words<'t> {
         })
     }
 
-    pub(super) fn raised(&self, f: Id) -> Option<Place> {
+    pub(super) fn raised(&self, f: Id) -> Option<At<'t>> {
         self.failures.get(&f).and_then(|event| event.at)
     }
 
@@ -103,7 +101,7 @@ impl<'t> Words<'t> {
     }
 
     /// A place as seen from a text about `home`: `:12` in the same file.
-    pub(super) fn place(&self, at: Place, home: Option<Place>) -> String {
+    pub(super) fn place(&self, at: At<'_>, home: Option<At<'_>>) -> String {
         if home.is_some_and(|home| home.file() == at.file()) {
             format!(":{}", at.line())
         } else {
@@ -111,7 +109,7 @@ impl<'t> Words<'t> {
         }
     }
 
-    pub(super) fn whole_place(&self, at: Place) -> String {
+    pub(super) fn whole_place(&self, at: At<'_>) -> String {
         let file = if self.stable { file_name(at.file()) } else { at.file() };
         format!("{file}:{}", at.line())
     }

@@ -211,7 +211,7 @@ pub(crate) static CHAIN_METHODS: &[Method] = &[
 pub(crate) struct Listener;
 
 impl Recorder for Listener {
-    fn event(&mut self, event: &Event) {
+    fn event(&mut self, event: &Event<'_>) {
         let polls = matches!(event.kind, Kind::XPoll { .. });
         let first = |w: &World| {
             if polls && w.one_in(4) {

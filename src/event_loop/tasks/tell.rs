@@ -2,7 +2,7 @@
 
 use std::panic::Location;
 
-use crate::trace::{self, Frame, Id, Kind, Links, Mark, Object, Place};
+use crate::trace::{self, Frame, Id, Kind, Links, Mark, Object, Place, Polled};
 
 use crate::event_loop::turn::Site;
 
@@ -36,7 +36,7 @@ impl TaskId {
         let known = known.flatten()?;
         if known.new {
             let links = Links { at: Some(known.place), ..Links::default() };
-            trace::emit(Kind::XSpawn { x: known.x }, links);
+            trace::emit(Kind::XSpawn { x: known.x, late: false }, links);
         }
         Some(known)
     }
@@ -64,7 +64,7 @@ pub(super) fn spawned(task: TaskId) {
 pub(super) fn woken(task: TaskId) {
     let Some(Known { x, .. }) = task.known() else { return };
     let own = POLLED.get().is_some_and(|polled| polled.task == task);
-    let cause = trace::emit(Kind::XWake { x, own }, Links { cause: trace::frame(), ..Links::default() });
+    let cause = trace::emit(Kind::XWake { x, by: None, own }, Links { cause: trace::frame(), ..Links::default() });
     task.at_home(|tasks| {
         if let Some(slot) = tasks.table.borrow_mut().get_mut(task) {
             slot.cause = cause;
@@ -91,14 +91,18 @@ pub(crate) fn poll_begins(task: TaskId, itself: bool) -> Option<Frame> {
 /// It is over.
 #[cold]
 pub(crate) fn poll_ends(frame: Frame, ready: bool) {
-    frame.close(|b| Kind::XRet { b, ready }, Links::default());
+    frame.close(|b| Kind::XRet { b, out: polled(ready), val: None }, Links::default());
+}
+
+fn polled(ready: bool) -> Polled {
+    if ready { Polled::Ready } else { Polled::Pending }
 }
 
 /// A task is about to go.
 #[cold]
 pub(super) fn ends(task: TaskId, ready: bool) {
     if let Some(Known { x, .. }) = task.known() {
-        trace::emit(Kind::XDrop { x, ready }, Links::default());
+        trace::emit(Kind::XDrop { x, state: polled(ready) }, Links::default());
     }
 }
 

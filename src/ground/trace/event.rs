@@ -1,26 +1,103 @@
-//! What a recorder is told: the event, its kinds, and the ids of the objects in it.
+//! What a recorder is told: the event, and the ids, places, values and words in it. Its kinds are in `kind`.
 
+use super::field::words;
+use super::kind::Kind;
 use std::fmt;
 use std::panic::Location;
-use std::rc::Rc;
 
-/// A place in source code: file, line and column.
+/// A place in the source of this program: file, line and column.
 pub type Place = &'static Location<'static>;
 
 /// The number of an event in its run. 0 stands for "none".
 pub type EventNumber = u32;
 
-/// The lane of a chain that a value travels on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Lane {
-    /// The callbacks' lane.
-    Ok,
-    /// The errbacks' lane.
-    Err,
+/// A place as an event tells it: of this program, or of the one whose trace was read from a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct At<'t> {
+    file: &'t str,
+    line: u32,
+    column: u32,
+}
+
+impl<'t> At<'t> {
+    /// A place; lines and columns count from 1.
+    pub const fn new(file: &'t str, line: u32, column: u32) -> At<'t> {
+        At { file, line, column }
+    }
+
+    /// The path of the file, as the compiler was given it.
+    pub const fn file(self) -> &'t str {
+        self.file
+    }
+
+    /// The line, from 1.
+    pub const fn line(self) -> u32 {
+        self.line
+    }
+
+    /// The column, from 1.
+    pub const fn column(self) -> u32 {
+        self.column
+    }
+}
+
+impl From<Place> for At<'static> {
+    #[inline]
+    fn from(place: Place) -> At<'static> {
+        At { file: place.file(), line: place.line(), column: place.column() }
+    }
+}
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file, self.line, self.column)
+    }
+}
+
+words! {
+    /// The lane of a chain that a value travels on.
+    Lane {
+        /// The callbacks' lane.
+        Ok = "c",
+        /// The errbacks' lane.
+        Err = "e",
+    }
+}
+
+words! {
+    /// For which lanes a step has a function.
+    Lanes {
+        /// A callback.
+        Callback = "c-",
+        /// An errback.
+        Errback = "-e",
+        /// Both.
+        Both = "ce",
+    }
+}
+
+impl Lanes {
+    pub(crate) const fn of(callback: bool, errback: bool) -> Lanes {
+        match (callback, errback) {
+            (_, false) => Lanes::Callback,
+            (false, true) => Lanes::Errback,
+            (true, true) => Lanes::Both,
+        }
+    }
+
+    /// Whether there is a callback.
+    pub const fn ok(self) -> bool {
+        !matches!(self, Lanes::Errback)
+    }
+
+    /// Whether there is an errback.
+    pub const fn err(self) -> bool {
+        !matches!(self, Lanes::Callback)
+    }
 }
 
 /// The kind of object an [`Id`] names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Object {
     /// `d`: a Deferred chain.
     Deferred,
@@ -36,10 +113,24 @@ pub enum Object {
     Work,
     /// `x`: a task.
     Task,
+    /// `g`: a group: a list of Deferreds that are waited for together.
+    Group,
 }
 
 impl Object {
-    /// The letter that stands before the number: `d`, `f`, `m`, `i`, `p`, `w` or `x`.
+    /// All of them.
+    pub const ALL: [Object; 8] = [
+        Object::Deferred,
+        Object::Failure,
+        Object::Timer,
+        Object::Source,
+        Object::Post,
+        Object::Work,
+        Object::Task,
+        Object::Group,
+    ];
+
+    /// The letter that stands before the number: `d`, `f`, `m`, `i`, `p`, `w`, `x` or `g`.
     pub const fn letter(self) -> char {
         match self {
             Object::Deferred => 'd',
@@ -49,17 +140,44 @@ impl Object {
             Object::Post => 'p',
             Object::Work => 'w',
             Object::Task => 'x',
+            Object::Group => 'g',
         }
     }
 }
 
 /// The name of an object in a trace, such as `d3`. Counted for each run and kind from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub Object, pub u32);
 
 impl fmt::Display for Id {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", self.0.letter(), self.1)
+    }
+}
+
+/// The text was no id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAnId;
+
+impl fmt::Display for NotAnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an id: it is one of the letters d, f, m, i, p, w, x, g and a number, such as d3")
+    }
+}
+
+impl std::error::Error for NotAnId {}
+
+impl std::str::FromStr for Id {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Id, NotAnId> {
+        let letter = text.chars().next().ok_or(NotAnId)?;
+        let object = Object::ALL.into_iter().find(|object| object.letter() == letter).ok_or(NotAnId)?;
+        let digits = &text[1..];
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(NotAnId);
+        }
+        digits.parse().map(|n| Id(object, n)).map_err(|_| NotAnId)
     }
 }
 
@@ -81,227 +199,245 @@ impl IdSlot {
 }
 
 /// A value as the trace shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Val {
-    /// A value: its preview (at most 80 characters), or its type's name in angle brackets.
-    Ok(String),
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Val<'t> {
+    /// A value.
+    Ok {
+        /// Its preview, at most 80 characters; or its type's name in angle brackets.
+        text: &'t str,
+        /// Its type's name.
+        ty: &'t str,
+    },
     /// A failure, by its id.
     Err(Id),
 }
 
-impl Val {
+impl Val<'_> {
     /// The lane on which such a value travels.
     pub fn lane(&self) -> Lane {
         match self {
-            Val::Ok(_) => Lane::Ok,
+            Val::Ok { .. } => Lane::Ok,
             Val::Err(_) => Lane::Err,
         }
     }
 }
 
-/// How a callback of the loop or a canceller ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Out {
-    /// It returned.
-    Ok,
-    /// It panicked.
-    Panic,
-}
-
-/// Which queue of the loop a callback came from.
+/// A source, and what it is watched for, or ready for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Slot {
-    /// Queued by `call_soon`.
-    Soon,
-    /// Posted from another thread, or a message of a channel.
-    Post,
-    /// A ready source.
-    Ready,
-    /// A due timer.
-    Timer,
-    /// A finished job of the worker pool.
-    Work,
-    /// A start-up or shutdown trigger.
-    Trigger,
-    /// A woken task.
-    Task,
+pub struct Asked {
+    /// The source.
+    pub i: Id,
+    /// To be read.
+    pub r: bool,
+    /// To be written.
+    pub w: bool,
 }
 
-/// How a `cancel` was answered.
+/// What a read or a write came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Cancel {
-    /// The canceller is asked.
-    Canceller,
-    /// There is no canceller: the chain fails now, and one late result will be swallowed.
-    NoCanceller,
-    /// Passed on to the Deferred that the chain waits for.
-    Forward(Id),
-    /// Too late: the chain runs or has its result.
-    TooLate,
+pub enum Gave {
+    /// So many bytes.
+    Bytes(u64),
+    /// Nothing now: try again when it is ready.
+    Again,
+    /// The end: there will be nothing more.
+    Eof,
+    /// The system's error number.
+    Errno(u32),
 }
 
-/// How a failure came to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Via {
-    /// Given to a `Resolver`, or to `Deferred::fail`.
-    Fail,
-    /// Returned as `Err` by a step.
-    Err,
-    /// A step panicked.
-    Panic,
-    /// The chain was cancelled.
-    Cancel,
-    /// The `Resolver` was dropped unfired.
-    Abandoned,
-}
-
-/// What happened. The names are those of the trace's file format (`d.new` is [`Kind::DNew`]).
-///
-/// `b` in an end event is the number of its begin event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-#[allow(missing_docs)] // The fields are what the variant's sentence says.
-pub enum Kind {
-    /// `note`: a remark of the program.
-    Note { msg: String },
-    /// `drop`: the recorder had no room for `n` events here.
-    Drop { n: u64 },
-
-    /// `turn.begin`: the loop starts its turn `n`.
-    TurnBegin { n: u32 },
-    /// `poll.begin`: the loop waits, at most `timeout` nanoseconds (`None`: no limit).
-    PollBegin { timeout: Option<u64> },
-    /// `poll.end`: the wait is over; `ready` sources are ready.
-    PollEnd { b: EventNumber, ready: u32 },
-    /// `cb.begin`: the loop calls a callback of `o`.
-    CbBegin { o: Option<Id>, slot: Slot },
-    /// `cb.end`: that callback is over.
-    CbEnd { b: EventNumber, out: Out },
-    /// `turn.end`: the turn is over; it ran `ran` callbacks.
-    TurnEnd { b: EventNumber, ran: u32 },
-    /// `loop.stop`: somebody asked the loop to stop.
-    LoopStop,
-
-    /// `timer.arm`: a timer was made; due at `due` nanoseconds on the loop's clock.
-    TimerArm { m: Id, due: u64 },
-    /// `timer.fire`: it is due, `late` nanoseconds after its time.
-    TimerFire { m: Id, late: u64 },
-    /// `timer.cancel`
-    TimerCancel { m: Id },
-    /// `timer.reset`: it is now due at `due`.
-    TimerReset { m: Id, due: u64 },
-
-    /// `post`: a call was queued.
-    Post { p: Id },
-
-    /// `io.open`: a source of type `what` was registered.
-    IoOpen { i: Id, what: &'static str },
-    /// `io.want`: its interest changed.
-    IoWant { i: Id, r: bool, w: bool },
-    /// `io.ready`: the system says it is ready.
-    IoReady { i: Id, r: bool, w: bool, hup: bool },
-    /// `io.close`: it was removed.
-    IoClose { i: Id },
-
-    /// `work.queue`: a job was given to the worker pool.
-    WorkQueue { w: Id },
-    /// `work.done`: its result is back on the loop.
-    WorkDone { w: Id },
-
-    /// `d.new`: a Deferred of type `ty` was made. `late`: it existed before the recording.
-    DNew { d: Id, ty: &'static str, late: bool },
-    /// `d.name`: it was given a name (the event's label).
-    DName { d: Id },
-    /// `d.add`: step `n` was added, with a callback (`ok`), an errback (`err`) or both. `late`: it had fired.
-    DAdd { d: Id, n: u32, ok: bool, err: bool, late: bool, name: String },
-    /// `d.fire`: it was given its result.
-    DFire { d: Id, val: Val },
-    /// `d.step`: step `n` starts, with `val`, on `lane`.
-    DStep { d: Id, n: u32, lane: Lane, val: Val },
-    /// `d.ret`: that step is over with `val`, or gave back the Deferred `inner`.
-    DRet { d: Id, n: u32, b: EventNumber, val: Option<Val>, inner: Option<Id> },
-    /// `d.pass`: step `n` has nothing for this lane and is passed by.
-    DPass { d: Id, n: u32, lane: Lane },
-    /// `d.pause`: the chain waits for `on`.
-    DPause { d: Id, on: Id },
-    /// `d.resume`: what it waited for, `from`, gave it `val`.
-    DResume { d: Id, from: Id, val: Val },
-    /// `d.cancel`: somebody asked to cancel it.
-    DCancel { d: Id, how: Cancel },
-    /// `canceller.begin`
-    CancellerBegin { d: Id },
-    /// `canceller.end`: `fired` tells whether the canceller fired the Deferred itself.
-    CancellerEnd { b: EventNumber, fired: bool, out: Out },
-    /// `d.swallow`: a result that came after a cancel was thrown away.
-    DSwallow { d: Id },
-    /// `d.take`: the program took its result out of it.
-    DTake { d: Id },
-    /// `d.drop`: the consuming end was dropped; `pending` tells whether the chain goes on by itself.
-    DDrop { d: Id, pending: bool },
-
-    /// `x.spawn`: a task was spawned, or met for the first time.
-    XSpawn { x: Id },
-    /// `x.poll`: it is polled, for the `n`th time in this recording (from 0).
-    XPoll { x: Id, n: u32 },
-    /// `x.ret`: that poll is over.
-    XRet { b: EventNumber, ready: bool },
-    /// `x.wait`: it awaits `on` (`None`: something without an id).
-    XWait { x: Id, on: Option<Id> },
-    /// `x.wake`: it was woken; `own` tells whether by itself.
-    XWake { x: Id, own: bool },
-    /// `x.drop`: it is gone; `ready` tells whether it had come to its end.
-    XDrop { x: Id, ready: bool },
-
-    /// `f.new`: a failure was raised.
-    FNew { f: Id, msg: String, via: Via },
-    /// `f.moved`: from one Deferred to the one that waited for it.
-    FMoved { f: Id, from: Id, to: Id },
-    /// `f.replaced`: an errback that had it raised another.
-    FReplaced { f: Id, by: Id },
-    /// `f.handled`: by step `n` of `d`.
-    FHandled { f: Id, d: Id, n: u32 },
-    /// `f.resting`: the chain ended with it; no errback yet.
-    FResting { f: Id, d: Id },
-    /// `f.lost`: nobody can handle it any more.
-    FLost { f: Id, d: Id },
-}
-
-impl Kind {
-    /// For the end of a frame: the number of its begin event.
-    pub fn begin(&self) -> Option<EventNumber> {
-        match *self {
-            Kind::PollEnd { b, .. }
-            | Kind::CbEnd { b, .. }
-            | Kind::TurnEnd { b, .. }
-            | Kind::DRet { b, .. }
-            | Kind::XRet { b, .. }
-            | Kind::CancellerEnd { b, .. } => Some(b),
-            _ => None,
-        }
+words! {
+    /// How a callback of the loop, a job or a canceller ended.
+    Out {
+        /// It returned.
+        Ok = "ok",
+        /// It returned an error.
+        Err = "err",
+        /// It panicked.
+        Panic = "panic",
     }
+}
 
-    pub(super) fn begin_mut(&mut self) -> Option<&mut EventNumber> {
-        match self {
-            Kind::PollEnd { b, .. }
-            | Kind::CbEnd { b, .. }
-            | Kind::TurnEnd { b, .. }
-            | Kind::DRet { b, .. }
-            | Kind::XRet { b, .. }
-            | Kind::CancellerEnd { b, .. } => Some(b),
-            _ => None,
-        }
+words! {
+    /// Which queue of the loop a callback came from.
+    Slot {
+        /// Queued by `call_soon`.
+        Soon = "soon",
+        /// Posted from another thread, or a message of a channel.
+        Post = "post",
+        /// A source that is ready, or ready to be read.
+        Ready = "read",
+        /// A source that is ready to be written.
+        Write = "write",
+        /// A listener with connections to accept.
+        Accept = "accept",
+        /// A due timer.
+        Timer = "timer",
+        /// A finished job of the worker pool.
+        Work = "work",
+        /// A start-up or shutdown trigger.
+        Trigger = "setup",
+        /// A woken task.
+        Task = "task",
+    }
+}
+
+words! {
+    /// What ended a wait.
+    Woke {
+        /// A source is ready.
+        Io = "io",
+        /// A timer is due.
+        Timer = "timer",
+        /// A call from another thread.
+        Post = "post",
+        /// A job of the worker pool.
+        Work = "work",
+        /// There was something to do at once: it did not wait.
+        Now = "now",
+    }
+}
+
+words! {
+    /// How a `cancel` was answered.
+    Cancel {
+        /// The canceller is asked.
+        Canceller = "canceller",
+        /// There is no canceller: the chain fails now, and one late result will be swallowed.
+        NoCanceller = "none",
+        /// Passed on to the Deferred that the chain waits for.
+        Forward = "forward",
+        /// Too late: the chain runs or has its result.
+        TooLate = "too late",
+    }
+}
+
+words! {
+    /// How a failure came to be.
+    Via {
+        /// Given to a `Resolver`, or to `Deferred::fail`.
+        Fail = "errback",
+        /// Returned as `Err` by a step.
+        Err = "err",
+        /// A step panicked.
+        Panic = "panic",
+        /// The chain was cancelled.
+        Cancel = "cancel",
+        /// The `Resolver` was dropped unfired.
+        Abandoned = "abandoned",
+        /// It took too long.
+        Timeout = "timeout",
+        /// The system said so.
+        Io = "io",
+        /// It came from a job on another thread.
+        Thread = "thread",
+    }
+}
+
+words! {
+    /// Why a failure is lost.
+    Loss {
+        /// What could have handled it was dropped.
+        Dropped = "dropped",
+        /// The loop ended.
+        LoopEnd = "loop end",
+    }
+}
+
+words! {
+    /// What a group waits for.
+    Mode {
+        /// All members, whatever comes of them.
+        All = "all",
+        /// The first member with a result.
+        First = "first",
+        /// All members, or the first that fails.
+        FailFast = "fail fast",
+    }
+}
+
+words! {
+    /// Where the program wrote something.
+    Stream {
+        /// Standard output.
+        Stdout = "stdout",
+        /// Standard error.
+        Stderr = "stderr",
+    }
+}
+
+words! {
+    /// Why a recording ended.
+    Ending {
+        /// The loop was stopped.
+        Stopped = "stopped",
+        /// Nothing was left that could wake the loop.
+        Idle = "idle",
+        /// A panic.
+        Panic = "panic",
+        /// What was to be recorded was over.
+        Done = "done",
+    }
+}
+
+words! {
+    /// What a poll of a task came to.
+    Polled {
+        /// It waits for something.
+        Pending = "pending",
+        /// It is over.
+        Ready = "ready",
+    }
+}
+
+words! {
+    /// Where a chain stood when its consuming end was dropped.
+    Dropped {
+        /// It had no result yet.
+        Pending = "pending",
+        /// It had its result, which is dropped.
+        Fired = "fired",
+    }
+}
+
+/// What was left at the end of a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Open {
+    /// Deferreds that were never fired.
+    pub d: u32,
+    /// Timers that were not due.
+    pub m: u32,
+    /// Sources that were registered.
+    pub i: u32,
+    /// Tasks that were not over.
+    pub x: u32,
+}
+
+words! {
+    /// Whose time the times of a trace are.
+    ClockKind {
+        /// A clock that jumps from one thing to the next.
+        Virtual = "virtual",
+        /// The system's clock, which stands while a person looks.
+        Frozen = "frozen",
+        /// The system's clock.
+        Real = "real",
     }
 }
 
 /// One entry of a trace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event<'t> {
     /// Its number, from 1. Every reference in an event is to a smaller number.
     pub s: EventNumber,
     /// Nanoseconds on the loop's clock (without a loop: since the recording started). Never less than before.
     pub t: u64,
+    /// Nanoseconds of the system's clock since the recording started, where the loop's clock is another.
+    pub wall: Option<u64>,
     /// The loop's turn, counted in this recording; 0 before the first.
     pub turn: u32,
+    /// The worker thread on which it happened, from 1. `None` is the loop's thread.
+    pub th: Option<u32>,
     /// `in`: the frame that runs, that is, the begin event called from. 0 for none.
     pub frame: EventNumber,
     /// Woken by this event. 0 for none.
@@ -309,14 +445,34 @@ pub struct Event {
     /// Registered at this event. 0 for none.
     pub reg: EventNumber,
     /// The line of the program that did it.
-    pub at: Option<Place>,
+    pub at: Option<At<'t>>,
     /// The name a person gave.
-    pub label: Option<Rc<str>>,
+    pub label: Option<&'t str>,
+    /// Whether the library did it for itself: no step of the program.
+    pub sys: bool,
     /// What happened.
-    pub kind: Kind,
+    pub kind: Kind<'t>,
 }
 
-impl Event {
+impl<'t> Event<'t> {
+    /// An event with nothing but a number and a kind.
+    pub const fn new(s: EventNumber, kind: Kind<'t>) -> Event<'t> {
+        Event {
+            s,
+            t: 0,
+            wall: None,
+            turn: 0,
+            th: None,
+            frame: 0,
+            cause: 0,
+            reg: 0,
+            at: None,
+            label: None,
+            sys: false,
+            kind,
+        }
+    }
+
     /// The event that explains this one best: the one that woke it; for the end of a frame its begin; else the frame
     /// it was called from. 0 when nothing in the trace does: the setup of the program, or a wait that was over.
     pub fn because(&self) -> EventNumber {
@@ -325,4 +481,25 @@ impl Event {
             cause => cause,
         }
     }
+
+    /// How much detail it is: 1 what a lesson shows, 2 more, 3 what the library does for itself.
+    pub fn level(&self) -> u8 {
+        if self.sys { 3 } else { self.kind.level() }
+    }
 }
+
+/// What a trace says of its run as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'t> {
+    /// The program.
+    pub prog: &'t str,
+    /// The library that wrote it, with its version.
+    pub lib: &'t str,
+    /// Whose time the times are.
+    pub clock: ClockKind,
+    /// The program's arguments.
+    pub args: &'t [&'t str],
+}
+
+/// The number of the form that is written and read here.
+pub const VERSION: u32 = 1;

@@ -1,17 +1,31 @@
 //! A recording kept in memory.
 
-use super::{Event, Kind, Recorder, record_with};
+use super::event::{ClockKind, Event, EventNumber, Header};
+use super::kind::Kind;
+use super::packed::Packed;
+use super::{Recorder, record_with};
+use std::collections::BTreeMap;
+use std::iter::FusedIterator;
 
-/// A finished recording in memory.
+/// A recording in memory: of a program that ran, or read from a file.
+///
+/// It is small: an event takes about 25 bytes, beside the texts, each of which is kept once. Events are unpacked when
+/// they are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
-    events: Vec<Event>,
+    packed: Packed,
     limit: usize,
     dropped: u64,
+    pub(super) prog: String,
+    pub(super) lib: String,
+    pub(super) clock: Option<ClockKind>,
+    pub(super) args: Vec<String>,
+    /// The texts of source files, by their paths.
+    pub(super) sources: BTreeMap<String, Option<String>>,
 }
 
 impl Trace {
-    /// The most events that [`record`] keeps: 1,000,000 (about 150 MB).
+    /// The most events that [`record`] keeps: 1,000,000 (about 30 MB).
     pub const LIMIT: usize = 1_000_000;
 
     /// A recorder that keeps the first `limit` events.
@@ -23,31 +37,158 @@ impl Trace {
     }
 
     /// The events in order.
-    pub fn events(&self) -> &[Event] {
-        &self.events
+    pub fn events(&self) -> Events<'_> {
+        Events { trace: self, next: 0, end: self.packed.len() }
+    }
+
+    /// The event of that number.
+    pub fn get(&self, s: EventNumber) -> Option<Event<'_>> {
+        self.packed.get(self.packed.find(s)?)
+    }
+
+    /// The `n`th event of those that are here, from 0.
+    pub fn nth(&self, n: usize) -> Option<Event<'_>> {
+        self.packed.get(n)
+    }
+
+    /// How many events it has.
+    pub fn len(&self) -> usize {
+        self.packed.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The last event.
+    pub fn last(&self) -> Option<Event<'_>> {
+        self.nth(self.len().checked_sub(1)?)
     }
 
     /// How many events found no room.
     pub fn dropped(&self) -> u64 {
         self.dropped
     }
+
+    /// The program that was recorded.
+    pub fn prog(&self) -> &str {
+        &self.prog
+    }
+
+    /// Its arguments.
+    pub fn args(&self) -> &[String] {
+        &self.args
+    }
+
+    /// The library that recorded it, with its version.
+    pub fn lib(&self) -> &str {
+        &self.lib
+    }
+
+    /// Whose time the times are.
+    pub fn clock(&self) -> ClockKind {
+        self.clock.unwrap_or(ClockKind::Real)
+    }
+
+    /// The files in which the places of its events lie, in the order in which they were met.
+    pub fn files(&self) -> Vec<&str> {
+        self.packed.texts.files()
+    }
+
+    /// The text of one of these files, if the trace has it or it can be read here: see [`source_text`](super::source_text).
+    pub fn source(&self, file: &str) -> Option<String> {
+        match self.sources.get(file) {
+            Some(known) => known.clone(),
+            None => super::source_text(file),
+        }
+    }
+
+    /// How many bytes its events take, and how many their texts and places.
+    pub fn size(&self) -> (usize, usize) {
+        self.packed.size()
+    }
+
+    pub(super) fn push(&mut self, event: &Event<'_>) -> bool {
+        if let Kind::Drop { n } = event.kind {
+            self.dropped += n;
+        }
+        self.packed.push(event)
+    }
 }
 
 impl Recorder for Trace {
-    fn event(&mut self, event: &Event) {
-        if self.events.len() < self.limit {
-            self.events.push(event.clone());
+    fn begin(&mut self, header: &Header<'_>) {
+        self.prog = header.prog.to_owned();
+        self.lib = header.lib.to_owned();
+        self.clock = Some(header.clock);
+        self.args = header.args.iter().map(|arg| (*arg).to_owned()).collect();
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        if self.dropped == 0 && self.packed.len() < self.limit && self.packed.push(event) {
             return;
         }
-        self.dropped += 1;
-        let n = self.dropped;
-        if n == 1 {
-            // In the place, and with the number, of the first one that is lost.
-            let (cause, reg, at, label) = (0, 0, None, None);
-            self.events.push(Event { cause, reg, at, label, kind: Kind::Drop { n }, ..event.clone() });
-        } else if let Some(Event { kind: Kind::Drop { n: told }, .. }) = self.events.last_mut() {
-            *told = n;
+        // In the place, and with the number, of the first one that is lost.
+        let told = self.last().filter(|_| self.dropped > 0).map(|told| (told.s, told.t, told.turn, told.frame));
+        if told.is_some() {
+            self.packed.pop();
         }
+        self.dropped += 1;
+        let (s, t, turn, frame) = told.unwrap_or((event.s, event.t, event.turn, event.frame));
+        self.packed.push(&Event { t, turn, frame, ..Event::new(s, Kind::Drop { n: self.dropped }) });
+    }
+}
+
+/// The events of a [`Trace`], in order.
+#[derive(Clone, Debug)]
+pub struct Events<'t> {
+    trace: &'t Trace,
+    next: usize,
+    end: usize,
+}
+
+impl<'t> Iterator for Events<'t> {
+    type Item = Event<'t>;
+
+    fn next(&mut self) -> Option<Event<'t>> {
+        if self.next == self.end {
+            return None;
+        }
+        let event = self.trace.nth(self.next)?;
+        self.next += 1;
+        Some(event)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.end - self.next, Some(self.end - self.next))
+    }
+
+    fn nth(&mut self, n: usize) -> Option<Event<'t>> {
+        self.next = self.next.saturating_add(n).min(self.end);
+        self.next()
+    }
+}
+
+impl DoubleEndedIterator for Events<'_> {
+    fn next_back(&mut self) -> Option<Self::Item> {
+        if self.next == self.end {
+            return None;
+        }
+        self.end -= 1;
+        self.trace.nth(self.end)
+    }
+}
+
+impl ExactSizeIterator for Events<'_> {}
+impl FusedIterator for Events<'_> {}
+
+impl<'t> IntoIterator for &'t Trace {
+    type Item = Event<'t>;
+    type IntoIter = Events<'t>;
+
+    fn into_iter(self) -> Events<'t> {
+        self.events()
     }
 }
 
@@ -59,7 +200,7 @@ impl Recorder for Trace {
 /// let ((), trace) = trace::record(|| {
 ///     Deferred::succeed(1).add_callback(|n| Ok(n + 1));
 /// });
-/// assert!(!trace.events().is_empty());
+/// assert!(!trace.is_empty());
 /// ```
 pub fn record<T>(f: impl FnOnce() -> T) -> (T, Trace) {
     record_with(Trace::with_limit(Trace::LIMIT), f)

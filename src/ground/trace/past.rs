@@ -29,10 +29,10 @@ enum What {
 }
 
 impl Past {
-    pub(super) fn push(&mut self, event: &Event) {
+    pub(super) fn push(&mut self, event: &Event<'_>) {
         let what = match &event.kind {
             Kind::DFire { d, .. } => What::Fire(*d),
-            Kind::CbBegin { o: Some(o), .. } => What::Callback(*o, event.label.clone()),
+            Kind::CbBegin { o: Some(o), .. } => What::Callback(*o, event.label.map(Rc::from)),
             _ => What::Other,
         };
         let step = Step { s: event.s, parent: event.because(), what };

@@ -1,10 +1,25 @@
 //! Values as text.
 
+use super::Val;
+use std::any::type_name;
+
+/// The text of a value, for as long as an event is told.
+#[derive(Debug, Default)]
+pub(crate) struct Shown(String);
+
+impl Shown {
+    /// A value as an event shows it.
+    pub(crate) fn val<T: 'static>(&mut self, value: &T) -> Val<'_> {
+        self.0 = preview(value);
+        Val::Ok { text: &self.0, ty: type_name::<T>() }
+    }
+}
+
 /// A value as text, for the types everybody uses; for others the type's name in angle brackets.
 ///
 /// At most 80 characters; control characters are escaped.
 pub(crate) fn preview<T: 'static>(value: &T) -> String {
-    use std::any::{Any, type_name};
+    use std::any::Any;
     let any: &dyn Any = value;
     macro_rules! debug {
         ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() { return cut(format!("{v:?}")); } )* };
