@@ -3,11 +3,25 @@
 //! Everything here is a fold of the event list that [`trace::record`](crate::trace::record) gives: nothing is executed
 //! again, and nothing that runs knows of it.
 //!
+//! * [`State`]: the fold on which everything rests. What is open, what waits, where each Deferred stands, how far each
+//!   failure came. [`Timeline`] keeps the events and jumps to the state after any of them.
+//! * [`sentence`]: each event in plain English. [`headline`]: in a few words. [`why`]: the way back from it.
 //! * [`text_chain`]: each Deferred as a two-lane rail in plain text, for logs, docs, tests and commit messages.
 
 mod chains;
 mod rail;
+mod row;
+mod sentence;
+pub mod state;
+mod table;
 mod text_chain;
+mod timeline;
+mod why;
 mod words;
 
+pub use row::{headline, is_error, objects};
+pub use sentence::{sentence, sentences};
+pub use state::State;
 pub use text_chain::{TextChain, text_chain};
+pub use timeline::Timeline;
+pub use why::{Link, Why, WhyRow, why};

@@ -203,11 +203,18 @@ impl DelayedCall {
     }
 
     /// Gives it a name, for [`EventLoop::still_registered`] and the trace.
+    #[track_caller]
     pub fn named(self, name: &str) -> DelayedCall {
         if let Some(inner) = self.event_loop.upgrade()
             && self.is_active()
         {
             inner.set_label(Named::Timer(self.key), name);
+            if trace::on()
+                && let Some(m) = self.id()
+            {
+                let at = Some(Location::caller());
+                trace::emit(Kind::TimerName { m }, Links { at, label: Some(name), ..Links::default() });
+            }
         }
         self
     }

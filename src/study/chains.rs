@@ -1,9 +1,9 @@
 //! From events to chains: each Deferred of a run, with one row for each thing that happened to it.
 
 use super::rail::Mark;
-use super::words::{Words, duration, lane_word, short_type, value};
+use super::words::{Words, duration, escaped, lane_word, short_type, value};
 use crate::ground::step_name;
-use crate::trace::{At, Cancel, Dropped, Event, EventNumber, Id, Kind, Lane, Object, Out, Trace, Val, Via};
+use crate::trace::{At, Cancel, Dropped, Event, EventNumber, Id, Kind, Lane, Object, Out, Val, Via};
 use std::collections::BTreeMap;
 
 /// One row of a chain, in words.
@@ -208,14 +208,15 @@ pub(super) struct Chains<'t> {
 }
 
 impl<'t> Chains<'t> {
-    pub(super) fn of(trace: &'t Trace, stable: bool) -> Chains<'t> {
+    /// Those of these events. `words` knows all that they refer to.
+    pub(super) fn of(events: impl Iterator<Item = Event<'t>>, words: &Words<'t>) -> Chains<'t> {
         let mut chains = Chains { all: BTreeMap::new(), dropped: 0 };
-        let mut words = Words::new(trace, stable);
-        for event in trace.events() {
-            words.learn(event);
-            chains.take(&event, &words);
+        let mut last = None;
+        for event in events {
+            chains.take(&event, words);
+            last = Some(event);
         }
-        if let Some(last) = trace.last() {
+        if let Some(last) = last {
             for chain in chains.all.values_mut() {
                 chain.finish(&last);
                 let home = chain.made;
@@ -225,8 +226,8 @@ impl<'t> Chains<'t> {
                     .map(|(&n, step)| Row {
                         mark: Mark::NotYet { n, ok: step.ok, err: step.err },
                         text: step.label.clone(),
-                        note: place(&words, step.at, home) + "  not yet",
-                        brief: format!("({n} {})", brief_name(&words, &step.label, step.at)),
+                        note: place(words, step.at, home) + "  not yet",
+                        brief: format!("({n} {})", brief_name(words, &step.label, step.at)),
                         when: (0, 0, 0),
                     })
                     .collect();
@@ -248,11 +249,11 @@ impl<'t> Chains<'t> {
                 chain.ty = short_type(ty);
                 chain.made = event.at;
                 chain.born = event.s;
-                chain.name = event.label.map(str::to_owned);
+                chain.name = event.label.map(escaped);
             }
-            Kind::DName { d } => self.at(*d).name = event.label.map(str::to_owned),
+            Kind::DName { d } => self.at(*d).name = event.label.map(escaped),
             Kind::DAdd { d, n, lanes, names, late } => {
-                let label = event.label.unwrap_or_else(|| step_name(names[0])).to_owned();
+                let label = escaped(event.label.unwrap_or_else(|| step_name(names[0])));
                 let step =
                     StepNote { label, at: event.at, ok: lanes.ok(), err: lanes.err(), late: *late, reached: false };
                 self.at(*d).steps.insert(*n, step);
@@ -498,7 +499,7 @@ impl<'t> Chain<'t> {
         let home = self.made;
         let known = self.steps.entry(n).or_insert_with(|| StepNote {
             // Added before somebody recorded.
-            label: event.label.unwrap_or("step").to_owned(),
+            label: escaped(event.label.unwrap_or("step")),
             at: event.at,
             ok: true,
             err: true,

@@ -2,6 +2,7 @@
 
 use super::chains::{Chain, Chains, Row, chain_id};
 use super::rail::{self, Mark};
+use super::state::State;
 use super::words::Words;
 use crate::trace::{Id, Lane, Trace};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -200,8 +201,9 @@ impl TextChain<'_> {
 
 impl fmt::Display for TextChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut chains = Chains::of(self.trace, self.stable);
-        let words = Words::new(self.trace, self.stable);
+        let state = State::after(self.trace);
+        let words = Words::new(self.trace, &state, self.stable);
+        let mut chains = Chains::of(self.trace.events(), &words);
         name_what_is_beside(&mut chains, &words);
         for (i, chain) in self.chosen(&chains).into_iter().enumerate() {
             if self.one_line {

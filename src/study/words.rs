@@ -1,59 +1,19 @@
 //! What events are called in a text: values, failures, places, types, durations.
 
+use super::state::State;
 use crate::trace::{At, Event, EventNumber, Id, Kind, Lane, Trace, Via};
-use std::collections::HashMap;
 
 /// Looks things up in a trace and puts them into words.
 pub(super) struct Words<'t> {
     trace: &'t Trace,
+    /// A state after all events that are put into words.
+    state: &'t State,
     pub(super) stable: bool,
-    failures: HashMap<Id, Event<'t>>,
-    labels: HashMap<Id, &'t str>,
-    /// For each begin event: the loop's callback that it lies in.
-    callbacks: HashMap<EventNumber, EventNumber>,
-    /// For the loop's callback that brings a job's result back: that job.
-    jobs: HashMap<EventNumber, Id>,
 }
 
 impl<'t> Words<'t> {
-    pub(super) fn new(trace: &'t Trace, stable: bool) -> Words<'t> {
-        Words {
-            trace,
-            stable,
-            failures: HashMap::new(),
-            labels: HashMap::new(),
-            callbacks: HashMap::new(),
-            jobs: HashMap::new(),
-        }
-    }
-
-    /// Takes note of what later events refer to.
-    pub(super) fn learn(&mut self, event: Event<'t>) {
-        match &event.kind {
-            Kind::FNew { f, .. } => {
-                self.failures.insert(*f, event);
-            }
-            Kind::TimerArm { m: id, .. }
-            | Kind::Post { p: id, .. }
-            | Kind::IoOpen { i: id, .. }
-            | Kind::WorkQueue { w: id, .. } => {
-                if let Some(label) = event.label {
-                    self.labels.insert(*id, label);
-                }
-            }
-            Kind::WorkDone { w } => {
-                self.jobs.insert(event.frame, *w);
-            }
-            Kind::CbBegin { .. } => {
-                self.callbacks.insert(event.s, event.s);
-            }
-            Kind::DStep { .. } | Kind::CancellerBegin { .. } => {
-                if let Some(&callback) = self.callbacks.get(&event.frame) {
-                    self.callbacks.insert(event.s, callback);
-                }
-            }
-            _ => {}
-        }
+    pub(super) fn new(trace: &'t Trace, state: &'t State, stable: bool) -> Words<'t> {
+        Words { trace, state, stable }
     }
 
     pub(super) fn event(&self, s: EventNumber) -> Option<Event<'t>> {
@@ -62,11 +22,16 @@ impl<'t> Words<'t> {
 
     /// ` by m1 deliver poem`: the callback of the loop that an event lies in; empty outside of one.
     pub(super) fn by(&self, event: &Event<'_>) -> String {
-        let begin = self.callbacks.get(&event.frame).and_then(|s| self.event(*s));
-        let Some(Event { kind: Kind::CbBegin { o, slot }, label, .. }) = begin else { return String::new() };
-        let job = self.callbacks.get(&event.frame).and_then(|s| self.jobs.get(s));
-        let o = &job.copied().or(o);
-        let label = label.or_else(|| o.as_ref().and_then(|o| self.labels.get(o).copied()));
+        let outward = std::iter::successors(self.event(event.frame), |frame| self.event(frame.frame));
+        let begin = outward.into_iter().find(|frame| matches!(frame.kind, Kind::CbBegin { .. }));
+        let Some(Event { s, kind: Kind::CbBegin { o, slot }, label, .. }) = begin else { return String::new() };
+        // That a job is back is the first thing told in its callback.
+        let job = match self.event(s + 1).map(|first| first.kind) {
+            Some(Kind::WorkDone { w }) => Some(w),
+            _ => None,
+        };
+        let o = job.or(o);
+        let label = label.or_else(|| o.and_then(|o| self.state.label(o)).map(|label| &**label)).map(escaped);
         match (o, label) {
             (Some(o), Some(label)) => format!(" by {o} {label}"),
             (Some(o), None) => format!(" by {o}"),
@@ -76,22 +41,19 @@ impl<'t> Words<'t> {
     }
 
     pub(super) fn via(&self, f: Id) -> Option<Via> {
-        self.failures.get(&f).and_then(|event| match event.kind {
-            Kind::FNew { via, .. } => Some(via),
-            _ => None,
-        })
+        self.state.failure(f).map(|error| error.via)
     }
 
     pub(super) fn raised(&self, f: Id) -> Option<At<'t>> {
-        self.failures.get(&f).and_then(|event| event.at)
+        self.state.failure(f).and_then(|error| self.event(error.born)).and_then(|event| event.at)
     }
 
     /// The text of a failure, in quotes.
     pub(super) fn message(&self, f: Id) -> String {
-        match self.failures.get(&f).map(|event| &event.kind) {
-            Some(Kind::FNew { msg, .. }) if self.stable => format!("{:?}", short_paths(msg)),
-            Some(Kind::FNew { msg, .. }) => format!("{msg:?}"),
-            _ => String::new(),
+        match self.state.failure(f).map(|error| &error.msg) {
+            Some(msg) if self.stable => format!("\"{}\"", escaped(&short_paths(msg))),
+            Some(msg) => format!("\"{}\"", escaped(msg)),
+            None => String::new(),
         }
     }
 
@@ -122,11 +84,36 @@ pub(super) fn lane_word(lane: Lane) -> &'static str {
     }
 }
 
+/// How much of a program's text is shown.
+const SHOWN: usize = 120;
+
+/// A text that a program gave, safe for any terminal and page: control characters and those that turn the direction
+/// of writing are escaped, and it is cut to 120 characters.
+pub(super) fn escaped(text: &str) -> String {
+    let mut shown = String::new();
+    let mut n = 0;
+    for c in text.chars() {
+        n += 1;
+        if n > SHOWN {
+            shown.push_str("...");
+            break;
+        }
+        match c {
+            '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}' => {
+                shown.extend(c.escape_unicode());
+            }
+            c if c.is_control() => shown.extend(c.escape_debug()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
 /// A value's preview; where that is only a type's name, without the paths.
 pub(super) fn value(preview: &str) -> String {
     match preview.strip_prefix('<') {
-        Some(ty) => format!("<{}", short_type(ty)),
-        None => preview.to_owned(),
+        Some(ty) => format!("<{}", short_type(&escaped(ty))),
+        None => escaped(preview),
     }
 }
 
@@ -177,7 +164,13 @@ fn short_paths(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, short_paths, short_type};
+    use super::{duration, escaped, short_paths, short_type};
+
+    #[test]
+    fn what_could_harm_a_terminal_is_escaped() {
+        assert_eq!(escaped("a \u{1b}[2J\nb\u{202e}c \"ä\""), "a \\u{1b}[2J\\nb\\u{202e}c \"ä\"");
+        assert_eq!(escaped(&"x".repeat(1 << 20)).len(), 123);
+    }
 
     #[test]
     fn types_lose_their_paths() {

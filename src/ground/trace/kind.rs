@@ -100,7 +100,7 @@ kinds! {
     TurnBegin = "turn.begin", 1 { n: u32 }
     /// `poll.begin`: the loop waits, at most `timeout` (`None`: no limit). `next` is the timer that would end the wait,
     /// `watch` what it watches: at most 64 sources.
-    PollBegin = "poll.begin", 1 { timeout: Option<u64>, next: Option<Id>, watch: &'t [Asked] }
+    PollBegin = "poll.begin", 2 { timeout: Option<u64>, next: Option<Id>, watch: &'t [Asked] }
     /// `poll.end`: the wait took `waited`; `woke` ended it; `ready` is what is ready, at most 64 sources.
     PollEnd = "poll.end", 1 { b: EventNumber, waited: u64, woke: Woke, ready: &'t [Asked] }
     /// `cb.begin`: the loop calls a callback of `o`.
@@ -108,12 +108,14 @@ kinds! {
     /// `cb.end`: that callback is over.
     CbEnd = "cb.end", 1 { b: EventNumber, out: Out }
     /// `turn.end`: the turn is over; it ran `ran` callbacks, which took `busy`.
-    TurnEnd = "turn.end", 1 { b: EventNumber, ran: u32, busy: u64 }
+    TurnEnd = "turn.end", 2 { b: EventNumber, ran: u32, busy: u64 }
     /// `loop.stop`: somebody asked the loop to stop.
     LoopStop = "loop.stop", 1 {}
 
     /// `timer.arm`: a timer was made; due at `due` on the loop's clock. `every`: it comes again after that time.
     TimerArm = "timer.arm", 1 { m: Id, due: u64, every: Option<u64>, late: bool }
+    /// `timer.name`: it was given a name (the event's label).
+    TimerName = "timer.name", 2 { m: Id }
     /// `timer.fire`: it is due, `late` after its time.
     TimerFire = "timer.fire", 1 { m: Id, late: u64 }
     /// `timer.cancel`
@@ -160,7 +162,7 @@ kinds! {
     /// `d.new`: a Deferred of type `ty` was made, `of` another one.
     DNew = "d.new", 1 { d: Id, ty: &'t str, of: Option<Id>, late: bool }
     /// `d.name`: it was given a name (the event's label).
-    DName = "d.name", 1 { d: Id }
+    DName = "d.name", 2 { d: Id }
     /// `d.add`: step `n` was added, with a callback, an errback or both, of these names. `late`: it had fired.
     DAdd = "d.add", 1 { d: Id, n: u32, lanes: Lanes, names: [&'t str; 2], late: bool }
     /// `d.fire`: it was given its result.
@@ -186,9 +188,9 @@ kinds! {
     /// `d.timeout`: it has `after` nanoseconds for its result; the timer `m` will cancel it.
     DTimeout = "d.timeout", 1 { d: Id, after: u64, m: Id }
     /// `d.take`: the program took its result out of it.
-    DTake = "d.take", 1 { d: Id }
+    DTake = "d.take", 2 { d: Id }
     /// `d.drop`: the consuming end was dropped. A pending chain goes on by itself; `left` of its steps have not run.
-    DDrop = "d.drop", 1 { d: Id, state: Dropped, left: u32 }
+    DDrop = "d.drop", 2 { d: Id, state: Dropped, left: u32 }
 
     /// `g.new`: a group waits for the members `of`; its own result is the Deferred `d`.
     GNew = "g.new", 1 { g: Id, mode: Mode, of: &'t [Id], d: Id }

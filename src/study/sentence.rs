@@ -1,0 +1,400 @@
+//! One plain English sentence for each event: caption, log line, and what a screen reader says.
+//!
+//! A sentence is made of an event and the state before it, so it knows the names that were given earlier and nothing
+//! of what comes later: the sentence of an event is the same in a live run, in a file and in a page. What a program
+//! gave (names, values, messages) is cut to 120 characters, and control characters in it are escaped.
+
+use super::state::{FrameKind, State};
+use super::words::{duration, escaped, short_type};
+use crate::trace::{Ending, Event, Gave, Id, Kind, Loss, Out, Polled, Slot, Stream, Trace, Val, Via, Woke};
+
+/// The sentence of one event; `before` is the state just before it.
+///
+/// See [`sentences`] for all of a run.
+pub fn sentence(before: &State, event: &Event<'_>) -> String {
+    Say { state: before, event }.sentence()
+}
+
+/// Each event of a run with its sentence, in order.
+///
+/// ```
+/// use ropewalk::{Deferred, study, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     Deferred::succeed(1).named("poem").map(|n| n + 1).detach();
+/// });
+/// let said: Vec<String> = study::sentences(&trace).map(|(_, sentence)| sentence).collect();
+/// assert_eq!(said[0], "A Deferred of type i32 is made: d1.");
+/// assert_eq!(said[1], "d1 is fired with the value 1. It has no step yet, so the value rests there.");
+/// assert_eq!(said[2], "d1 gets a name: \"poem\".");
+/// ```
+pub fn sentences(trace: &Trace) -> impl Iterator<Item = (Event<'_>, String)> {
+    let mut state = State::new();
+    trace.events().map(move |event| {
+        let said = sentence(&state, &event);
+        state.apply(&event);
+        (event, said)
+    })
+}
+
+mod of_chains;
+
+struct Say<'a> {
+    state: &'a State,
+    event: &'a Event<'a>,
+}
+
+impl Say<'_> {
+    fn sentence(&self) -> String {
+        let name = |id: Id| self.state.title(id);
+        match self.event.kind {
+            Kind::Note { msg } => format!("The program notes: {}", ended(&escaped(msg))),
+            Kind::Drop { n } => format!("From here on the recorder had no room: {n} {} lost.", were(n, "event")),
+
+            Kind::TurnBegin { n } => format!("Turn {n} of the loop begins."),
+            Kind::Ask { q, .. } => format!("A question: {}", ended(&escaped(q))),
+            Kind::Out { text, stream: Stream::Stdout } => {
+                format!("The program prints \"{}\".", escaped(text.trim_end()))
+            }
+            Kind::Out { text, stream: Stream::Stderr } => {
+                format!("The program writes \"{}\" to standard error.", escaped(text.trim_end()))
+            }
+            Kind::Gate { held_w, .. } => {
+                format!("The program was held for {} while somebody looked.", duration(held_w))
+            }
+            Kind::End { why, open } => {
+                let why = match why {
+                    Ending::Stopped => "the loop was stopped",
+                    Ending::Idle => "nothing was left that could wake the loop",
+                    Ending::Panic => "there was a panic",
+                    Ending::Done => "the program is done",
+                };
+                let left: Vec<String> =
+                    [(open.d, "Deferred"), (open.m, "timer"), (open.i, "source"), (open.x, "task")]
+                        .into_iter()
+                        .filter(|(n, _)| *n > 0)
+                        .map(|(n, what)| count(n, what))
+                        .collect();
+                match left.is_empty() {
+                    true => format!("The recording ends: {why}."),
+                    false => format!("The recording ends: {why}. Still open: {}.", left.join(", ")),
+                }
+            }
+
+            Kind::TurnEnd { ran, .. } => {
+                format!("Turn {} is over. It ran {}.", self.event.turn, count(ran, "callback"))
+            }
+            Kind::PollBegin { timeout: None, .. } => "The loop waits until something happens.".to_owned(),
+            Kind::PollBegin { timeout: Some(0), .. } => {
+                "The loop looks which sources are ready, without waiting.".to_owned()
+            }
+            Kind::PollBegin { timeout: Some(limit), next: Some(m), .. } => format!(
+                "The loop waits for something to happen, at most {}: until timer {} is due.",
+                duration(limit),
+                name(m)
+            ),
+            Kind::PollBegin { timeout: Some(limit), .. } => {
+                format!("The loop waits for something to happen, at most {}.", duration(limit))
+            }
+            Kind::PollEnd { waited, woke, ready, .. } => waited_for(waited, woke, ready.len()),
+            Kind::CbBegin { o, slot } => format!("The loop calls {}.", self.callback(o, slot, true)),
+            Kind::CbEnd { b, out } => {
+                let what = match self.state.frame(b).map(|frame| &frame.what) {
+                    Some(FrameKind::Callback { o, slot, label }) => match label {
+                        Some(label) => format!("the callback \"{}\"", escaped(label)),
+                        None => self.callback(*o, *slot, false),
+                    },
+                    _ => "The callback".to_owned(),
+                };
+                match out {
+                    Out::Ok => format!("{} returns to the loop.", upper(&what)),
+                    Out::Err => format!("{} returns an error to the loop.", upper(&what)),
+                    Out::Panic => format!("{} panicked. The loop goes on with the next callback.", upper(&what)),
+                }
+            }
+            Kind::LoopStop {} => "The loop is asked to stop: it finishes this batch and returns.".to_owned(),
+
+            Kind::TimerArm { m, due, every, .. } => {
+                let due = due.saturating_sub(self.event.t);
+                let again = every.map(|every| format!(", and again every {}", duration(every))).unwrap_or_default();
+                format!("Timer {} is armed. It is due in {}{again}.", self.labelled(m), duration(due))
+            }
+            Kind::TimerName { m } => match self.event.label {
+                Some(label) => format!("Timer {m} gets a name: \"{}\".", escaped(label)),
+                None => format!("Timer {m} loses its name."),
+            },
+            Kind::TimerFire { m, late: 0 } => format!("Timer {} is due.", name(m)),
+            Kind::TimerFire { m, late } => format!("Timer {} is due, {} late.", name(m), duration(late)),
+            Kind::TimerCancel { m } => format!("Timer {} is cancelled: it will not fire.", name(m)),
+            Kind::TimerReset { m, due } => {
+                let due = due.saturating_sub(self.event.t);
+                format!("Timer {} is set anew. It is now due in {}.", name(m), duration(due))
+            }
+
+            Kind::Post { p, .. } => format!("A call is queued for the next turn: {}.", self.labelled(p)),
+            Kind::IoOpen { i, what, name, .. } => {
+                let name = name.map(|name| format!(" at {}", escaped(name))).unwrap_or_default();
+                let what = short_type(&escaped(what));
+                format!("A source is registered with the loop: {}, a {what}{name}.", self.labelled(i))
+            }
+            Kind::IoWant { i, r, w } => format!("{} now wants {}.", upper(&self.source(i)), directions(r, w)),
+            Kind::IoReady { i, r, w, hup } => {
+                let can = match (r, w) {
+                    (true, true) => "can be read and written",
+                    (true, false) => "can be read",
+                    (false, true) => "can be written",
+                    (false, false) => "needs a look",
+                };
+                let hup = if hup { ", and its other end hung up" } else { "" };
+                format!("{} {can}{hup}.", upper(&self.source(i)))
+            }
+            Kind::IoRead { i, n } => match n {
+                Gave::Bytes(n) => format!("{} gives {}.", upper(&self.source(i)), bytes(n)),
+                Gave::Again => format!("{} has nothing more to read now.", upper(&self.source(i))),
+                Gave::Eof => format!("{} is at its end: nothing more will come.", upper(&self.source(i))),
+                Gave::Errno(n) => format!("Reading {} fails: {}.", self.source(i), errno(n)),
+            },
+            Kind::IoWrite { i, asked, took, left } => {
+                let left = match left {
+                    0 => String::new(),
+                    left => format!(" {} wait to be written.", upper(&bytes(left))),
+                };
+                let source = upper(&self.source(i));
+                match took {
+                    Gave::Bytes(n) if n == asked => format!("{source} takes {}.{left}", bytes(n)),
+                    Gave::Bytes(n) => format!("{source} takes {n} of {}.{left}", bytes(asked)),
+                    Gave::Again => format!("{source} takes nothing now.{left}"),
+                    Gave::Eof => format!("{source} takes nothing any more.{left}"),
+                    Gave::Errno(n) => format!("Writing to {} fails: {}.{left}", self.source(i), errno(n)),
+                }
+            }
+            Kind::IoAccept { i, new } => format!("{} accepts a connection: {}.", upper(&self.source(i)), name(new)),
+            Kind::IoClose { i, why } => {
+                let why = why.map(|why| format!(": {}", escaped(why))).unwrap_or_default();
+                format!("{} is taken out of the loop{}", upper(&self.source(i)), ended(&why))
+            }
+            Kind::FlowHigh { i, left, limit } => format!(
+                "{} is full: {} wait to be written, more than {}.",
+                upper(&self.source(i)),
+                bytes(left),
+                bytes(limit)
+            ),
+            Kind::FlowLow { i, left } => {
+                format!("{} has room again: only {} wait to be written.", upper(&self.source(i)), bytes(left))
+            }
+            Kind::FlowStop { src, because } => {
+                format!("{} is asked to stop{}.", self.producer(src), self.because(because))
+            }
+            Kind::FlowGo { src, because } => format!("{} may go on{}.", self.producer(src), self.because(because)),
+            Kind::WorkQueue { w, .. } => format!("Job {} goes to the worker pool.", self.labelled(w)),
+            Kind::WorkBegin { w } => format!("{} starts job {}.", self.worker(), name(w)),
+            Kind::WorkEnd { w, out } => {
+                let how = match out {
+                    Out::Ok => "is done with",
+                    Out::Err => "is done, with an error, with",
+                    Out::Panic => "met a panic in",
+                };
+                format!("{} {how} job {}.", self.worker(), name(w))
+            }
+            Kind::WorkDone { w } => format!("The result of job {} is back on the loop's thread.", name(w)),
+
+            Kind::XSpawn { x, .. } => format!("Task {} is spawned.", self.labelled(x)),
+            Kind::XPoll { x, n: 0 } => format!("Task {} is polled for the first time.", name(x)),
+            Kind::XPoll { x, n } => {
+                format!("Task {} is polled again (poll {}).", name(x), u64::from(n) + 1)
+            }
+            Kind::XRet { b, out, val } => {
+                let task = match self.state.frame(b).map(|frame| &frame.what) {
+                    Some(FrameKind::Poll(x)) => format!("Task {}", name(*x)),
+                    _ => "The task".to_owned(),
+                };
+                match (out, val) {
+                    (Polled::Ready, Some(val)) => format!("{task} is ready, with {}.", self.val(val)),
+                    (Polled::Ready, None) => format!("{task} is ready: it came to its end."),
+                    (Polled::Pending, _) => {
+                        format!("{task} is pending: it gives the thread back until something wakes it.")
+                    }
+                }
+            }
+            Kind::XWait { x, on: Some(on) } => format!("Task {} awaits {}.", name(x), name(on)),
+            Kind::XWait { x, on: None } => format!("Task {} awaits something that has no number here.", name(x)),
+            Kind::XWake { x, own: true, .. } => format!("Task {} wakes itself: it will be polled again.", name(x)),
+            Kind::XWake { x, by: Some(by), .. } => {
+                format!("Task {} is woken by {}: it will be polled.", name(x), name(by))
+            }
+            Kind::XWake { x, .. } => format!("Task {} is woken: it will be polled.", name(x)),
+            Kind::WakerClone { x } => format!("Somebody keeps a waker of task {}.", name(x)),
+            Kind::WakerDrop { x } => format!("A waker of task {} is dropped.", name(x)),
+            Kind::XDrop { x, state: Polled::Ready } => format!("Task {} is gone; it had come to its end.", name(x)),
+            Kind::XDrop { x, state: Polled::Pending } => format!("Task {} is dropped before its end.", name(x)),
+
+            Kind::FNew { f, msg, via, .. } => {
+                let how = match via {
+                    Via::Fail => "A failure is made",
+                    Via::Err => "A step returns an error",
+                    Via::Panic => "A step panicked, which makes a failure",
+                    Via::Cancel => "A cancel makes a failure",
+                    Via::Timeout => "It took too long, which makes a failure",
+                    Via::Io => "The system makes a failure",
+                    Via::Thread => "A job on another thread makes a failure",
+                    Via::Abandoned => "A Resolver was dropped without firing, which makes a failure",
+                };
+                format!("{how}: {f} \"{}\".", escaped(msg))
+            }
+            Kind::FMoved { f, from, to } => {
+                format!("{f} moves from {} to {}, which waited for it.", name(from), name(to))
+            }
+            Kind::FReplaced { f, by } => format!("An errback had {f} and raised {} in its place.", name(by)),
+            Kind::FHandled { f, d, n } => {
+                format!("{} is handled, by {} of {}.", upper(&name(f)), self.step(d, n), name(d))
+            }
+            Kind::FResting { f, d } => format!(
+                "{} has come to the end of {} and rests there: no errback yet. If none is added it will be lost.",
+                upper(&name(f)),
+                name(d)
+            ),
+            Kind::FLost { f, d, why: Loss::Dropped } => {
+                format!("{} is LOST: {} is gone and had no errback for it.", upper(&name(f)), name(d))
+            }
+            Kind::FLost { f, d, why: Loss::LoopEnd } => {
+                format!("{} is LOST: the loop ends, and {} had no errback for it.", upper(&name(f)), name(d))
+            }
+            _ => self.of_chains(),
+        }
+    }
+
+    fn producer(&self, src: Option<Id>) -> String {
+        src.map_or_else(|| "The producer".to_owned(), |src| format!("The producer, {},", self.state.title(src)))
+    }
+
+    fn because(&self, because: Option<Id>) -> String {
+        because.map(|because| format!(", because of {}", self.state.title(because))).unwrap_or_default()
+    }
+
+    fn worker(&self) -> String {
+        self.event.th.map_or_else(|| "A worker thread".to_owned(), |th| format!("Worker thread {th}"))
+    }
+
+    /// What the loop calls. `begins`: with what is known of its origin.
+    fn callback(&self, o: Option<Id>, slot: Slot, begins: bool) -> String {
+        let label = self.event.label.filter(|_| begins);
+        let named = |id: Id| match (label, begins) {
+            (Some(label), _) => format!("{id} \"{}\"", escaped(label)),
+            (None, true) => self.state.title(id),
+            (None, false) => id.to_string(),
+        };
+        let (what, from) = match slot {
+            Slot::Soon => ("call", ", queued by call_soon"),
+            Slot::Post => ("call", ", which came from another thread"),
+            Slot::Ready => ("callback of source", ""),
+            Slot::Write => ("callback of source", ", which can be written"),
+            Slot::Accept => ("callback of listener", ", which has connections to accept"),
+            Slot::Timer => ("callback of timer", ""),
+            Slot::Work => ("callback of job", ""),
+            Slot::Trigger => ("start-up or shutdown trigger", ""),
+            Slot::Task => ("waker of task", ""),
+        };
+        let from = if begins { from } else { "" };
+        match (o, label) {
+            (Some(o), _) => format!("the {what} {}{from}", named(o)),
+            (None, Some(label)) => format!("the {what} \"{}\"{from}", escaped(label)),
+            (None, None) => format!("the {}{from}", what.replace(" of ", " of a ")),
+        }
+    }
+
+    /// An object that this event announces, with the name it carries.
+    fn labelled(&self, id: Id) -> String {
+        match self.event.label {
+            Some(label) => format!("{id} \"{}\"", escaped(label)),
+            None => id.to_string(),
+        }
+    }
+
+    fn source(&self, i: Id) -> String {
+        format!("source {}", self.state.title(i))
+    }
+
+    fn step(&self, d: Id, n: u32) -> String {
+        let label = self.event.label;
+        let known = self.state.chain(d).and_then(|chain| chain.step(n)).map(|step| &*step.label);
+        match label.filter(|_| !matches!(self.event.kind, Kind::FHandled { .. })).or(known) {
+            Some(label) => format!("step {n} \"{}\"", escaped(label)),
+            None => format!("step {n}"),
+        }
+    }
+
+    fn val(&self, val: Val<'_>) -> String {
+        match val {
+            Val::Ok { text: "", .. } => "a value".to_owned(),
+            Val::Ok { text, .. } => match text.strip_prefix('<').and_then(|ty| ty.strip_suffix('>')) {
+                Some(ty) => format!("a value of type {}", short_type(&escaped(ty))),
+                None => format!("the value {}", escaped(text)),
+            },
+            Val::Err(f) => format!("error {}", self.state.title(f)),
+        }
+    }
+}
+
+fn waited_for(waited: u64, woke: Woke, ready: usize) -> String {
+    let long = match waited {
+        0 => String::new(),
+        waited => format!(" after {}", duration(waited)),
+    };
+    let what = match (woke, ready) {
+        (_, 1) => "1 source is ready".to_owned(),
+        (_, 2..) => format!("{ready} sources are ready"),
+        (Woke::Timer, 0) => "a timer is due".to_owned(),
+        (Woke::Post, 0) => "another thread posted a call".to_owned(),
+        (Woke::Work, 0) => "a job of the worker pool is done".to_owned(),
+        (Woke::Now | Woke::Io, 0) => "no source is ready".to_owned(),
+    };
+    format!("The wait is over{long}: {what}.")
+}
+
+fn bytes(n: u64) -> String {
+    if n == 1 { "1 byte".to_owned() } else { format!("{n} bytes") }
+}
+
+fn errno(n: u32) -> String {
+    let said = std::io::Error::from_raw_os_error(n.try_into().unwrap_or(0)).to_string();
+    said.trim_end_matches(|c: char| c == ')' || c.is_ascii_digit()).trim_end_matches(" (os error ").to_owned()
+}
+
+fn directions(r: bool, w: bool) -> &'static str {
+    match (r, w) {
+        (true, true) => "to read and to write",
+        (true, false) => "to read",
+        (false, true) => "to write",
+        (false, false) => "nothing",
+    }
+}
+
+fn count(n: u32, what: &str) -> String {
+    match n {
+        0 => format!("no {what}"),
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}
+
+fn were(n: u64, what: &str) -> String {
+    if n == 1 { format!("{what} is") } else { format!("{what}s are") }
+}
+
+/// Closed with a full stop, unless it is closed already.
+fn ended(text: &str) -> String {
+    match text.ends_with(['.', '!', '?']) {
+        true => text.to_owned(),
+        false => format!("{text}."),
+    }
+}
+
+/// A sentence begins with a capital letter, but an id (`d1`) stays what it is.
+fn upper(text: &str) -> String {
+    let mut rest = text.chars();
+    let is_id = text.chars().nth(1).is_some_and(|c| c.is_ascii_digit());
+    match rest.next() {
+        Some(first) if !is_id => first.to_uppercase().chain(rest).collect(),
+        _ => text.to_owned(),
+    }
+}

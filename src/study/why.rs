@@ -1,0 +1,163 @@
+//! Why an event happened: the way back from it to the program's setup, along the three links.
+
+use super::row::headline;
+use super::state::State;
+use super::words::escaped;
+use crate::trace::{Event, EventNumber, Kind, Trace};
+use std::fmt;
+
+/// The most rows that are shown; what is between the first and the last ones is counted. A chain of a million steps
+/// has a way back of two million.
+const ROWS: usize = 60;
+
+/// How a row of [`Why`] leads on from the row before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Link {
+    /// The event itself.
+    Itself,
+    /// Called from: the frame that ran.
+    CalledFrom,
+    /// Woken by: what made it run now.
+    WokenBy,
+    /// Registered at: who asked for it.
+    RegisteredAt,
+    /// That was inside of this frame.
+    Inside,
+}
+
+impl Link {
+    /// The words for it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Link::Itself => "",
+            Link::CalledFrom => "called from",
+            Link::WokenBy => "woken by",
+            Link::RegisteredAt => "registered at",
+            Link::Inside => "inside",
+        }
+    }
+}
+
+/// One row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WhyRow {
+    /// How it leads on from the row before.
+    pub link: Link,
+    /// The event.
+    pub s: EventNumber,
+    /// The event in a few words.
+    pub text: String,
+    /// The line of the program that did it: file and line.
+    pub at: Option<(String, u32)>,
+}
+
+/// The way back from an event. Its `Display` is the text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    rows: Vec<WhyRow>,
+    left_out: usize,
+    /// Before which row.
+    gap: usize,
+}
+
+impl Why {
+    /// The rows, the event itself first.
+    pub fn rows(&self) -> &[WhyRow] {
+        &self.rows
+    }
+
+    /// How many rows there would be more, and before which row they belong.
+    pub fn left_out(&self) -> (usize, usize) {
+        (self.left_out, self.gap)
+    }
+}
+
+/// The way back from event `s`: what woke it or called it, and so on; then where the last of these was registered, and
+/// inside of what. `state` is any state after `s`, for the names. Empty if there is no such event.
+///
+/// ```
+/// use ropewalk::{Deferred, study, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     let (resolver, d) = Deferred::new();
+///     d.named("poem").step_named("count").map(|n: i32| n + 1).detach();
+///     resolver.succeed(1);
+/// });
+/// let step = trace.events().find(|event| event.kind.name() == "d.step").unwrap().s;
+/// let timeline = study::Timeline::of(trace);
+/// let why = study::why(timeline.trace(), step, timeline.head());
+/// assert_eq!(why.rows()[1].text, "d1 fired ok 1");
+/// println!("{why}");
+/// ```
+pub fn why(trace: &Trace, s: EventNumber, state: &State) -> Why {
+    let mut steps = way_back(trace, s);
+    let (mut left_out, mut gap) = (0, 0);
+    if steps.len() > ROWS {
+        (left_out, gap) = (steps.len() - ROWS, ROWS * 2 / 3);
+        steps.drain(gap..gap + left_out);
+    }
+    let row = |(link, event): (Link, Event<'_>)| WhyRow {
+        link,
+        s: event.s,
+        text: headline(state, &event),
+        at: event.at.map(|at| (escaped(at.file()), at.line())),
+    };
+    Why { rows: steps.into_iter().map(row).collect(), left_out, gap }
+}
+
+/// Each event on it has a smaller number than the one before, so it ends.
+fn way_back(trace: &Trace, s: EventNumber) -> Vec<(Link, Event<'_>)> {
+    let before =
+        |n: EventNumber, than: EventNumber| Some(n).filter(|n| *n != 0 && *n < than).and_then(|n| trace.get(n));
+    let Some(mut event) = trace.get(s) else { return Vec::new() };
+    let mut way = vec![(Link::Itself, event)];
+    let mut registered = (event.reg != 0).then_some(event);
+    // What made it run now, back to a wait that was over, or to the setup.
+    loop {
+        let next = match event.cause {
+            0 => before(event.kind.begin().unwrap_or(event.frame), event.s).map(|next| (Link::CalledFrom, next)),
+            cause => before(cause, event.s).map(|next| (Link::WokenBy, next)),
+        };
+        let Some((link, next)) = next else { break };
+        // A turn and its wait explain nothing.
+        if matches!(next.kind, Kind::TurnBegin { .. } | Kind::PollBegin { .. }) {
+            break;
+        }
+        way.push((link, next));
+        if next.reg != 0 {
+            registered = Some(next);
+        }
+        event = next;
+    }
+    // Who asked for that, and inside of what it did.
+    let mut event = registered;
+    while let Some(from) = event {
+        let next = match before(from.reg, from.s) {
+            Some(next) => Some((Link::RegisteredAt, next)),
+            None => before(from.frame, from.s)
+                .filter(|next| !matches!(next.kind, Kind::TurnBegin { .. }))
+                .map(|next| (Link::Inside, next)),
+        };
+        if let Some(row) = next {
+            way.push(row);
+        }
+        event = next.map(|(_, next)| next);
+    }
+    way
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, row) in self.rows.iter().enumerate() {
+            if self.left_out > 0 && i == self.gap {
+                writeln!(f, "  ({} more)", self.left_out)?;
+            }
+            let at = row.at.as_ref().map(|(file, line)| format!("  {file}:{line}")).unwrap_or_default();
+            match row.link {
+                Link::Itself => writeln!(f, "s{} {}{at}", row.s, row.text)?,
+                link => writeln!(f, "  {:<14} s{} {}{at}", link.words(), row.s, row.text)?,
+            }
+        }
+        Ok(())
+    }
+}
