@@ -377,6 +377,35 @@ fn without_half_close_the_peers_end_is_the_end_and_what_was_not_sent_is_told() {
 }
 
 #[test]
+fn a_peer_sees_a_reset_and_no_end_when_something_was_not_sent_to_it() {
+    let event_loop = EventLoop::new().unwrap();
+    // By the peer's own end of data, by the protocol's error, and with all of it sent.
+    for (sends, fails, sees) in [
+        (much().len(), false, Some(ErrorKind::ConnectionReset)),
+        (much().len(), true, Some(ErrorKind::ConnectionReset)),
+        (1, false, None),
+        (1, true, None),
+    ] {
+        let diary = Diary::new();
+        let protocol = Acting::new(&diary, move |_, _, told| match told {
+            Told::Data(_) if fails => Err(Failure::msg("no")),
+            _ => Ok(()),
+        });
+        let mut peer = accepted(&event_loop, protocol);
+        diary.transport().write(&much()[..sends]).unwrap();
+        some_turns(&event_loop);
+        if fails {
+            peer.write_all(b"x").unwrap();
+        } else {
+            peer.shutdown(Shutdown::Write).unwrap();
+        }
+        turn_until(&event_loop, || diary.is_lost());
+        let (came, ended) = read_to_end(&event_loop, &mut peer);
+        assert_eq!((came.len() == sends, ended), (sees.is_none(), sees), "{sends} bytes, {fails}");
+    }
+}
+
+#[test]
 fn half_close_first_the_peer_then_we() {
     let event_loop = EventLoop::new().unwrap();
     let diary = Diary::new();

@@ -370,7 +370,7 @@ impl Line {
                     Err(Errno::INTR) => {}
                     Err(Errno::AGAIN) => return self.blocked(outgoing),
                     Err(error) => {
-                        self.lines.put_spare(outgoing);
+                        self.throw_away(outgoing);
                         return self.doom(ConnectionLost::io("writing", error.into()).into());
                     }
                 }
@@ -479,6 +479,13 @@ impl Line {
         }
     }
 
+    /// What was not sent is lost. The peer sees a reset: an end in order would have it take a part for the whole.
+    #[cold]
+    fn throw_away(&self, outgoing: Box<Outgoing>) {
+        self.medium.reset();
+        self.lines.put_spare(outgoing);
+    }
+
     /// The connection is to be lost in the next turn.
     #[cold]
     pub(crate) fn doom(self: &Rc<Line>, reason: Failure) {
@@ -488,7 +495,7 @@ impl Line {
         self.set(DOOMED);
         self.watch();
         if let Some(outgoing) = self.outgoing.take() {
-            self.lines.put_spare(outgoing);
+            self.throw_away(outgoing);
         }
         self.rare(|rare| rare.reason = Some(reason));
         if let Some(event_loop) = self.lines.event_loop() {
@@ -507,10 +514,10 @@ impl Line {
             return;
         }
         self.set(LOST);
-        self.medium.detach(event_loop);
         if let Some(outgoing) = self.outgoing.take() {
-            self.lines.put_spare(outgoing);
+            self.throw_away(outgoing);
         }
+        self.medium.detach(event_loop);
         let protocol = self.protocol.take();
         let rare = self.rare.take();
         let place = self.place;

@@ -52,7 +52,8 @@ pub trait Protocol: 'static {
     /// An error loses the connection, and is what `connection_lost` is told.
     fn data_received(&mut self, event_loop: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure>;
 
-    /// The connection is over: exactly once, and the last call. The socket is closed.
+    /// The connection is over: exactly once, and the last call. The socket is closed. If something was written and not
+    /// sent, the peer sees a reset, so that it does not take a part for the whole.
     ///
     /// `reason` holds [`ConnectionDone`], [`ConnectionLost`], [`ConnectionAborted`], or the protocol's own error. The
     /// default reports the last kind, so that no error is lost in silence.
