@@ -8,9 +8,12 @@
 //! | `decoder` | whole messages out of bytes, in both directions |
 //! | `encode` | messages into bytes |
 //! | `limits`, `error` | how much a peer may send; what was wrong with it, and where |
+//! | `body`, `outgoing` | bodies on their way in and out, with flow control |
+//! | `request`, `response`, `server` | servers |
 //!
-//! All of this is sans-I/O: bytes in, events out, every way to cut the bytes gives the same events.
+//! The first six are sans-I/O: bytes in, events out, every way to cut the bytes gives the same events.
 
+mod body;
 mod body_decoder;
 mod chunked;
 mod decoder;
@@ -23,8 +26,13 @@ mod head_parser;
 mod headers;
 mod limits;
 mod method;
+mod outgoing;
+mod request;
+mod response;
+mod server;
 mod status;
 
+pub use body::{Body, BodyTooLarge};
 pub use chunked::{ChunkHead, LAST_CHUNK, encode_chunk, encode_last_chunk};
 pub use decoder::{Event, RequestDecoder, ResponseDecoder};
 pub use encode::{encode_request_head, encode_response_head};
@@ -34,4 +42,8 @@ pub use head::{RequestHead, ResponseHead, Version};
 pub use headers::{Headers, InvalidHeader};
 pub use limits::Limits;
 pub use method::{InvalidMethod, Method};
+pub use outgoing::BodyWriter;
+pub use request::Request;
+pub use response::{IntoReply, Response, StatusError};
+pub use server::{AccessRecord, Server, ServerProtocol, Site};
 pub use status::Status;

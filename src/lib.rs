@@ -70,7 +70,7 @@
 //! | Where does this Deferred stand? | [`Deferred::describe`] |
 //! | Read lines, or strings with their length in front | [`protocols::LineReceiver`], [`protocols::StringReceiver`] |
 //! | Close a connection that is silent; connect again | [`protocols::TimeoutProtocol`], [`protocols::ReconnectingClient`] |
-//! | Read and write HTTP/1.1 | `http` (feature `http`) |
+//! | Serve HTTP/1.1; read and write its messages | `http::Server`, `http` (feature `http`) |
 //! | Test a protocol without sockets | [`testing::MemoryLoop`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
 //! | See a chain run | [`trace::record`], [`study`] |

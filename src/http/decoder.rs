@@ -117,6 +117,11 @@ impl RequestDecoder {
         matches!(self.state, State::Head) && self.head.is_empty()
     }
 
+    /// Whether it gives nothing but an error any more.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+
     /// The client has closed its half.
     ///
     /// # Errors
