@@ -1,7 +1,8 @@
 //! The report of a failure that nobody handled: its exact text.
 
 use ropewalk::testing::capture_unhandled;
-use ropewalk::{CancelledError, Deferred, EventLoop, Failure, fs, trace};
+use ropewalk::{CancelledError, Deferred, EventLoop, Failure, TestClock, fs, trace};
+use std::time::Duration;
 
 const FILE: &str = file!();
 
@@ -35,7 +36,8 @@ fn names_where_it_was_raised_the_chain_and_where_an_errback_would_go() {
         "error lost in \"audit\": division by zero
   raised     {FILE}:{RAISED}:19  step 0 count_lines, ok lane
   chain      made {FILE}:{}:33, fired {FILE}:{}:18, 1 step
-  help       add .add_errback(..) after line {} of {FILE}",
+  lost       no errback after step 0
+  help       add .add_errback(..) after line {} of {FILE}, or .log_errors(\"audit\") if you mean to ignore it",
         line + 1,
         line + 3,
         line + 2,
@@ -57,7 +59,8 @@ fn names_the_steps_it_passed_by() {
   chain      made {FILE}:{}:17, 2 steps
   passed by  {FILE}:{}:11  (no errback there)
   passed by  {FILE}:{}:26  (no errback there)
-  help       add .add_errback(..) after line {} of {FILE}",
+  lost       no errback after step 1
+  help       add .add_errback(..) after line {} of {FILE}, or .log_errors(\"what it is\") if you mean to ignore it",
         line + 1,
         line + 1,
         line + 2,
@@ -160,6 +163,23 @@ fn a_recording_adds_ids_and_the_events_that_led_there() {
         .map(|s| format!("{:?}", trace.nth(s - 1).unwrap().kind).split(' ').next().unwrap_or_default().to_owned())
         .collect();
     assert_eq!(kinds, ["FLost", "DRet", "DStep", "DFire"]);
+}
+
+#[test]
+fn a_recording_tells_for_how_long_an_error_rested_on_the_loops_clock() {
+    let (said, _) = trace::record(|| {
+        report(|| {
+            let clock = TestClock::new();
+            let event_loop = EventLoop::builder().clock(&clock).build().expect("a loop");
+            let (resolver, audit) = Deferred::new();
+            let audit = audit.named("audit").add_callback(count_lines);
+            event_loop.call_later(Duration::from_millis(10), move |_| resolver.succeed("")).named("tick");
+            event_loop.call_later(Duration::from_micros(30_060), move |_| drop(audit));
+            clock.advance(Duration::from_millis(100)).expect("the loop can turn");
+        })
+    });
+    assert!(said.contains("\n  lost       no errback after step 0; it rested for 20.060 ms\n"), "{said}");
+    assert!(said.contains(" by m1 \"tick\", 1 step\n"), "{said}");
 }
 
 #[test]

@@ -227,7 +227,7 @@ pub(crate) fn lost(info: &Info, failure: &mut Failure) -> Option<Recorded> {
     let d = chain_id(info, "", true)?;
     let f = failure_id(failure, Via::Err)?;
     let s = emit(Kind::FLost { f, d, why: Loss::Dropped }, cause(info));
-    Some(Recorded { d, f, fired_by: trace::fired_by(d), why: trace::why(s) })
+    Some(Recorded { d, f, fired_by: trace::fired_by(d), rested: trace::rested(f), why: trace::why(s) })
 }
 
 /// The program took the result out of the chain.

@@ -30,7 +30,7 @@ pub use event::{
 pub use kind::Kind;
 pub use lines::JsonLines;
 pub use memory::{Events, Trace, record};
-pub(crate) use past::{fired_by, why};
+pub(crate) use past::{fired_by, rested, why};
 pub(crate) use preview::Shown;
 pub use source::source_text;
 

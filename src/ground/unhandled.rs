@@ -33,6 +33,8 @@ pub(crate) struct Recorded {
     pub(crate) f: Id,
     /// The loop's callback that fired the Deferred.
     pub(crate) fired_by: Option<(Id, Option<Rc<str>>)>,
+    /// For how long it lay at the end of the Deferred, in nanoseconds of the recording's clock.
+    pub(crate) rested: Option<u64>,
     /// The event of the loss, what woke it, and so on.
     pub(crate) why: Vec<EventNumber>,
 }
@@ -118,6 +120,14 @@ impl fmt::Display for UnhandledError {
         if more > 0 {
             write!(f, "\n             and {more} more")?;
         }
+        match self.steps.checked_sub(1) {
+            Some(last) => write!(f, "\n  lost       no errback after step {last}")?,
+            None => write!(f, "\n  lost       no errback")?,
+        }
+        if let Some(rested @ 1..) = recorded.and_then(|ids| ids.rested) {
+            let (ms, us) = (rested / 1_000_000, rested / 1000 % 1000);
+            write!(f, "; it rested for {ms}.{us:03} ms")?;
+        }
         if let Some(ids) = recorded {
             write!(f, "\n  why        ")?;
             for (i, s) in ids.why.iter().enumerate() {
@@ -125,7 +135,9 @@ impl fmt::Display for UnhandledError {
             }
         }
         let after = self.last_step.unwrap_or(self.made);
-        write!(f, "\n  help       add .add_errback(..) after line {} of {}", after.line(), after.file())
+        write!(f, "\n  help       add .add_errback(..) after line {} of {}", after.line(), after.file())?;
+        let name = self.name().unwrap_or("what it is");
+        write!(f, ", or .log_errors(\"{name}\") if you mean to ignore it")
     }
 }
 

@@ -24,6 +24,8 @@ struct Step {
 
 enum What {
     Fire(Id),
+    /// A failure came to rest, at that time.
+    Rest(Id, u64),
     Callback(Id, Option<Rc<str>>),
     Other,
 }
@@ -32,6 +34,7 @@ impl Past {
     pub(super) fn push(&mut self, event: &Event<'_>) {
         let what = match &event.kind {
             Kind::DFire { d, .. } => What::Fire(*d),
+            Kind::FResting { f, .. } => What::Rest(*f, event.t),
             Kind::CbBegin { o: Some(o), .. } => What::Callback(*o, event.label.map(Rc::from)),
             _ => What::Other,
         };
@@ -68,4 +71,15 @@ pub(crate) fn fired_by(d: Id) -> Option<(Id, Option<Rc<str>>)> {
         What::Callback(o, label) => Some((*o, label.clone())),
         _ => None,
     })
+}
+
+/// For how long a failure has rested, in nanoseconds, since it came to rest the last time.
+pub(crate) fn rested(f: Id) -> Option<u64> {
+    let current = current()?;
+    let past = current.past.borrow();
+    let times = past.ring.iter().filter_map(|step| match step.what {
+        What::Rest(rests, t) if rests == f => Some(t),
+        _ => None,
+    });
+    times.max().map(|since| current.time.get().saturating_sub(since))
 }
