@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `protocol` | the trait that a program writes its servers and clients in |
 //! | `transport` | the handle to a connection |
-//! | `connection` | a connection's state: buffering, flow control, closing |
+//! | `connection` | a connection's state: reading, sending, flow control, closing |
 //! | `medium`, `socket` | what carries the bytes, and the one that is a socket |
 //! | `outgoing`, `lines` | what is to be sent; what the connections of a loop share |
 //! | `producer` | who is told to pause and to go on |

@@ -268,6 +268,13 @@ impl Sources {
         self.slots.get((index as usize).checked_sub(1)?)
     }
 
+    /// Where the entry at this address stands, which owns the descriptor of this number.
+    pub(crate) fn find(&self, number: RawFd, entry: *const ()) -> Option<(u32, u64)> {
+        let slot = self.at_descriptor(number)?;
+        let index = *self.by_descriptor.get(number as usize)? - 1;
+        std::ptr::addr_eq(Rc::as_ptr(&slot.entry), entry).then_some((index, slot.serial))
+    }
+
     pub(crate) fn get(&self, index: u32, serial: u64) -> Option<&SourceSlot> {
         let slot = self.slots.get(index as usize)?;
         (slot.serial == serial).then_some(slot)
@@ -402,15 +409,12 @@ impl Sources {
         if key(index as u32, slot.serial) != ready.key {
             return None;
         }
-        let bits = if ready.bits & !Interest::BOTH.0 == 0 { ready.bits } else { implied(ready.bits) };
-        let wanted = bits & slot.wanted;
-        if bits & slot.armed & !slot.wanted != 0 || wanted == 0 {
-            slot.narrow(registry, ready.key);
-        }
-        (wanted != 0).then(|| Dispatch {
+        // What is told is what is wanted, nearly always.
+        let told =
+            if ready.bits == slot.wanted & Interest::BOTH.0 { ready.bits } else { slot.told(registry, ready)? };
+        Some(Dispatch {
             entry: slot.entry.clone(),
-            // Hang-up and error are told beside what is wanted.
-            readiness: Readiness(wanted | bits & (HUP | ERR)),
+            readiness: Readiness(told),
             index: index as u32,
             serial: slot.serial,
             place: slot.place,
@@ -432,6 +436,17 @@ impl Sources {
 }
 
 impl SourceSlot {
+    /// What of an event is wanted; `None` if nothing is. The poller is told when it tells too much.
+    fn told(&mut self, registry: &Registry, ready: Ready) -> Option<u8> {
+        let bits = if ready.bits & !Interest::BOTH.0 == 0 { ready.bits } else { implied(ready.bits) };
+        let wanted = bits & self.wanted;
+        if bits & self.armed & !self.wanted != 0 || wanted == 0 {
+            self.narrow(registry, ready.key);
+        }
+        // Hang-up and error are told beside what is wanted.
+        (wanted != 0).then_some(wanted | bits & (HUP | ERR))
+    }
+
     /// An event came that nobody wants: the poller is told so. A hang-up or an error comes even for no interest at all,
     /// again and again in level mode, so a paused source is not watched at all from then on.
     #[cold]

@@ -7,7 +7,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -131,6 +131,16 @@ impl EventLoop {
 }
 
 impl Inner {
+    /// Where a shared source stands, by its descriptor's number. `None` when the loop has let it go.
+    pub(crate) fn find_shared<E>(&self, descriptor: RawFd, source: &E) -> Option<(u32, u64)> {
+        self.sources.borrow().find(descriptor, std::ptr::from_ref(source).cast())
+    }
+
+    /// The line of the program that registered it.
+    pub(crate) fn shared_place(&self, index: u32, serial: u64) -> Option<Place> {
+        Some(self.sources.borrow().get(index, serial)?.place)
+    }
+
     /// Changes what a shared source is watched for.
     pub(crate) fn want_shared(self: &Rc<Self>, index: u32, serial: u64, interest: Interest) {
         if self.sources.borrow_mut().want(index, serial, interest) && trace::on() {

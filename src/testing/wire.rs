@@ -11,7 +11,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::{Rc, Weak};
-use std::time::Duration;
 
 use rustix::io::{Errno, Result};
 
@@ -20,8 +19,7 @@ use crate::event_loop::{EventLoop, Handle, Interest, Phase, Readiness, SystemEve
 use crate::ground::random::Random;
 use crate::trace::Place;
 use crate::transports::address::Address;
-use crate::transports::connection::{Connection, Line};
-use crate::transports::lines::Lines;
+use crate::transports::connection::Line;
 use crate::transports::medium::Medium;
 use crate::transports::{Protocol, Transport};
 
@@ -123,11 +121,10 @@ impl Wire {
         protocol: Box<dyn Protocol>,
     ) -> Rc<Line> {
         let half = &self.halves[side];
-        let end = End { wire: self.clone(), side };
-        let connection = Rc::new(Connection::new(Lines::of(event_loop), end, protocol, self.place));
-        half.key.set(Some(event_loop.inner.keep_local(connection.clone())));
+        let end = Rc::new(End { wire: self.clone(), side });
+        let line = Line::over(event_loop, end, protocol);
+        half.key.set(Some(event_loop.inner.keep_local(line.clone())));
         half.wants.set(Some(Interest::READ));
-        let line: Rc<Line> = connection;
         half.line.replace(Some((Rc::downgrade(&line), Transport::new(&line))));
         // The end of a run disconnects it, as it does a socket.
         let weak = Rc::downgrade(&line);
@@ -297,7 +294,7 @@ impl Medium for End {
         Ok(())
     }
 
-    fn watch(&self, _: &Lines, interest: Interest) {
+    fn watch(&self, interest: Interest) {
         self.own().wants.set(Some(interest));
         self.wire.tell(self.side);
     }
@@ -333,11 +330,7 @@ impl Medium for End {
         Ok(Address::Memory)
     }
 
-    fn set_tcp_nodelay(&self, _: bool) -> Result<()> {
-        Ok(())
-    }
-
-    fn set_tcp_keep_alive(&self, _: Option<Duration>) -> Result<()> {
-        Ok(())
+    fn place(&self) -> Place {
+        self.wire.place
     }
 }

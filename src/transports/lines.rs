@@ -1,10 +1,10 @@
-//! What all connections of a loop share: the buffer they read into one after the other, buffers for what is to be
-//! sent, and the list of those that have something to send.
+//! What all connections of a loop share: the buffer they read into one after the other, the one that their protocols
+//! write into, buffers for what waits to be sent, and the list of those that others wrote to.
 
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use super::connection::Line;
+use super::connection::{APART, Extra, Line, RUNNING};
 use super::outgoing::Outgoing;
 use crate::event_loop::upper::{AfterCallback, Unfinished, upgrade};
 use crate::event_loop::{EventLoop, Inner};
@@ -12,20 +12,28 @@ use crate::event_loop::{EventLoop, Inner};
 /// How much is read in one go: as much as Twisted, libuv and tokio read. One buffer serves all connections.
 pub(crate) const SCRATCH: usize = 64 * 1024;
 
+pub(super) type Scratch = Box<[u8; SCRATCH]>;
+
 /// How many empty buffers wait to be used again. A callback seldom writes to more connections than this.
 const SPARES: usize = 32;
 
 /// A buffer that grew beyond this is given back to the system. It is what one callback usually writes at most.
-const SPARE_CAPACITY: usize = 64 * 1024;
+pub(crate) const SPARE_CAPACITY: usize = 64 * 1024;
 
 /// Shared by the connections of one loop.
 pub(crate) struct Lines {
     pub(crate) inner: Weak<Inner>,
     pub(crate) after: Rc<AfterCallback>,
-    scratch: Cell<Option<Box<[u8]>>>,
+    /// Out of its place while a protocol runs.
+    scratch: Cell<Option<Scratch>>,
+    /// It was made.
+    any_scratch: Cell<bool>,
+    /// What the protocol that runs has written.
+    pub(crate) written: RefCell<Vec<u8>>,
+    buffers: RefCell<Vec<Outgoing>>,
     /// In the boxes in which the connections hold them: one pointer each.
     #[allow(clippy::vec_box)]
-    spares: RefCell<Vec<Box<Outgoing>>>,
+    extras: RefCell<Vec<Box<Extra>>>,
     /// Those that something was written to since the callback began, other than by their own protocol.
     dirty: RefCell<Vec<Rc<Line>>>,
 }
@@ -36,7 +44,10 @@ impl Lines {
             inner: Rc::downgrade(inner),
             after: inner.after_callback(),
             scratch: Cell::new(None),
-            spares: RefCell::default(),
+            written: RefCell::default(),
+            any_scratch: Cell::new(false),
+            buffers: RefCell::default(),
+            extras: RefCell::default(),
             dirty: RefCell::default(),
         })
     }
@@ -54,30 +65,68 @@ impl Lines {
         dirty.push(line);
     }
 
-    /// The buffer to read into; a new one if it is in use.
-    #[inline]
-    pub(crate) fn take_scratch(&self) -> Box<[u8]> {
-        self.scratch.take().unwrap_or_else(|| vec![0; SCRATCH].into())
-    }
-
-    #[inline]
-    pub(crate) fn put_scratch(&self, scratch: Box<[u8]>) {
-        self.scratch.set(Some(scratch));
-    }
-
-    /// An empty buffer for what is to be sent.
-    #[inline]
-    pub(crate) fn take_spare(&self) -> Box<Outgoing> {
-        self.spares.borrow_mut().pop().unwrap_or_default()
+    /// An empty buffer for what waits to be sent.
+    pub(crate) fn take_buffer(&self) -> Outgoing {
+        self.buffers.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Keeps a buffer that is done with.
-    #[inline]
-    pub(crate) fn put_spare(&self, mut out: Box<Outgoing>) {
+    pub(crate) fn put_buffer(&self, mut out: Outgoing) {
         out.clear();
-        let mut spares = self.spares.borrow_mut();
-        if spares.len() < SPARES && out.capacity() <= SPARE_CAPACITY {
-            spares.push(out);
+        let mut buffers = self.buffers.borrow_mut();
+        if buffers.len() < SPARES && (1..=SPARE_CAPACITY).contains(&out.capacity()) {
+            buffers.push(out);
+        }
+    }
+
+    pub(super) fn take_extra(&self) -> Box<Extra> {
+        self.extras.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Keeps one that has nothing in it.
+    pub(super) fn put_extra(&self, extra: Box<Extra>) {
+        let mut extras = self.extras.borrow_mut();
+        if extras.len() < SPARES {
+            extras.push(extra);
+        }
+    }
+}
+
+/// The loop's buffers, for the one protocol that runs: what is read, and `Lines::written`.
+pub(super) struct Desk<'l> {
+    lines: &'l Lines,
+    pub(super) scratch: Option<Scratch>,
+    /// `RUNNING`; or `APART` for a protocol that runs inside another one, which reads into a buffer of its own.
+    pub(super) mode: u32,
+}
+
+impl<'l> Desk<'l> {
+    #[inline(always)]
+    pub(super) fn take(lines: &'l Lines) -> Desk<'l> {
+        match lines.scratch.take() {
+            None => Desk::first(lines),
+            scratch => Desk { lines, scratch, mode: RUNNING },
+        }
+    }
+
+    /// It is in use, or not made yet.
+    #[cold]
+    fn first(lines: &'l Lines) -> Desk<'l> {
+        let scratch = vec![0; SCRATCH].into_boxed_slice().try_into().ok();
+        Desk { lines, scratch, mode: if lines.any_scratch.replace(true) { APART } else { RUNNING } }
+    }
+
+    #[inline(always)]
+    pub(super) fn scratch(&mut self) -> &mut [u8] {
+        self.scratch.as_deref_mut().map_or(&mut [], |scratch| scratch)
+    }
+}
+
+impl Drop for Desk<'_> {
+    #[inline(always)]
+    fn drop(&mut self) {
+        if self.mode == RUNNING {
+            self.lines.scratch.set(self.scratch.take());
         }
     }
 }

@@ -183,8 +183,8 @@ impl Listener {
         };
         match socket::open(event_loop, fd, protocol, self.place) {
             Ok(line) => {
-                if counted.is_some() {
-                    line.rare(|rare| rare.counted = counted);
+                if let Some(counted) = counted {
+                    line.count(counted);
                 }
                 line.made(event_loop);
             }

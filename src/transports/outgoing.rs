@@ -11,6 +11,12 @@ pub(crate) struct Outgoing {
 /// When so much at the front is sent, it is worth moving the rest; half of it at least is, so each byte moves once.
 const COMPACT: usize = 64 * 1024;
 
+impl From<Vec<u8>> for Outgoing {
+    fn from(bytes: Vec<u8>) -> Outgoing {
+        Outgoing { bytes, start: 0 }
+    }
+}
+
 impl Outgoing {
     #[inline]
     pub(crate) fn len(&self) -> usize {
@@ -43,6 +49,11 @@ impl Outgoing {
     pub(crate) fn clear(&mut self) {
         self.bytes.clear();
         self.start = 0;
+    }
+
+    /// Whether it has no memory of its own.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.bytes.capacity() == 0
     }
 
     pub(crate) fn capacity(&self) -> usize {

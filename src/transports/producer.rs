@@ -50,8 +50,6 @@ impl Producer for Transport {
 pub(crate) struct Registered {
     pub(crate) who: Who,
     pub(crate) kind: Streaming,
-    /// Whether it was told to pause.
-    pub(crate) paused: bool,
     /// Tells one registration from the next.
     pub(crate) serial: u32,
 }

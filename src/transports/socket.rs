@@ -1,8 +1,7 @@
 //! A connection over a socket: TCP or Unix, the system does not mind which.
 
 use std::any::Any;
-use std::cell::Cell;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -12,9 +11,8 @@ use rustix::net::sockopt;
 use rustix::net::{RecvFlags, SendFlags, Shutdown};
 
 use super::address::Address;
-use super::connection::{Connection, Line};
+use super::connection::Line;
 use super::lines::Lines;
-use super::medium::Medium;
 use super::protocol::Protocol;
 use crate::event_loop::upper::AnySource;
 use crate::event_loop::{EventLoop, InsertReason, Interest, Readiness};
@@ -25,14 +23,6 @@ use crate::trace::Place;
 const SEND: SendFlags = SendFlags::NOSIGNAL;
 #[cfg(target_vendor = "apple")]
 const SEND: SendFlags = SendFlags::empty();
-
-/// A connected socket, and its place in the loop's table.
-pub(crate) struct Socket {
-    /// Open and unchanged for as long as the loop watches it.
-    fd: OwnedFd,
-    index: Cell<u32>,
-    serial: Cell<u64>,
-}
 
 /// A socket that the loop did not take.
 pub(crate) struct Refused {
@@ -47,24 +37,23 @@ pub(crate) fn open(
     protocol: Box<dyn Protocol>,
     place: Place,
 ) -> std::result::Result<Rc<Line>, Refused> {
-    let socket = Socket { fd, index: Cell::new(0), serial: Cell::new(0) };
-    let connection = Rc::new(Connection::new(Lines::of(event_loop), socket, protocol, place));
-    let fd = connection.medium.fd.as_fd();
-    match event_loop.register_shared(connection.clone(), fd, Interest::READ, place, "ropewalk::Transport") {
-        Ok((index, serial)) => {
-            connection.medium.index.set(index);
-            connection.medium.serial.set(serial);
-            Ok(connection)
+    let line = Line::over_socket(Lines::of(event_loop), fd, protocol);
+    let registered = match &line.fd {
+        Some(fd) => {
+            event_loop.register_shared(line.clone(), fd.as_fd(), Interest::READ, place, "ropewalk::Transport")
         }
-        Err(reason) => Err(Refused { reason, protocol: connection.take_protocol() }),
+        None => Err(InsertReason::NotOpen),
+    };
+    match registered {
+        Ok(_) => Ok(line),
+        Err(reason) => Err(Refused { reason, protocol: line.take_protocol() }),
     }
 }
 
-impl AnySource for Connection<Socket> {
+impl AnySource for Line {
     #[inline]
     fn call(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness) {
-        let line: Rc<Line> = self;
-        line.ready(event_loop, readiness);
+        self.ready(event_loop, readiness);
     }
 
     fn source(&self) -> &dyn Any {
@@ -74,59 +63,67 @@ impl AnySource for Connection<Socket> {
     fn take(self: Rc<Self>, _: &mut dyn Any) {}
 
     fn disconnect(self: Rc<Self>, event_loop: &EventLoop) {
-        let line: Rc<Line> = self;
-        line.disconnect(event_loop);
+        Line::disconnect(self, event_loop);
     }
 }
 
-impl Medium for Socket {
-    #[inline]
-    fn read(&self, into: &mut [u8]) -> Result<usize> {
-        rustix::net::recv(&self.fd, into, RecvFlags::empty()).map(|(_, came)| came)
-    }
+#[inline]
+pub(super) fn receive(fd: &OwnedFd, into: &mut [u8]) -> Result<usize> {
+    rustix::net::recv(fd, into, RecvFlags::empty()).map(|(_, came)| came)
+}
 
-    #[inline]
-    fn write(&self, data: &[u8]) -> Result<usize> {
-        rustix::net::send(&self.fd, data, SEND)
-    }
+#[inline]
+pub(super) fn send(fd: &OwnedFd, data: &[u8]) -> Result<usize> {
+    rustix::net::send(fd, data, SEND)
+}
 
-    fn shut_write(&self) -> Result<()> {
-        rustix::net::shutdown(&self.fd, Shutdown::Write)
-    }
+pub(super) fn shut_write(fd: &OwnedFd) -> Result<()> {
+    rustix::net::shutdown(fd, Shutdown::Write)
+}
 
-    fn watch(&self, lines: &Lines, interest: Interest) {
-        if let Some(inner) = lines.inner.upgrade() {
-            inner.want_shared(self.index.get(), self.serial.get(), interest);
-        }
+/// A connection is found in the loop's table by its descriptor: its number is no other's while it is open.
+pub(super) fn watch(line: &Line, fd: &OwnedFd, interest: Interest) {
+    if let Some(inner) = line.lines.inner.upgrade()
+        && let Some((index, serial)) = inner.find_shared(fd.as_raw_fd(), line)
+    {
+        inner.want_shared(index, serial, interest);
     }
+}
 
-    fn detach(&self, event_loop: &EventLoop) {
-        event_loop.take_shared(self.index.get(), self.serial.get());
+pub(super) fn detach(line: &Line, fd: &OwnedFd, event_loop: &EventLoop) {
+    if let Some((index, serial)) = event_loop.inner.find_shared(fd.as_raw_fd(), line) {
+        event_loop.take_shared(index, serial);
     }
+}
 
-    fn reset(&self) {
-        // A Unix socket knows no reset, and is closed.
-        let _ = sockopt::set_socket_linger(&self.fd, Some(Duration::ZERO));
-    }
+pub(super) fn place(line: &Line, fd: &OwnedFd) -> Option<Place> {
+    let inner = line.lines.inner.upgrade()?;
+    let (index, serial) = inner.find_shared(fd.as_raw_fd(), line)?;
+    inner.shared_place(index, serial)
+}
 
-    fn local_address(&self) -> Result<Address> {
-        rustix::net::getsockname(&self.fd).map(|any| Address::of(Some(any)))
-    }
+pub(super) fn reset(fd: &OwnedFd) {
+    // A Unix socket knows no reset, and is closed.
+    let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+}
 
-    fn peer_address(&self) -> Result<Address> {
-        rustix::net::getpeername(&self.fd).map(Address::of)
-    }
+pub(super) fn local_address(fd: &OwnedFd) -> Result<Address> {
+    rustix::net::getsockname(fd).map(|any| Address::of(Some(any)))
+}
 
-    fn set_tcp_nodelay(&self, on: bool) -> Result<()> {
-        only_tcp(sockopt::set_tcp_nodelay(&self.fd, on))
-    }
+pub(super) fn peer_address(fd: &OwnedFd) -> Result<Address> {
+    rustix::net::getpeername(fd).map(Address::of)
+}
 
-    fn set_tcp_keep_alive(&self, idle: Option<Duration>) -> Result<()> {
-        sockopt::set_socket_keepalive(&self.fd, idle.is_some())?;
-        match idle {
-            Some(idle) => only_tcp(sockopt::set_tcp_keepidle(&self.fd, idle.max(Duration::from_secs(1)))),
-            None => Ok(()),
-        }
+pub(super) fn set_tcp_nodelay(fd: &OwnedFd, on: bool) -> Result<()> {
+    only_tcp(sockopt::set_tcp_nodelay(fd, on))
+}
+
+pub(super) fn set_tcp_keep_alive(fd: &OwnedFd, idle: Option<Duration>) -> Result<()> {
+    sockopt::set_socket_keepalive(fd, idle.is_some())?;
+    match idle {
+        Some(idle) => only_tcp(sockopt::set_tcp_keepidle(fd, idle.max(Duration::from_secs(1)))),
+        None => Ok(()),
     }
 }
 

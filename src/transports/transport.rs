@@ -36,6 +36,11 @@ impl Transport {
         self.line.upgrade().ok_or(Disconnected)
     }
 
+    /// Whether it is a handle to this connection.
+    pub(crate) fn is_of(&self, line: &Rc<Line>) -> bool {
+        std::ptr::eq(self.line.as_ptr(), Rc::as_ptr(line))
+    }
+
     fn io_line(&self) -> io::Result<Rc<Line>> {
         self.line.upgrade().ok_or_else(|| io::Error::new(io::ErrorKind::NotConnected, Disconnected))
     }
@@ -48,7 +53,7 @@ impl Transport {
     /// The connection is lost or its writing half is closed: the bytes go nowhere.
     #[inline]
     pub fn write(&self, data: &[u8]) -> Result<(), Disconnected> {
-        self.line()?.write(&[data])
+        self.line()?.write(data)
     }
 
     /// Writes several pieces as one. Twisted's `writeSequence`.
@@ -57,7 +62,7 @@ impl Transport {
     ///
     /// As for [`Transport::write`].
     pub fn write_vectored(&self, parts: &[&[u8]]) -> Result<(), Disconnected> {
-        self.line()?.write(parts)
+        self.line()?.write_parts(parts)
     }
 
     /// Closes the connection after all that was written is sent. Nothing more is read. `connection_lost` is told
