@@ -73,7 +73,8 @@
 //! | Serve HTTP/1.1; read and write its messages | `http::Server`, `http` (feature `http`) |
 //! | Test a protocol without sockets | [`testing::MemoryLoop`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
-//! | See a chain run | [`trace::record`], [`study`] |
+//! | See a chain run | [`trace::record`], [`study::text_chain`] |
+//! | Step through a run, forward and back | [`study::page`] |
 
 #[cfg(not(unix))]
 compile_error!("ropewalk runs on Unix systems. Windows is not supported: nobody has run it there yet.");

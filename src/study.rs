@@ -6,9 +6,11 @@
 //! * [`State`]: the fold on which everything rests. What is open, what waits, where each Deferred stands, how far each
 //!   failure came. [`Timeline`] keeps the events and jumps to the state after any of them.
 //! * [`sentence`]: each event in plain English. [`headline`]: in a few words. [`why`]: the way back from it.
+//! * [`page`]: the whole run as one HTML file, to be stepped through in a browser.
 //! * [`text_chain`]: each Deferred as a two-lane rail in plain text, for logs, docs, tests and commit messages.
 
 mod chains;
+mod page;
 mod rail;
 mod row;
 mod sentence;
@@ -19,6 +21,7 @@ mod timeline;
 mod why;
 mod words;
 
+pub use page::{Finding, Page, PageError, page};
 pub use row::{headline, is_error, objects};
 pub use sentence::{sentence, sentences};
 pub use state::State;

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed (the reason is on standard error), 2 the arguments make no sense.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -23,13 +24,19 @@ impl fmt::Display for Usage {
 impl Error for Usage {}
 
 /// Runs `main` with the program's arguments. `usage` starts with the program's name.
+#[allow(dead_code)] // Some examples take what is no UTF-8.
 pub(crate) fn run(usage: &str, main: impl FnOnce(&[String]) -> Outcome) -> ExitCode {
-    let arguments: Option<Vec<String>> =
-        std::env::args_os().skip(1).map(|argument| argument.into_string().ok()).collect();
-    let outcome = match &arguments {
-        Some(arguments) => main(arguments),
-        None => Err(Usage.into()),
-    };
+    run_os(usage, |arguments| {
+        let arguments: Option<Vec<String>> =
+            arguments.iter().map(|argument| argument.to_str().map(str::to_owned)).collect();
+        main(&arguments.ok_or(Usage)?)
+    })
+}
+
+/// The same with arguments as the system gives them.
+pub(crate) fn run_os(usage: &str, main: impl FnOnce(&[OsString]) -> Outcome) -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let outcome = main(&arguments);
     // Where standard error is gone too, the exit code has to do.
     let mut stderr = io::stderr().lock();
     match outcome {

@@ -1,0 +1,286 @@
+//! The page: a recorded run as one HTML file that a person opens in a browser.
+//!
+//! The file holds the trace, the words for its events and a program that draws them. It fetches nothing: its content
+//! security policy forbids the network, and it works from a disk.
+//!
+//! ```text
+//! page/page.html  what stands where         page/trace.js   reads, links, looks up
+//! page/page.css   how it looks              page/fold.js    what was so at an event
+//! page/app.js     one cursor, keys, links   page/rails.js, time.js, panels.js   draw it
+//! ```
+//!
+//! What a program gave goes into the file as JSON in which `<` is written `\u003c`, and into the document as text only.
+
+mod data;
+mod part;
+
+use super::text_chain::text_chain;
+use crate::trace::{EventNumber, Id, Trace};
+use data::{Bounded, Escaped, escape_html, write_words};
+use part::Part;
+use std::fmt;
+use std::io::{self, Write};
+use std::ops::RangeInclusive;
+
+const HTML: &str = include_str!("page/page.html");
+const CSS: &str = include_str!("page/page.css");
+/// In the order in which they are joined to one program.
+const SCRIPTS: [&str; 6] = [
+    include_str!("page/trace.js"),
+    include_str!("page/fold.js"),
+    include_str!("page/rails.js"),
+    include_str!("page/time.js"),
+    include_str!("page/panels.js"),
+    include_str!("page/app.js"),
+];
+
+/// How much of the text chain a page shows where no script runs: what a person would still scroll through.
+const TEXT: usize = 256 << 10;
+
+/// Nothing may be fetched, whatever the trace holds: only the file's own styles and script.
+const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+
+/// Makes a page of a recorded run.
+///
+/// ```
+/// use ropewalk::{Deferred, study, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     Deferred::succeed(1).named("one").map(|n| n + 1).detach();
+/// });
+/// let html = study::page(&trace).to_html()?;
+/// assert!(html.starts_with("<!doctype html>"));
+/// // std::fs::write("run.html", html)?;
+/// # Ok::<(), study::PageError>(())
+/// ```
+pub fn page(trace: &Trace) -> Page<'_> {
+    Page { trace, part: Part::All, findings: Vec::new() }
+}
+
+/// Something that the page points out: a sentence, and the event to which it leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The event.
+    pub s: EventNumber,
+    /// The sentence.
+    pub text: String,
+}
+
+/// A page that is to be written. Made by [`page`].
+#[derive(Clone, Debug)]
+#[must_use = "write it with `write` or `to_html`"]
+pub struct Page<'t> {
+    trace: &'t Trace,
+    part: Part,
+    findings: Vec<Finding>,
+}
+
+impl Page<'_> {
+    /// The most events that a page holds: 200,000 (a file of about 40 MB). With more, browsers run out of breath.
+    pub const LIMIT: usize = 200_000;
+
+    /// Adds findings to the panel that lists them. One whose event is not in the page is left out.
+    pub fn findings(mut self, findings: impl IntoIterator<Item = Finding>) -> Self {
+        self.findings.extend(findings);
+        self
+    }
+
+    /// Only these turns of the loop, and what their events refer to. 0 is the time before the first turn.
+    pub fn turns(mut self, turns: RangeInclusive<u32>) -> Self {
+        self.part = Part::Turns(turns);
+        self
+    }
+
+    /// Only what this object, and what it waits for or is waited for by, took part in, and how it came to that.
+    pub fn around(mut self, id: Id) -> Self {
+        self.part = Part::Around(id);
+        self
+    }
+
+    /// Writes the file. The writer gets many small pieces: put a [`BufWriter`](io::BufWriter) around a file.
+    ///
+    /// # Errors
+    ///
+    /// [`PageError::TooMany`] before anything is written, if the page would hold more than [`Page::LIMIT`] events;
+    /// [`PageError::Nothing`] if the chosen part holds none; [`PageError::Io`], the writer's own.
+    pub fn write(&self, mut out: impl Write) -> Result<(), PageError> {
+        let chosen = self.part.choose(self.trace);
+        let count = chosen.count();
+        if count > Self::LIMIT {
+            return Err(PageError::TooMany { events: count, part: !matches!(self.part, Part::All) });
+        }
+        if count == 0 && !self.trace.is_empty() {
+            return Err(PageError::Nothing { part: self.part.words() });
+        }
+        let out = &mut out;
+        let title = escape_html(self.trace.prog());
+        write!(
+            out,
+            "<!doctype html>\n<html lang=\"en\" data-theme=\"light\">\n<head>\n<meta charset=\"utf-8\">\n"
+        )?;
+        writeln!(out, "<meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">")?;
+        writeln!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")?;
+        writeln!(out, "<meta name=\"color-scheme\" content=\"light dark\">\n<link rel=\"icon\" href=\"data:,\">")?;
+        writeln!(
+            out,
+            "<title>{title} - ropewalk</title>\n<style>\n{}</style>\n</head>\n<body>",
+            squeeze(CSS, Source::Css)
+        )?;
+        out.write_all(squeeze(HTML, Source::Html).as_bytes())?;
+        self.write_text(out)?;
+        writeln!(out, "<script type=\"application/x-ndjson\" id=\"trace\">")?;
+        self.trace.write_json(Escaped::new(&mut *out, |s| chosen.holds(s)))?;
+        writeln!(out, "</script>\n<script type=\"application/x-ndjson\" id=\"sentences\">")?;
+        write_words(&mut *out, self.trace, &chosen)?;
+        writeln!(out, "</script>\n<script type=\"application/json\" id=\"about-run\">")?;
+        data::write_about(&mut *out, &self.findings, &self.part.title(count, self.trace.len()))?;
+        writeln!(out, "</script>\n<script>\n\"use strict\";\n(() => {{")?;
+        for script in SCRIPTS {
+            out.write_all(squeeze(script, Source::Script).as_bytes())?;
+        }
+        writeln!(out, "}})();\n</script>\n</body>\n</html>")?;
+        Ok(out.flush()?)
+    }
+
+    /// The file as one text.
+    ///
+    /// # Errors
+    ///
+    /// As [`Page::write`].
+    pub fn to_html(&self) -> Result<String, PageError> {
+        let mut html = Vec::new();
+        self.write(&mut html)?;
+        Ok(String::from_utf8(html).expect("a page is made of texts"))
+    }
+
+    /// The text chain, for those who have no script.
+    fn write_text(&self, out: &mut impl Write) -> io::Result<()> {
+        let mut chain = text_chain(self.trace);
+        if let Part::Around(id) = self.part {
+            chain = chain.only(id);
+        }
+        let mut text = Bounded::new(TEXT);
+        let whole = fmt::Write::write_fmt(&mut text, format_args!("{chain}")).is_ok();
+        writeln!(out, "<noscript><style>body>:not(noscript){{display:none!important}}</style>")?;
+        writeln!(
+            out,
+            "<p>This page draws with a script, which does not run here. The Deferreds of the run as text:</p>"
+        )?;
+        writeln!(out, "<pre>{}</pre>", escape_html(text.as_str()))?;
+        if !whole {
+            writeln!(out, "<p>It goes on: this is its beginning.</p>")?;
+        }
+        writeln!(out, "</noscript>")
+    }
+}
+
+/// A text of ours without indents, empty lines, lines that are a comment, and spaces that say nothing.
+fn squeeze(text: &str, kind: Source) -> String {
+    let mut short = String::with_capacity(text.len());
+    for line in text.lines().map(str::trim) {
+        let tight = match kind {
+            Source::Html => "",
+            Source::Css if line.starts_with("/*") => continue,
+            Source::Css => "{};:,>",
+            Source::Script if ["//", "/**", "* ", "*/"].iter().any(|start| line.starts_with(start)) => continue,
+            Source::Script => "{}()[];,=<>?:&|!",
+        };
+        // In a text or a pattern of the script a space says something: from the first to the last mark of one.
+        let marks: &[char] = if matches!(kind, Source::Script) { &['"', '\'', '`', '/'] } else { &[] };
+        let keep = line.find(marks).zip(line.rfind(marks)).map_or(0..0, |(first, last)| first..last + 1);
+        let mut rest = line.char_indices().peekable();
+        while let Some((i, c)) = rest.next() {
+            let beside = |other: Option<char>| other.is_some_and(|other| tight.contains(other));
+            let next = rest.peek().map(|(_, c)| *c);
+            if c != ' ' || keep.contains(&i) || !(beside(short.chars().next_back()) || beside(next)) {
+                short.push(c);
+            }
+        }
+        if !line.is_empty() {
+            short.push('\n');
+        }
+    }
+    short
+}
+
+#[derive(Clone, Copy)]
+enum Source {
+    Html,
+    Css,
+    Script,
+}
+
+/// A page could not be written.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum PageError {
+    /// The page would hold so many events, more than [`Page::LIMIT`].
+    TooMany {
+        /// How many.
+        events: usize,
+        /// Whether only a part of the trace was asked for.
+        part: bool,
+    },
+    /// The part that was asked for holds no event.
+    Nothing {
+        /// The part, in words.
+        part: String,
+    },
+    /// The writer failed.
+    Io(io::Error),
+}
+
+impl fmt::Display for PageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PageError::TooMany { events, part } => {
+                let smaller = if *part { "a smaller part" } else { "a part" };
+                write!(
+                    f,
+                    "{events} events are more than the {} that a page can hold: choose {smaller}, some turns \
+                     (--turns 3..9) or what is around one object (--around d3)",
+                    Page::LIMIT
+                )
+            }
+            PageError::Nothing { part } => write!(f, "the trace has no event in {part}"),
+            PageError::Io(error) => write!(f, "cannot write the page: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for PageError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            PageError::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for PageError {
+    fn from(error: io::Error) -> PageError {
+        PageError::Io(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CSS, HTML, SCRIPTS, Source, squeeze};
+
+    #[test]
+    fn the_code_of_the_page_stays_under_100_kb() {
+        let scripts: usize = SCRIPTS.iter().map(|script| squeeze(script, Source::Script).len()).sum();
+        let code = scripts + squeeze(CSS, Source::Css).len() + squeeze(HTML, Source::Html).len();
+        assert!(code < 100_000, "{code} bytes");
+    }
+
+    #[test]
+    fn no_data_becomes_markup() {
+        for script in SCRIPTS {
+            for door in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"]
+            {
+                assert!(!script.contains(door), "{door}");
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+// The panels that are text: source, events, now, why, findings, output. Each is drawn anew from the cursor.
+
+/** A list of rows of one height, of which only those in sight are in the document. */
+class Rows {
+  constructor(box, height, make) {
+    this.box = box;
+    this.height = height;
+    this.make = make;
+    this.count = 0;
+    this.body = h("div", { class: "rows" });
+    box.append(this.body);
+    box.addEventListener("scroll", () => this.draw());
+  }
+
+  draw() {
+    const high = this.height, all = this.box.clientHeight || 400, top = this.box.scrollTop;
+    const from = Math.max(0, Math.floor(top / high) - 3), to = Math.min(this.count, Math.ceil((top + all) / high) + 3);
+    this.body.style.height = `${this.count * high}px`;
+    const kids = [];
+    for (let r = from; r < to; r++) {
+      const row = this.make(r);
+      row.style.top = `${r * high}px`;
+      kids.push(row);
+    }
+    this.body.replaceChildren(...kids);
+  }
+
+  /** Takes so many rows, and brings row `r` into sight; into the middle if it was not. */
+  show(count, r) {
+    const high = this.height, all = this.box.clientHeight || 400, top = this.box.scrollTop;
+    this.count = count;
+    this.body.style.height = `${count * high}px`;
+    if (r >= 0 && ((r - 1) * high < top || (r + 2) * high > top + all)) this.box.scrollTop = Math.max(0, r * high - all / 2);
+    this.draw();
+  }
+}
+
+// Events.
+
+let eventRows, visible = new Int32Array(0), forced = -1;
+
+/** Which events the filter shows. It hides rows and nothing else: no number changes, no step is left out. */
+function filter() {
+  const out = [];
+  for (let i = 0; i < T.n; i++) if (T.level[i] <= view.level && !view.hidden.has(T.fam[i])) out.push(i);
+  visible = Int32Array.from(out);
+}
+
+/** The row of an event; where the filter hides it, it gets one for as long as the cursor is there. */
+function rowOf(i) {
+  const r = upTo(visible, i);
+  forced = visible[r] === i ? -1 : r + 1;
+  return forced < 0 ? r : forced;
+}
+
+const eventAt = (r) => (forced < 0 || r < forced ? visible[r] : r === forced ? view.i : visible[r - 1]);
+
+function eventRow(r) {
+  const i = eventAt(r), e = T.ev[i], here = i === view.i;
+  const links = view.links;
+  const letters = ["C", "W", "R"].filter((l) => links[l] === i);
+  const cls = ["vrow", here && "here", i > view.i && "future", r === forced && "forced", e.k === "f.lost" ? "k-lost" : e.k === "f.resting" ? "k-rest" : ERROR.test(e.k) || e.val?.err !== undefined ? "k-err" : e.k === "turn.begin" && "k-turn", ...letters, view.hits?.has(i) && "hit"];
+  const depth = Math.min(T.depth[i], 12);
+  return h("div", {
+    class: cls.filter(Boolean).join(" "), role: "option", id: `ev-${i}`, "aria-selected": String(here), "aria-posinset": r + 1, "aria-setsize": eventRows.count,
+    title: r === forced ? "The filter hides this event; it is shown because the cursor is on it" : null, onclick: () => jump(i),
+  },
+  h("span", { class: "num", text: e.s }),
+  Array.from({ length: depth }, () => h("span", { class: "ind", "aria-hidden": "true" })),
+  letters.map((l) => h("span", { class: `link ${l}`, text: l, title: KINSHIP[l] })),
+  h("span", { class: "what", text: ` ${brief(i)}` }),
+  h("span", { class: "place", text: e.sys ? "sys" : where(e.at) }));
+}
+
+function drawEvents(i) {
+  const r = rowOf(i);
+  eventRows.show(visible.length + (forced < 0 ? 0 : 1), r);
+  $("events-list").setAttribute("aria-activedescendant", `ev-${i}`);
+}
+
+// Source.
+
+let sourceRows, sourceFile = null;
+
+/** The last line of a file that ran at or before `i`, and the next one that will. */
+function linesAt(i) {
+  let run = -1, next = -1;
+  for (let k = i; k >= 0 && k > i - 4000; k--) if (T.ev[k].at && T.src.has(place(T.ev[k].at)?.f)) { run = k; break; }
+  for (let k = i + 1; k < T.n && k < i + 4000; k++) if (T.ev[k].at && T.src.has(place(T.ev[k].at)?.f)) { next = k; break; }
+  return { run, next };
+}
+
+function drawSource(i) {
+  const { run, next } = linesAt(i);
+  const of = (k) => (k < 0 ? null : place(T.ev[k].at));
+  const ran = of(run), will = of(next);
+  const f = view.file ?? (ran || will)?.f ?? T.main;
+  const file = T.src.get(f);
+  $("file").value = f;
+  const box = $("source");
+  if (!file?.lines) {
+    sourceRows.show(0, -1);
+    sourceRows.body.replaceChildren(h("p", { class: "empty", text: file ? `The text of ${show(file.path, 80)} is not in this trace.` : "This trace holds no source." }));
+    sourceRows.body.style.height = "auto";
+    box.setAttribute("aria-activedescendant", "");
+    return;
+  }
+  const changed = sourceFile !== f;
+  sourceFile = f;
+  const letters = new Map();
+  for (const l of ["C", "W", "R"]) {
+    const p = view.links[l] >= 0 && T.ev[view.links[l]].at ? place(T.ev[view.links[l]].at) : null;
+    if (p?.f === f) letters.set(p.line, (letters.get(p.line) || "") + l);
+  }
+  view.source = { f, file, ran: ran?.f === f ? ran.line : 0, will: will?.f === f ? will.line : 0, letters, i, drawn: drawnAt(f, i) };
+  const line = view.line ?? view.source.ran;
+  if (!line && changed) box.scrollTop = 0;
+  sourceRows.show(file.lines.length, line ? line - 1 : -1);
+  box.setAttribute("aria-activedescendant", line ? `line-${line}` : "");
+  drawVisits();
+}
+
+function drawVisits() {
+  const line = view.line ?? view.source?.ran, list = line && view.source.file.at.get(line);
+  const aside = $("visits");
+  if (!list) return aside.replaceChildren();
+  const k = upTo(list, view.i);
+  aside.replaceChildren(
+    `line ${line}: `, h("button", { class: "goto", type: "button", title: "Previous visit", "aria-label": "Previous visit of this line", disabled: k < 0 || (k === 0 && list[0] === view.i), onclick: () => jump(list[list[k] === view.i ? k - 1 : k]), text: "‹" }),
+    ` ${k + 1}/${list.length} `, h("button", { class: "goto", type: "button", title: "Next visit", "aria-label": "Next visit of this line", disabled: k + 1 >= list.length, onclick: () => jump(list[k + 1]), text: "›" }),
+  );
+}
+
+/** By line: what of the drawn rails was made or added there. */
+function drawnAt(f, i) {
+  const lines = new Map();
+  const add = (k) => {
+    const p = k >= 0 && k <= i && T.ev[k].at && place(T.ev[k].at);
+    if (p?.f === f) lines.set(p.line, [...(lines.get(p.line) || []), k]);
+  };
+  for (const id of view.drawn) {
+    add(object(id).made);
+    if (id[0] === "d") for (const s of [...stepsOf(id).values()].slice(0, 500)) add(s.add);
+  }
+  return lines;
+}
+
+/** What lies on a line: objects that were made there, steps that were added there and what became of them. */
+function tags(list, line, i) {
+  const found = new Map();
+  const of = (k) => {
+    const e = T.ev[k], made = e.k in MAKES && e[MAKES[e.k]];
+    if (isId(made)) {
+      const status = stateAt(i).status(made);
+      const cls = e.k === "f.new" ? "e" : { resting: "rest", lost: "lost" }[status] || "";
+      found.set(made, h("span", { class: `tag ${cls}`, text: `${made}${cls === "rest" ? "!" : ""}`, title: `${title(made)}${message(made)}: ${status}` }));
+    } else if (e.k === "d.add" && !e.sys && isId(e.d)) {
+      const s = step(e.d, e.n);
+      const cls = s.run >= 0 && s.run <= i ? (T.ev[s.run].lane === "e" ? "e" : "c") : s.pass >= 0 && s.pass <= i ? "pass" : "todo";
+      const [text, words] = { c: [`[${e.n}]`, "ran on the ok lane"], e: [`[${e.n}]`, "ran on the error lane"], pass: [`|${e.n}`, "passed by"], todo: [`(${e.n})`, "not yet"] }[cls];
+      if (!found.has(text)) found.set(text, h("span", { class: `tag ${cls}`, text, title: `step ${e.n} of ${title(e.d)}: ${words}` }));
+    }
+  };
+  for (const k of view.source.drawn.get(line) || []) of(k);
+  const last = upTo(list, i);
+  for (let j = last; j >= 0 && j > last - 12 && found.size < 4; j--) of(list[j]);
+  return [...found];
+}
+
+function sourceRow(r) {
+  const s = view.source, line = r + 1, list = s.file.at.get(line);
+  const letters = s.letters.get(line) || "";
+  const here = line === (view.line ?? s.ran), marks = list ? tags(list, line, s.i) : [];
+  // As many as find room.
+  let room = 10 - 3 * letters.length;
+  const fit = marks.filter(([text]) => (room -= text.length + 2) >= -2);
+  return h("div", { class: `vrow${line === s.ran ? " here" : ""} ${[...letters].join(" ")}`, role: "option", id: `line-${line}`, "aria-selected": String(here), onclick: () => visit(line) },
+    h("span", { class: "gut" },
+      h("span", { class: `ln${line === s.ran ? " run" : line === s.will ? " next" : ""}`, text: line }),
+      line === s.ran ? h("span", { class: "vh", text: "ran last: " }) : line === s.will ? h("span", { class: "vh", text: "runs next: " }) : null,
+      [...letters].map((l) => h("span", { class: `link ${l}`, title: KINSHIP[l], text: l })), fit.map(([, tag]) => tag)),
+    h("span", { text: show(s.file.lines[r].replace(/\t/g, "    "), 400) }), marks.length > fit.length ? h("span", { class: "vh", text: ` and ${marks.length - fit.length} more` }) : null);
+}
+
+/** A click on a line: to its next visit, around again at the last. */
+function visit(line) {
+  const list = view.source.file.at.get(line);
+  view.line = line;
+  view.file = view.source.f;
+  if (!list) return redraw();
+  const next = list[upTo(list, view.i) + 1] ?? list[0];
+  jump(next, { line });
+}
+
+// Now, why, findings, output.
+
+function drawNow(i) {
+  const e = T.ev[i], state = stateAt(i), rows = [];
+  const row = (name, ...what) => rows.push(h("dt", { text: name }), h("dd", {}, what));
+  const go = (k, text) => h("button", { class: "goto", type: "button", "data-key": `now/${k}`, onclick: () => jump(k), text });
+  row("event", h("b", { text: `${e.s}` }), `  ${show(e.k, 30)}`, e.th ? `  on ${show(e.th, 20)}` : "");
+  row("time", `${duration(e.t)}`, e.turn ? `, turn ${e.turn}` : ", before the first turn", T.head.clock && T.head.clock !== "real" ? ` (${show(T.head.clock, 12)} clock)` : "");
+  for (const o of T.touched[i]) {
+    const status = state.status(o.id);
+    row(o.id, h("button", { class: "goto", type: "button", "data-key": `now/${o.id}`, onclick: () => chooseObject(o), text: name(o.id) || (o.id[0] === "f" ? message(o.id).trim() : { d: "Deferred", m: "timer", i: "source", p: "posted call", w: "job", x: "task", g: "group" }[o.id[0]]) || o.id }), "  ",
+      h("span", { class: status === "error" || status === "lost" ? "val-e" : "", text: o.id[0] === "d" || o.id[0] === "x" ? statusWords(o.id, i) : status }));
+  }
+  if (e.val) rows.push(h("dt", { text: "value" }), h("dd", { class: `v ${e.val.err !== undefined ? "val-e" : "val-c"}` }, value(e.val, true), e.val.ty ? h("span", { class: "future", text: `  ${short(e.val.ty)}` }) : null));
+  if (e.at) row("place", (() => {
+    const p = place(e.at), file = p && T.src.get(p.f);
+    return file ? `${show(file.path, 80)}:${p.line}:${p.col}` : show(e.at, 60);
+  })());
+  const frames = state.frames.slice(-12);
+  row("frames", frames.length ? h("span", { class: "frames" }, frames.map((f, k) => [k ? h("span", { "aria-hidden": "true", text: "›" }) : null, go(f, brief(f))])) : i && e.turn ? "none: back in the loop" : "none: set-up");
+  const live = Object.entries(state.live).filter(([l, n]) => n && "dmixwf".includes(l)).map(([l, n]) => `${n} ${{ d: n === 1 ? "Deferred" : "Deferreds", m: n === 1 ? "timer" : "timers", i: n === 1 ? "source" : "sources", x: n === 1 ? "task" : "tasks", w: n === 1 ? "job" : "jobs", f: n === 1 ? "failure" : "failures" }[l]}`);
+  row("open", live.join(", ") || "nothing");
+  $("now").replaceChildren(h("dl", {}, rows));
+}
+
+function drawWhy(i) {
+  const kids = [];
+  const hop = (k, letter, rel, cls) => {
+    const place = where(T.ev[k].at);
+    kids.push(h("li", {}, h("button", { class: `hop ${cls}`, type: "button", "data-key": `why/${k}/${rel}`, onclick: () => jump(k) },
+      letter ? h("span", { class: `link ${letter}`, "aria-hidden": "true", text: letter }) : h("span"), h("span", { class: "rel", text: rel }), h("span", { class: "hs", text: `s${T.ev[k].s}` }), h("span", { class: "what", text: brief(k) }), h("span", { class: "place", text: place }))));
+  };
+  const near = parents(i);
+  for (const { i: k, how, reg } of whyChain(i)) {
+    if (how) hop(k, k === near.C ? "C" : k === near.W ? "W" : "", how === "C" || k === near.C ? "← called from" : how === "B" ? "← began at" : "⇠ woken by", k === near.C ? "C" : k === near.W ? "W" : "");
+    if (reg >= 0) {
+      hop(reg, reg === near.R ? "R" : "", "⋯ registered", "reg");
+      // Inside of what it was registered.
+      const inside = at(T.ev[reg].in);
+      if (inside >= 0) hop(inside, "", "⋯ inside", "reg");
+    }
+  }
+  for (const l of ["C", "W", "R"]) if (near[l] >= 0 && !kids.some((li) => li.firstChild.classList.contains(l))) hop(near[l], l, `${{ C: "← ", W: "⇠ ", R: "⋯ " }[l]}${KINSHIP[l]}`, l);
+  const end = T.ev[i].turn ? "This is where the loop itself begins: nothing in the trace caused it." : "Set-up of the program: nothing in the trace caused it.";
+  $("why").replaceChildren(kids.length ? h("ol", { "aria-label": "What led here, the nearest first" }, kids) : h("p", { class: "empty", text: end }));
+}
+
+let lints = [], part = "";
+
+function readLints() {
+  const told = JSON.parse($("about-run").textContent);
+  lints = told.findings.map((l) => ({ i: at(l.s), text: l.text })).filter((l) => l.i >= 0);
+  part = told.part;
+  $("lints-h").textContent = `Findings (${lints.length})`;
+  if (!lints.length) $("lints-panel").hidden = true;
+}
+
+function drawLints(i) {
+  $("lints").replaceChildren(h("ol", {}, lints.slice(0, 500).map((l, k) => h("li", {}, h("button", { class: `find-row${l.i > i ? " future" : ""}`, type: "button", "data-key": `lint/${k}`, onclick: () => jump(l.i) }, h("span", { text: show(l.text, 300) }), h("span", { class: "s", text: `s${T.ev[l.i].s}` }))))));
+}
+
+function drawOutput(i) {
+  const n = stateAt(i).outs, from = Math.max(0, n - 200), box = $("output");
+  const kids = [];
+  if (from) kids.push(`(${from} earlier pieces are not shown)\n`);
+  for (const k of T.outs.slice(from, n)) {
+    const e = T.ev[k], text = String(e.text ?? "").slice(-4000).split("\n").map((line) => show(line, 500)).join("\n");
+    kids.push(e.stream === "stderr" || e.stream === "err" ? h("span", { class: "err", text }) : text);
+  }
+  box.replaceChildren(...(n ? kids : [h("span", { class: "future", text: T.outs.length ? "nothing yet" : "this run printed nothing that was recorded" })]));
+  box.scrollTop = box.scrollHeight;
+}

@@ -1,0 +1,375 @@
+// The two-lane rails. The rows are nested lists in the document; the lanes are one drawing beside them, which a screen
+// reader does not meet. A chain that another one waits for opens beside the pause, and an arrow goes there and back.
+
+const ROW = 28, HEAD = 30, LANE = 34, FIRST = 16, IN = 78;
+/** Deeper chains are a click away: so many fit beside each other on a screen. */
+const DEEP = 3;
+/** Of a long chain only the rows around the cursor are drawn. */
+const MOST_ROWS = 150;
+const PER_PAGE = 60;
+
+const laneX = (depth, lane) => FIRST + depth * IN + (lane === "e" ? LANE : 0);
+const textX = (depth) => FIRST + depth * IN + LANE + 22;
+
+/** The chain in whose picture `id` is drawn: outwards along those that wait for it, at most three. */
+function rootOf(id) {
+  for (let k = 0; k < DEEP; k++) {
+    const to = T.objs.get(id)?.waiter;
+    if (!to || to === id) break;
+    id = to;
+  }
+  return id;
+}
+
+/** What the rails show at `i`: the chosen ones; else that of the event, and what waits for it. */
+function shownRails(i) {
+  if (view.sel.length) return view.sel.filter((id) => T.objs.has(id));
+  const id = T.focus[i];
+  return id ? [rootOf(id)] : [];
+}
+
+function statusWords(id, i) {
+  const status = stateAt(i).status(id), o = object(id);
+  const last = () => {
+    for (let j = upTo(o.ev, i); j >= 0; j--) {
+      const e = T.ev[o.ev[j]];
+      if (e.d === id && e.val) return e.val;
+    }
+    return null;
+  };
+  switch (status) {
+    case "": return "not made yet";
+    case "paused": {
+      for (let j = upTo(o.ev, i); j >= 0; j--) {
+        const e = T.ev[o.ev[j]];
+        if (e.d === id && isId(e.on || e.inner)) return `paused on ${e.on || e.inner}`;
+      }
+      return status;
+    }
+    case "ok": case "error": return value(last());
+    case "resting": return `${last()?.err ?? "error"} rests !`;
+    case "lost": return `LOST ${last()?.err ?? ""}`;
+    default: return status;
+  }
+}
+
+/** The rows that are drawn of a chain. */
+function cutRows(chain) {
+  const { rows, current } = chain;
+  if (rows.length <= MOST_ROWS) return rows;
+  const middle = Math.max(current, 0);
+  const from = Math.max(0, middle - 70), to = Math.min(rows.length, middle + 50);
+  const gap = (list) => ({ mark: "gap", lane: "c", text: `${list.length} rows not drawn`, note: "", ev: list[0].ev.slice(0, 1) });
+  const out = [];
+  if (from > 3) out.push(...rows.slice(0, 2), gap(rows.slice(2, from)));
+  else out.push(...rows.slice(0, from));
+  out.push(...rows.slice(from, to));
+  if (rows.length - to > 3) out.push(gap(rows.slice(to, -2)), ...rows.slice(-2));
+  else out.push(...rows.slice(to));
+  return out;
+}
+
+const MARK_WORDS = {
+  value: "value", step: "step", pass: "passed by:", todo: "not yet:", pause: "pause:", resume: "", rest: "error rests:", lost: "", ask: "", swallow: "", unfired: "", group: "group:", member: "member", gap: "",
+};
+
+/** Draws one rail into an element of its own. */
+function drawRail(id, i, links) {
+  const marks = svg("svg", { class: "track", "aria-hidden": "true", focusable: "false" });
+  const drawn = new Set();
+  let y = 0;
+  const lanes = svg("g"), paths = svg("g"), nodes = svg("g");
+  marks.append(lanes, paths, nodes);
+  const put = (tag, props, text) => (tag === "path" && /go|dbl|stub/.test(props.class) && !props.over ? paths : nodes).append(text === undefined ? svg(tag, props) : svg(tag, { ...props, text }));
+  const line = (cls, d) => put("path", { class: cls, d });
+
+  function chainList(id, depth) {
+    drawn.add(id);
+    const chain = chainRows(id, i), rows = cutRows(chain), o = object(id);
+    const xc = laneX(depth, "c"), xe = laneX(depth, "e"), task = id[0] === "x";
+    const head = h("div", { class: "head", style: `padding-left:${depth ? textX(depth) - 6 : 4}px` });
+    const status = stateAt(i).status(id);
+    head.append(
+      h(depth ? "b" : "h3", { text: title(id) }),
+      h("span", { class: "ty", text: `${o.ty ? (task ? "" : `Deferred<${short(o.ty)}>`) : ""} ${where(o.at)}` }),
+      h("span", { class: `st ${status}`, text: statusWords(id, i) }),
+    );
+    const top = y + HEAD - (depth ? 7 : 4);
+    if (!depth) y += HEAD;
+    const nameY = depth ? y + 12 : y + 10;
+    put("text", { class: "lane c", x: xc, y: nameY, "data-l": 1 }, task ? "task" : "ok");
+    if (!task) put("text", { class: "lane e", x: xe, y: nameY }, "err");
+    y += depth ? HEAD : 16;
+    const list = h("ol", { "aria-label": depth ? `${title(id)}, which is waited for` : title(id), style: depth ? null : "padding-top:16px" });
+    const startY = y - 4;
+    // The path that the value took: from row to row.
+    let px = 0, py = 0;
+    const go = (x, to, lane) => {
+      if (py) line(`go ${lane}`, px === x ? `M${px} ${py}V${to}` : `M${px} ${py}C${px} ${py + 16} ${x} ${to - 16} ${x} ${to}`);
+      px = x;
+      py = to;
+    };
+    const over = [];
+    let open = null;
+    rows.forEach((row) => {
+      const mid = y + ROW / 2;
+      const lane = row.mark === "resume" ? row.to : row.lane;
+      const x = laneX(depth, lane);
+      const left = textX(row.mark === "resume" && row.sent && open?.drew ? depth + 1 : depth) + (row.mark === "member" ? 20 : 0);
+      const item = h("li"), here = row.ev.includes(i);
+      const letters = ["C", "W", "R"].filter((l) => links[l] >= 0 && row.ev.includes(links[l]));
+      item.append(
+        h("button", {
+          class: `row ${row.mark} ${lane}${here ? " here" : ""} ${letters.join(" ")}`, type: "button", style: `padding-left:${left}px`,
+          "data-key": `${id}/${row.mark}/${row.ev[0] ?? row.n ?? ""}`, "aria-current": here ? "step" : null,
+          title: `${row.text} ${row.note}`.trim(), onclick: row.ev.length ? () => jump(row.ev[0]) : null,
+        },
+        h("span", { class: "vh", text: `${MARK_WORDS[row.mark] ?? ""}${row.n !== undefined && row.mark !== "member" ? ` ${row.n}` : ""} ${row.mark === "step" ? `(${laneWord(row.lane)} lane)` : ""}` }),
+        letters.map((l) => h("span", { class: `link ${l}`, title: KINSHIP[l], text: l })),
+        h("span", { class: "t", text: row.text }), h("span", { class: "n", text: row.note }),
+        row.ev.length ? h("span", { class: "s", "aria-hidden": "true", text: `s${T.ev[row.ev[0]].s}` }) : null),
+      );
+      list.append(item);
+      y += ROW;
+      switch (row.mark) {
+        case "value":
+          go(x, mid, lane);
+          over.push(["tok", lane, x, mid, here]);
+          break;
+        case "step": {
+          go(x, mid, lane);
+          const s = stepsOf(id).get(row.n);
+          over.push(["node", lane, x, mid, row.running, row.n]);
+          if (!task && s?.c && s?.e) over.push(["other", lane === "c" ? "e" : "c", laneX(depth, lane === "c" ? "e" : "c"), mid]);
+          break;
+        }
+        case "pass":
+          go(x, mid, lane);
+          over.push(["pass", lane, x, mid, row.n]);
+          break;
+        case "todo":
+          if (row.c) over.push(["todo", "c", xc, mid, row.n]);
+          if (row.e) over.push(["todo", "e", xe, mid, row.n]);
+          break;
+        case "unfired":
+          put("circle", { class: "node todo", cx: xc, cy: mid, r: 5 });
+          break;
+        case "pause": {
+          go(x, mid, lane);
+          open = { x, y: mid, lane, drew: false };
+          over.push(["stop", lane, x, mid]);
+          if (row.inner && !drawn.has(row.inner) && depth + 1 < DEEP) {
+            open.drew = true;
+            const from = laneX(depth + 1, "c"), yHead = y + 16;
+            line("dbl", `M${x + 2} ${yHead - 1.5}H${from - 20}M${x + 2} ${yHead + 1.5}H${from - 20}`);
+            line("stub", `M${from - 24} ${yHead - 4}l6 4l-6 4`);
+            const sub = chainList(row.inner, depth + 1);
+            open.last = sub.last;
+            item.append(sub.head, sub.list);
+            open.end = y;
+          } else if (row.inner && !drawn.has(row.inner)) {
+            item.append(h("button", { class: "row gap", type: "button", style: `padding-left:${textX(depth)}px`, onclick: () => select(row.inner) }, h("span", { class: "t", text: `${title(row.inner)}: look at it by itself` })));
+            y += ROW;
+          }
+          break;
+        }
+        case "resume":
+          if (open) {
+            line("dbl", `M${open.x - 2} ${open.y + 6}V${mid}M${open.x + 2} ${open.y + 6}V${mid}`);
+            if (open.drew && open.last) {
+              line(`go ${row.to}`, `M${open.last.x} ${open.last.y}V${mid}H${x + 12}`);
+              line(`go ${row.to}`, `M${x + 15} ${mid - 4}l-6 4l6 4`);
+            }
+            if (row.to !== open.lane) line("dbl", `M${open.x - 2} ${mid}Q${open.x - 2} ${mid + 5} ${x - 6} ${mid + 1.5}M${open.x + 2} ${mid}Q${open.x + 4} ${mid + 2} ${x - 6} ${mid - 1.5}`);
+          } else if (py) go(x, mid, row.to);
+          open = null;
+          px = x;
+          py = mid;
+          over.push(["tok", row.to, x, mid, here]);
+          break;
+        case "rest":
+          go(xe, mid, "e");
+          over.push(["rest", "e", xe, mid]);
+          break;
+        case "lost":
+          go(xe, mid, "e");
+          over.push(["lost", "e", xe, mid]);
+          break;
+        case "ask":
+          line("stub", `M${x - 14} ${mid}h8m-3 -3l3 3l-3 3`);
+          break;
+        case "swallow":
+          line("stub", `M${x - 16} ${mid}h10m-3 -3l3 3l-3 3M${x - 3} ${mid - 6}v12`);
+          break;
+        case "group": {
+          const members = row.members.slice(0, 40);
+          const top = mid;
+          const ol = h("ol", { "aria-label": "Its members" });
+          for (const [k, m] of members.entries()) {
+            const my = y + ROW / 2, st = stateAt(i).status(m);
+            ol.append(h("li", {}, h("button", { class: "row member", type: "button", "data-key": `${id}/member/${m}`, style: `padding-left:${textX(depth) + 22}px`, onclick: () => select(m) }, h("span", { class: "t", text: `${k} ${title(m)}` }), h("span", { class: "n", text: statusWords(m, i) }))));
+            line("stub", `M${xe} ${my}h${22}`);
+            over.push(["tok", st === "error" || st === "lost" || st === "resting" ? "e" : "c", xe + 28, my, false, !["ok", "error", "done", "lost", "resting"].includes(st)]);
+            y += ROW;
+          }
+          line("stub", `M${xe} ${top}V${y}C${xe} ${y + 8} ${xc} ${y} ${xc} ${y + 12}`);
+          item.append(ol);
+          if (row.members.length > 40) {
+            item.append(h("div", { class: "row gap", style: `padding-left:${textX(depth) + 22}px`, text: `and ${row.members.length - 40} more` }));
+            y += ROW;
+          }
+          break;
+        }
+        case "gap":
+          py = py ? mid : 0;
+          break;
+      }
+    });
+    if (open) {
+      const end = (open.end ?? open.y + ROW) - 6;
+      line("dbl", `M${open.x - 2} ${open.y + 6}V${end}M${open.x + 2} ${open.y + 6}V${end}`);
+    }
+    const lane = (x) => lanes.append(svg("path", { class: "dash", d: `M${x} ${startY}V${y - 4}` }));
+    if (rows.length && !task) lane(xe);
+    if (rows.length) lane(xc);
+    if (!rows.length) {
+      list.append(h("li", { class: "row gap", style: `padding-left:${textX(depth)}px`, text: chain.known ? "nothing yet" : "not made yet" }));
+      y += ROW;
+    }
+    const tokens = over.filter(([what]) => what === "tok");
+    // Where the value is now: at its row, or where it last passed by.
+    const path = over.filter(([what]) => /tok|node|pass|stop|rest|lost/.test(what)), now = path[path.length - 1];
+    if (now?.[0] === "tok" && id[0] === "d") now[6] = true;
+    if (now?.[0] === "pass") over.push(["tok", now[1], now[2], now[3], false, false, true]);
+    for (const [what, lane, x, my, a, b, big] of over) mark(what, lane, x, my, a, b, big);
+    const last = tokens.length ? { x: tokens[tokens.length - 1][2], y: tokens[tokens.length - 1][3] + 6 } : null;
+    return { head, list, last, top };
+  }
+
+  function mark(what, lane, x, my, a, b, big) {
+    const text = (cls, dx, t) => put("text", { class: `num_ ${cls}`, x: x + dx, y: my + 4 }, t);
+    const box = (cls) => put("rect", { class: `node ${cls}`, x: x - 10, y: my - 9, width: 20, height: 18, rx: lane === "e" ? 1 : 6 });
+    switch (what) {
+      case "tok":
+        if (lane === "e") put("path", { class: b ? "node todo" : "tok e", d: big ? `M${x} ${my - 7}l7 7l-7 7l-7 -7z` : `M${x} ${my - 5}l5 5l-5 5l-5 -5z` });
+        else put("circle", { class: b ? "node todo" : "tok c", cx: x, cy: my, r: big ? 6 : 4 });
+        if (big) put("circle", { class: "halo", cx: x, cy: my, r: 10.5 });
+        break;
+      case "node":
+        box(`${lane}${a ? " on" : ""}`);
+        text(a ? "on" : lane, 0, b);
+        break;
+      case "other":
+        put("rect", { class: "node todo", x: x - 7, y: my - 6, width: 14, height: 12, rx: 3 });
+        break;
+      case "pass":
+        put("path", { class: `go ${lane}`, d: `M${x - 5} ${my}h10`, over: 1 });
+        text("soft", -16, a);
+        break;
+      case "todo":
+        box("todo");
+        text("soft", 0, a);
+        break;
+      case "stop":
+        put("rect", { class: "node", stroke: "var(--pause)", x: x - 6, y: my - 7, width: 12, height: 14, rx: 3 });
+        put("path", { class: "dbl", d: `M${x - 2} ${my - 4}v8M${x + 2} ${my - 4}v8`, over: 1 });
+        break;
+      case "rest":
+        put("circle", { class: "rest", cx: x, cy: my, r: 9 });
+        put("text", { class: "bang", x, y: my + 4 }, "!");
+        break;
+      case "lost":
+        put("path", { class: "lost", d: `M${x - 6} ${my - 6}l12 12M${x + 6} ${my - 6}l-12 12` });
+        break;
+    }
+  }
+
+  const { head, list } = chainList(id, 0);
+  marks.setAttribute("width", "100%");
+  marks.setAttribute("height", y);
+  return { box: h("section", { class: "rail", "aria-label": `Rail of ${title(id)}`, "data-rail": id }, marks, head, list), drawn };
+}
+
+function drawRails(i) {
+  const box = $("rails"), chips = $("chips"), links = parents(i);
+  const shown = shownRails(i), all = view.all;
+  const kids = [], drawn = new Set();
+  if (all) kids.push(tiles(i));
+  for (const id of shown.slice(0, 12)) {
+    if (drawn.has(id)) continue;
+    const rail = drawRail(id, i, links);
+    for (const other of rail.drawn) drawn.add(other);
+    kids.push(rail.box);
+  }
+  // What the event is about is always in the picture.
+  const focus = T.focus[i];
+  if (!view.sel.length && focus && !drawn.has(focus)) {
+    const rail = drawRail(focus, i, links);
+    for (const other of rail.drawn) drawn.add(other);
+    kids.push(rail.box);
+  }
+  if (!kids.length) kids.push(h("p", { class: "empty", text: "No Deferred and no task in this trace." }));
+  view.drawn = drawn;
+  box.replaceChildren(...kids);
+  const chip = (text, on, key, what, tip) => h("button", { type: "button", "aria-pressed": String(!!on), "data-key": key, onclick: what, title: tip, text });
+  chips.replaceChildren(
+    chip("follow", !view.sel.length, "follow", () => select(null), "Show what the event is about"),
+    ...[...new Set([...view.sel, ...drawn])].slice(0, 6).map((id) => chip(title(id), view.sel.includes(id), id, (event) => select(id, event.ctrlKey || event.metaKey || event.shiftKey), "Keep this one (Shift: beside the others)")),
+    chip(`${all ? "−" : "+"} all ${T.rails.length}`, all, "all", () => {
+      view.all = !view.all;
+      view.page = null;
+      redraw();
+    }, "Small rails of all Deferreds and tasks"),
+  );
+  const here = box.querySelector(".row.here");
+  if (here && here.scrollIntoView) scrollTo(box, here);
+}
+
+/** Brings an element of a scrolling box into its middle, if it is not in sight. Moves nothing else. */
+function scrollTo(box, e) {
+  const a = box.getBoundingClientRect(), b = e.getBoundingClientRect();
+  if (b.top < a.top + 4 || b.bottom > a.bottom - 4) box.scrollTop += b.top - a.top - (a.height - b.height) / 2;
+}
+
+function tiles(i) {
+  const focus = T.rails.findIndex((o) => o.id === (view.sel[0] || T.focus[i]));
+  const page = view.page ?? Math.max(0, Math.floor(focus / PER_PAGE));
+  const pages = Math.ceil(T.rails.length / PER_PAGE);
+  const box = h("div", { class: "tiles" });
+  for (const o of T.rails.slice(page * PER_PAGE, (page + 1) * PER_PAGE)) {
+    box.append(h("button", { type: "button", class: `tile${o.made > i ? " dim" : ""}`, "aria-pressed": String(view.sel.includes(o.id)), "data-key": `tile/${o.id}`, onclick: (event) => select(o.id, event.shiftKey) },
+      h("span", { text: title(o.id) }), sparkline(o.id, i), h("span", { class: "n", text: statusWords(o.id, i) })));
+  }
+  const turn = (by) => () => {
+    view.page = page + by;
+    redraw();
+  };
+  return h("div", {}, box, pages > 1 ? h("div", { class: "more" },
+    h("button", { type: "button", disabled: page === 0, onclick: turn(-1), text: "Previous" }), `${page + 1} of ${pages}`,
+    h("button", { type: "button", disabled: page + 1 >= pages, onclick: turn(1), text: "Next" })) : null);
+}
+
+/** A chain as a small line from left to right. */
+function sparkline(id, i) {
+  const picture = svg("svg", { class: "track", "aria-hidden": "true", viewBox: "0 0 180 26", preserveAspectRatio: "xMinYMid meet" });
+  const rows = chainRows(id, i).rows.slice(-14);
+  const step = Math.min(22, 170 / Math.max(rows.length, 1));
+  const put = (tag, props) => picture.append(svg(tag, props));
+  let x = 8, py = 0;
+  for (const row of rows) {
+    const lane = row.mark === "resume" ? row.to : row.lane, y = lane === "e" || row.mark === "rest" || row.mark === "lost" ? 20 : 7;
+    const open = row.mark === "todo" || row.mark === "unfired";
+    if (py) put("path", { class: open ? "dash" : row.mark === "resume" ? "dbl" : `go ${lane}`, d: `M${x - step} ${py}L${x} ${open ? py : y}` });
+    if (row.mark === "rest") put("circle", { class: "rest", cx: x, cy: y, r: 5 });
+    else if (row.mark === "lost") put("path", { class: "lost", d: `M${x - 4} ${y - 4}l8 8M${x + 4} ${y - 4}l-8 8` });
+    else if (row.mark === "pause") put("path", { class: "dbl", d: `M${x - 2} ${y - 5}v10M${x + 2} ${y - 5}v10` });
+    else if (row.mark === "step") put("rect", { class: `node ${lane}`, x: x - 4, y: y - 4, width: 8, height: 8, rx: 2 });
+    else if (lane === "e" && row.mark === "value") put("path", { class: "tok e", d: `M${x} ${y - 4}l4 4l-4 4l-4 -4z` });
+    else if (!open && row.mark !== "pass") put("circle", { class: `tok ${lane}`, cx: x, cy: y, r: 3 });
+    else if (open) put("circle", { class: "node todo", cx: x, cy: py || y, r: 3 });
+    if (!open) py = y;
+    else py = py || y;
+    x += step;
+  }
+  return picture;
+}
