@@ -21,7 +21,7 @@ pub(crate) mod share;
 pub use list::{DeferredList, FirstOrAll, gather_results};
 pub use lock::DeferredLock;
 pub use members::{Members, OneOf2, OneOf3, OneOf4, OneOf5, OneOf6, OneOf7, OneOf8};
-pub use permit::Permit;
+pub use permit::{BacklogFull, Permit};
 pub use queue::{DeferredQueue, QueueOverflow, QueueUnderflow};
 pub use race::race;
 pub use semaphore::DeferredSemaphore;

@@ -98,8 +98,8 @@ pub use event_loop::{
 };
 pub use event_loop::{fs, signals};
 pub use family::{
-    DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore, FirstOrAll, Members, OneOf2, OneOf3, OneOf4,
-    OneOf5, OneOf6, OneOf7, OneOf8, Permit, QueueOverflow, QueueUnderflow, Shared, gather_results, race,
+    BacklogFull, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore, FirstOrAll, Members, OneOf2, OneOf3,
+    OneOf4, OneOf5, OneOf6, OneOf7, OneOf8, Permit, QueueOverflow, QueueUnderflow, Shared, gather_results, race,
 };
 pub use ground::trace;
 pub use ground::{

@@ -2,8 +2,9 @@
 
 use ropewalk::testing::{assert_no_result, capture_unhandled, failure_of, success_of};
 use ropewalk::{
-    AbandonedError, CancelledError, Deferred, DeferredList, DeferredLock, DeferredQueue, DeferredSemaphore,
-    Failure, FailureGroup, FirstError, FirstOrAll, PanicError, QueueUnderflow, Resolver, gather_results, race,
+    AbandonedError, BacklogFull, CancelledError, Deferred, DeferredList, DeferredLock, DeferredQueue,
+    DeferredSemaphore, Failure, FailureGroup, FirstError, FirstOrAll, PanicError, QueueUnderflow, Resolver,
+    gather_results, race,
 };
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
@@ -229,6 +230,31 @@ fn a_semaphore_has_as_many_places_as_were_given_back() {
     b.release();
     drop(c);
     assert_eq!(two.tokens(), 2);
+}
+
+#[test]
+fn who_finds_a_full_line_fails_at_once_and_the_line_goes_on() {
+    let lock = DeferredLock::with_backlog(2);
+    let permit = success_of(lock.acquire());
+    let (first, second) = (lock.acquire(), lock.run(|| Ok(2)));
+    assert_eq!(failure_of(lock.acquire()).raised().line(), line!());
+    let refused = lock.run(|| -> Result<i32, Failure> { panic!("it is not called") });
+    let failure = failure_of(refused);
+    let error = failure.check::<BacklogFull>().unwrap();
+    assert_eq!((error.backlog(), error.made().file(), lock.waiting()), (2, file!(), 2));
+    assert!(lock.try_acquire().is_none());
+
+    first.cancel(); // leaves, and there is room again
+    failure_of(first);
+    let third = lock.run(|| Ok(3));
+    drop(permit);
+    assert_eq!((success_of(second), success_of(third)), (2, 3));
+
+    let none = DeferredSemaphore::with_backlog(NonZeroUsize::MIN, 0);
+    let permit = success_of(none.acquire());
+    assert!(failure_of(none.acquire()).check::<BacklogFull>().is_some());
+    permit.release();
+    assert_eq!(success_of(none.run(|| Ok(4))), 4);
 }
 
 #[test]

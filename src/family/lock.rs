@@ -31,11 +31,32 @@ pub struct DeferredLock {
 }
 
 impl DeferredLock {
-    /// A lock that is free.
+    /// A lock that is free. As many as like may wait for it; see [`with_backlog`](DeferredLock::with_backlog).
     #[track_caller]
     #[allow(clippy::new_without_default)] // `default` would not know the line that made it
     pub fn new() -> DeferredLock {
-        DeferredLock { gate: Gate::new(1, Location::caller()) }
+        DeferredLock::with_backlog(usize::MAX)
+    }
+
+    /// A lock that is free, and for which at most `backlog` may wait: for when strangers decide how many ask.
+    ///
+    /// With that many in the line, what [`acquire`](DeferredLock::acquire) and [`run`](DeferredLock::run) give has
+    /// failed already, with [`BacklogFull`](crate::BacklogFull), and the function is not called.
+    ///
+    /// ```
+    /// use ropewalk::{BacklogFull, DeferredLock, testing::{failure_of, success_of}};
+    ///
+    /// let lock = DeferredLock::with_backlog(1);
+    /// let permit = success_of(lock.acquire());
+    /// let second = lock.run(|| Ok("my turn"));
+    /// let third = lock.run(|| Ok("too many"));
+    /// assert_eq!(failure_of(third).check::<BacklogFull>().unwrap().backlog(), 1);
+    /// drop(permit);
+    /// assert_eq!(success_of(second), "my turn");
+    /// ```
+    #[track_caller]
+    pub fn with_backlog(backlog: usize) -> DeferredLock {
+        DeferredLock { gate: Gate::new(1, backlog, Location::caller()) }
     }
 
     /// Asks for the lock. Fires with the [`Permit`] when it is free and all who asked before have had it.

@@ -5,8 +5,9 @@ use crate::ground::deferred::Deferred;
 use crate::ground::jobs::{Job, Jobs};
 use crate::ground::sink::Relay;
 use crate::ground::trace::Place;
-use crate::ground::{CallbackResult, Resolver};
+use crate::ground::{CallbackResult, Failure, Resolver};
 use std::cell::Cell;
+use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -17,6 +18,8 @@ use std::rc::Rc;
 pub(super) struct Gate {
     made: Place,
     places: usize,
+    /// How many may wait.
+    backlog: usize,
     free: Cell<usize>,
     line: Rc<Line<Permit>>,
     /// A permit is being dropped, and whoever drops it serves the line: one loop, not a drop in a drop in a drop.
@@ -24,8 +27,9 @@ pub(super) struct Gate {
 }
 
 impl Gate {
-    pub(super) fn new(places: usize, made: Place) -> Rc<Gate> {
-        Rc::new(Gate { made, places, free: Cell::new(places), line: Line::new(), serving: Cell::new(false) })
+    pub(super) fn new(places: usize, backlog: usize, made: Place) -> Rc<Gate> {
+        let (free, serving) = (Cell::new(places), Cell::new(false));
+        Rc::new(Gate { made, places, backlog, free, line: Line::new(), serving })
     }
 
     pub(super) fn free(&self) -> usize {
@@ -47,7 +51,11 @@ impl Gate {
     pub(super) fn acquire(self: &Rc<Self>) -> Deferred<Permit> {
         match self.try_acquire() {
             Some(permit) => Deferred::succeed(permit),
-            None => self.line.join(),
+            None if self.waiting() < self.backlog => self.line.join(),
+            None => {
+                let error = BacklogFull { backlog: self.backlog, made: self.made };
+                Deferred::fail(Failure::raised_at(error, Location::caller()))
+            }
         }
     }
 
@@ -138,6 +146,34 @@ impl fmt::Debug for Permit {
         }
     }
 }
+
+/// As many wait for a [`DeferredLock`](crate::DeferredLock) or [`DeferredSemaphore`](crate::DeferredSemaphore) as may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BacklogFull {
+    backlog: usize,
+    made: Place,
+}
+
+impl BacklogFull {
+    /// How many may wait.
+    pub fn backlog(&self) -> usize {
+        self.backlog
+    }
+
+    /// Where the lock or semaphore was made.
+    pub fn made(&self) -> Place {
+        self.made
+    }
+}
+
+impl fmt::Display for BacklogFull {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let BacklogFull { backlog, made } = self;
+        write!(f, "taken, and {backlog} wait already, which is the backlog of the lock or semaphore made at {made}")
+    }
+}
+
+impl Error for BacklogFull {}
 
 /// Gives the place of a `run` back when its function is done.
 struct Release {

@@ -39,10 +39,17 @@ pub struct DeferredSemaphore {
 }
 
 impl DeferredSemaphore {
-    /// A semaphore with so many tokens, all of them free.
+    /// A semaphore with so many tokens, all of them free. As many as like may wait for one.
     #[track_caller]
     pub fn new(tokens: NonZeroUsize) -> DeferredSemaphore {
-        DeferredSemaphore { gate: Gate::new(tokens.get(), Location::caller()) }
+        DeferredSemaphore::with_backlog(tokens, usize::MAX)
+    }
+
+    /// The same, and at most `backlog` may wait: for when strangers decide how many ask. What is asked for beyond that
+    /// has failed already, with [`BacklogFull`](crate::BacklogFull).
+    #[track_caller]
+    pub fn with_backlog(tokens: NonZeroUsize, backlog: usize) -> DeferredSemaphore {
+        DeferredSemaphore { gate: Gate::new(tokens.get(), backlog, Location::caller()) }
     }
 
     /// Asks for a token. Fires with the [`Permit`] when one is free and all who asked before have had one.
