@@ -1,6 +1,7 @@
 //! The thin spots of the Deferred family: empty and cancelled lists, odd cancellers, lines that lose their waiters.
 
 use ropewalk::testing::{assert_no_result, capture_unhandled, failure_of, success_of};
+use ropewalk::trace::{self, Event, Kind, Recorder};
 use ropewalk::{
     AbandonedError, BacklogFull, CancelledError, Deferred, DeferredList, DeferredLock, DeferredQueue,
     DeferredSemaphore, Failure, FailureGroup, FirstError, FirstOrAll, PanicError, QueueUnderflow, Resolver,
@@ -296,4 +297,72 @@ fn a_shared_failure_that_nobody_was_given_is_reported_and_else_once_for_each() {
     drop(shared);
     assert_eq!((failure_of(one).to_string(), failure_of(two).to_string()), ("seen".into(), "seen".into()));
     assert!(unhandled.flush_unhandled().is_empty());
+}
+
+#[test]
+fn a_shared_value_whose_drop_panics_is_reported_and_harms_nobody_else() {
+    struct Bomb(bool);
+    impl Clone for Bomb {
+        fn clone(&self) -> Bomb {
+            Bomb(false)
+        }
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            assert!(!self.0, "in the drop of a shared value");
+        }
+    }
+    let unhandled = capture_unhandled();
+    // Nobody holds the shared result when it comes: it is dropped right then.
+    let (source, result) = Deferred::<()>::new();
+    let waiter = {
+        let shared = result.add_both(|_| Ok(Bomb(true))).share();
+        shared.get()
+    };
+    let (other, after) = Deferred::<i32>::new();
+    let holds = waiter.map(move |_| drop(other)); // abandons another one on the way
+    drop(source);
+    success_of(holds);
+    assert!(failure_of(after).check::<AbandonedError>().is_some());
+    let reports = unhandled.flush_unhandled();
+    assert!(reports.iter().any(|report| report.failure().check::<PanicError>().is_some()), "{reports:?}");
+    // And whoever is abandoned next is told as ever.
+    let (last, told) = Deferred::<i32>::new();
+    drop(last);
+    assert!(failure_of(told).check::<AbandonedError>().is_some());
+}
+
+/// A recorder that does something when it is first told of a new Deferred.
+struct Meddler<F>(Option<F>);
+
+impl<F: FnOnce()> Recorder for Meddler<F> {
+    fn event(&mut self, event: &Event) {
+        if let Kind::DNew { .. } = event.kind
+            && let Some(f) = self.0.take()
+        {
+            f();
+        }
+    }
+}
+
+#[test]
+fn what_a_recorder_gives_while_it_is_told_of_a_waiter_reaches_that_waiter() {
+    let lock = DeferredLock::with_backlog(1);
+    let permit = success_of(lock.acquire());
+    let (waits, _) = trace::record_with(Meddler(Some(move || drop(permit))), || lock.acquire());
+    drop(success_of(waits));
+
+    // One who asks meanwhile finds the place in the line taken.
+    let permit = success_of(lock.acquire());
+    let (second, refused) = (lock.clone(), Rc::new(Cell::new(None)));
+    let slot = refused.clone();
+    let (first, _) = trace::record_with(Meddler(Some(move || slot.set(Some(second.acquire())))), || lock.acquire());
+    assert!(failure_of(refused.take().unwrap()).check::<BacklogFull>().is_some());
+    drop(permit);
+    success_of(first);
+
+    let queue = DeferredQueue::new(1, 1);
+    let other = queue.clone();
+    let (value, _) = trace::record_with(Meddler(Some(move || other.put(7).unwrap())), || queue.get());
+    assert_eq!((success_of(value.unwrap()), queue.len(), queue.waiting()), (7, 0, 0));
 }

@@ -10,11 +10,13 @@ use std::rc::{Rc, Weak};
 pub(super) struct Line<T: 'static> {
     waiters: RefCell<BTreeMap<u64, Resolver<T>>>,
     ticket: Cell<u64>,
+    /// Those who are about to join: a recorder may be hearing of them, and may ask meanwhile.
+    joining: Cell<usize>,
 }
 
 impl<T: 'static> Line<T> {
     pub(super) fn new() -> Rc<Line<T>> {
-        Rc::new(Line { waiters: RefCell::default(), ticket: Cell::new(0) })
+        Rc::new(Line { waiters: RefCell::default(), ticket: Cell::new(0), joining: Cell::new(0) })
     }
 
     pub(super) fn len(&self) -> usize {
@@ -25,10 +27,17 @@ impl<T: 'static> Line<T> {
         self.waiters.borrow().is_empty()
     }
 
-    /// Joins the line at its end.
+    /// Whether there is room for one more, if so many may wait.
+    pub(super) fn has_room(&self, limit: usize) -> bool {
+        self.len() + self.joining.get() < limit
+    }
+
+    /// Joins the line at its end. What it waits for may have come meanwhile, if a recorder gave it: look again.
     #[track_caller]
     pub(super) fn join(self: &Rc<Self>) -> Deferred<T> {
+        self.joining.set(self.joining.get() + 1);
         let (resolver, deferred) = Deferred::new();
+        self.joining.set(self.joining.get() - 1);
         let ticket = self.ticket.get();
         self.ticket.set(ticket + 1);
         resolver.set_canceller(Rc::new(Leave { line: Rc::downgrade(self), ticket }));

@@ -51,7 +51,11 @@ impl Gate {
     pub(super) fn acquire(self: &Rc<Self>) -> Deferred<Permit> {
         match self.try_acquire() {
             Some(permit) => Deferred::succeed(permit),
-            None if self.waiting() < self.backlog => self.line.join(),
+            None if self.line.has_room(self.backlog) => {
+                let waits = self.line.join();
+                self.serve();
+                waits
+            }
             None => {
                 let error = BacklogFull { backlog: self.backlog, made: self.made };
                 Deferred::fail(Failure::raised_at(error, Location::caller()))
@@ -88,6 +92,11 @@ impl Gate {
     /// Gives a place back from inside a drop.
     fn give_back(self: Rc<Self>) {
         self.free.set(self.free.get() + 1);
+        self.serve();
+    }
+
+    /// Gives free places to the line.
+    fn serve(self: &Rc<Self>) {
         if self.serving.replace(true) {
             return;
         }

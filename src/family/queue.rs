@@ -81,8 +81,26 @@ impl<T: 'static> DeferredQueue<T> {
         let value = self.inner.values.borrow_mut().pop_front();
         match value {
             Some(value) => Ok(Deferred::succeed(value)),
-            None if self.inner.line.len() < self.inner.backlog => Ok(self.inner.line.join()),
+            None if self.inner.line.has_room(self.inner.backlog) => {
+                let waits = self.inner.line.join();
+                self.serve();
+                Ok(waits)
+            }
             None => Err(QueueUnderflow(())),
+        }
+    }
+
+    /// Gives values that lie there to those who wait. (Both are there only if a recorder put one in while it was told
+    /// of a waiter.)
+    fn serve(&self) {
+        while !self.is_empty()
+            && let Some(waiter) = self.inner.line.next()
+        {
+            let value = self.inner.values.borrow_mut().pop_front();
+            match value {
+                Some(value) => Jobs::all(|jobs| waiter.fire_in(Ok(value), Location::caller(), jobs)),
+                None => return,
+            }
         }
     }
 

@@ -107,11 +107,16 @@ impl<T: Clone + 'static> Inner<T> {
 
 impl<T: 'static> Drop for Inner<T> {
     fn drop(&mut self) {
-        if let Some(Err(failure)) = self.result.take()
-            && !self.given.get()
-        {
-            drop(Deferred::<T>::done(Err(failure), self.made));
-        }
+        let failure = match self.result.take() {
+            Some(Err(failure)) if !self.given.get() => failure,
+            // Dropped wherever the last one lets go, which may be in the middle of a job.
+            Some(Ok(value)) => match catch_unwind(AssertUnwindSafe(|| drop(value))) {
+                Ok(()) => return,
+                Err(payload) => Failure::panic(payload, self.made),
+            },
+            _ => return,
+        };
+        drop(Deferred::<T>::done(Err(failure), self.made));
     }
 }
 

@@ -5,6 +5,7 @@ use super::failure::Failure;
 use super::jobs::Jobs;
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::rc::Rc;
 
 thread_local! {
@@ -35,13 +36,18 @@ pub(crate) fn abandon(chain: Rc<dyn Chain>) {
             return Jobs::all(|jobs| chain.fail(Failure::abandoned(made), jobs));
         }
     }
-    let mut next = Some(chain);
+    let (mut next, mut panicked) = (Some(chain), None);
     while let Some(chain) = next {
         let made = chain.core().info.made();
-        // No panic comes out of it: those of steps, of drops and of the hook are caught where they happen.
-        Jobs::all(|jobs| chain.fail(Failure::abandoned(made), jobs));
+        // No panic comes out of it: those of steps, of drops and of the hook are caught where they happen. If one did, the
+        // others must be told all the same.
+        let told = catch_unwind(AssertUnwindSafe(|| Jobs::all(|jobs| chain.fail(Failure::abandoned(made), jobs))));
+        panicked = panicked.or(told.err());
         next = ABANDONED.try_with(|queue| queue.borrow_mut().as_mut().and_then(VecDeque::pop_front)).ok().flatten();
     }
     // Empty by now. A thread that is ending has none.
     let _ = ABANDONED.try_with(|queue| queue.borrow_mut().take());
+    if let Some(payload) = panicked {
+        resume_unwind(payload);
+    }
 }
