@@ -1,6 +1,7 @@
 //! What a callback may do: every public method, each with the states in which it can find its object.
 
 use crate::chains::CHAIN_METHODS;
+use crate::family::FAMILY_METHODS;
 use crate::moves::{
     add_trigger, arm, call_soon, change, drive, post, register, remote_deferred, remove, remove_in_use, send,
     some_handle, some_remote_resolver, soon, timer_state,
@@ -298,7 +299,7 @@ pub(crate) static LOOP_METHODS: &[Method] = &[
 ];
 
 pub(crate) fn methods() -> impl Iterator<Item = &'static Method> {
-    LOOP_METHODS.iter().chain(CHAIN_METHODS).chain(TASK_METHODS)
+    LOOP_METHODS.iter().chain(CHAIN_METHODS).chain(TASK_METHODS).chain(FAMILY_METHODS)
 }
 
 /// Each method with each state that it may find.

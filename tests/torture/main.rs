@@ -10,6 +10,7 @@
 
 mod acts;
 mod chains;
+mod family;
 mod futures;
 mod moves;
 mod table;
@@ -64,7 +65,7 @@ fn descriptors() -> Vec<String> {
 #[test]
 fn everything_calls_everything() {
     log::set_logger(&Logger).expect("the first logger");
-    log::set_max_level(log::LevelFilter::Error);
+    log::set_max_level(log::LevelFilter::Warn);
     std::panic::set_hook(Box::new(|info| {
         let mut panics = PANICS.lock().unwrap();
         if panics.is_empty() {

@@ -1,8 +1,8 @@
 //! The table: method x state x calling context, and the cells that cannot exist.
 
 use crate::acts::{Method, methods};
-use crate::tasks;
 use crate::world::{CONTEXTS, Ctx, World};
+use crate::{family, tasks};
 
 /// Why a cell cannot exist; `None` if it can.
 pub(crate) fn impossible(method: &Method, state: &str, ctx: Ctx) -> Option<&'static str> {
@@ -45,8 +45,15 @@ pub(crate) fn impossible(method: &Method, state: &str, ctx: Ctx) -> Option<&'sta
         ("EventLoop::call_when_running", "now") if ctx == Ctx::Trigger => {
             Some("a loop with a trigger is not running yet, or not any more")
         }
-        _ => tasks::impossible(method, state, ctx),
+        _ => tasks::impossible(method, state, ctx).or_else(|| family::impossible(method, state, ctx)),
     }
+}
+
+/// Whether a cell comes too seldom to be waited for.
+fn seldom(method: &Method, state: &str, ctx: Ctx) -> bool {
+    // A timer that is dropped after the one whose drop calls this.
+    let armed_still = [("Sleep: poll again, drop", "pending"), ("Cooperator::cooperate", "ok")];
+    ctx == Ctx::LoopDrop && armed_still.contains(&(method.name, state))
 }
 
 /// The table as text, and the cells that are empty and should not be.
@@ -66,6 +73,7 @@ pub(crate) fn fill(w: &World) -> (String, Vec<String>) {
             for ctx in CONTEXTS {
                 let n = row[ctx as usize];
                 match impossible(method, state, ctx) {
+                    _ if seldom(method, state, ctx) => text.push_str(&format!("{n:>11}")),
                     None if n == 0 => {
                         missing.push(format!("{} -> {state} from {ctx:?}", method.name));
                         text.push_str(&format!("{:>11}", "!"));

@@ -1,10 +1,11 @@
 //! The world that the callbacks of the torture test share: its dice, its pools of live objects, the context that runs,
 //! and the tickets that say which callback may still run.
 
+use crate::family::Family;
 use crate::futures::Tasks;
 use ropewalk::{
-    CancelHandle, Deferred, DelayedCall, EventLoop, Handle, Remote, RemoteResolver, Resolver, Sender, SourceId,
-    TestClock, TriggerId,
+    CancelHandle, Deferred, DelayedCall, EventLoop, FailureGroup, FirstError, Handle, Remote, RemoteResolver,
+    Resolver, Sender, SourceId, TestClock, TriggerId,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
@@ -198,6 +199,12 @@ pub(crate) fn seen(failure: &ropewalk::Failure) {
     if let Some(token) = failure.check::<Token>() {
         token.seen.store(true, Ordering::Relaxed);
     }
+    if let Some(first) = failure.check::<FirstError>() {
+        seen(first.failure());
+    }
+    if let Some(group) = failure.check::<FailureGroup>() {
+        group.failures().iter().for_each(seen);
+    }
 }
 
 #[derive(Clone)]
@@ -360,6 +367,7 @@ pub(crate) struct World {
     pub(crate) remote_resolvers: Pool<RemoteResolver<u32>>,
     pub(crate) handles: Pool<Handle>,
     pub(crate) tasks: Tasks,
+    pub(crate) family: Family,
 }
 
 /// A message or a posted call's luggage: it crosses threads in principle, and its `Drop` calls back.
@@ -460,6 +468,7 @@ impl World {
             remote_resolvers: Pool::of(12),
             handles: Pool::of(3),
             tasks: Tasks::new(),
+            family: Family::new(),
         }
     }
 
@@ -473,6 +482,7 @@ impl World {
         self.handles.retire();
         self.remote_resolvers.retire();
         self.tasks.retire(self);
+        self.family.retire();
     }
 
     /// Runs `f` while a source is in use.
@@ -489,6 +499,7 @@ impl World {
     }
 
     pub(crate) fn clear(&self) {
+        self.family.clear();
         self.sources.clear();
         self.parked.clear();
         self.timers.clear();
