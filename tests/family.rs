@@ -359,7 +359,7 @@ fn what_a_recorder_gives_while_it_is_told_of_a_waiter_reaches_that_waiter() {
     let (first, _) = trace::record_with(Meddler(Some(move || slot.set(Some(second.acquire())))), || lock.acquire());
     assert!(failure_of(refused.take().unwrap()).check::<BacklogFull>().is_some());
     drop(permit);
-    success_of(first);
+    drop(success_of(first));
 
     let queue = DeferredQueue::new(1, 1);
     let other = queue.clone();
