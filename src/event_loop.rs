@@ -13,6 +13,7 @@
 //! | `triggers` | start-up and shutdown |
 //! | `wait`, `registry` | the system's poller; all `unsafe` code is in `registry` |
 //! | `upper` | what the loop offers to the floors above |
+//! | `recording`, `tell` | recording what the loop does; what it tells |
 //! | `clock`, `report`, `registered`, `error`, `handle` | time; panics; what is left; errors; the weak handle |
 //!
 //! The rule of this floor: nothing of the user's runs while anything of the loop is borrowed or locked.
@@ -27,6 +28,7 @@ pub(crate) mod interest;
 mod jobs;
 mod mailbox;
 mod pool;
+mod recording;
 mod registered;
 mod registration;
 mod registry;
@@ -60,10 +62,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::panic::Location;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use slab::Slab;
 
@@ -171,7 +172,7 @@ impl Builder {
         let number = LOOPS.fetch_add(1, Ordering::Relaxed) & (u64::MAX >> tasks::SERIAL_BITS);
         let inner = Rc::new(Inner {
             clock: match &self.clock {
-                None => Clock::Real(Instant::now()),
+                None => Clock::real(),
                 Some(clock) => Clock::Test(clock.clone()),
             },
             panic_policy: self.panic_policy,
@@ -202,12 +203,15 @@ impl Builder {
             stopping: Cell::new(false),
             hurry: Cell::new(false),
             life: Cell::new(Life::Out),
+            recording: RefCell::default(),
+            announced: Cell::new(0),
         });
         if let Some(clock) = &self.clock {
             clock.attach(&inner);
         }
-        inner.lend_clock();
-        Ok(EventLoop { inner })
+        let event_loop = EventLoop { inner };
+        event_loop.meet_recording();
+        Ok(event_loop)
     }
 }
 
@@ -226,7 +230,7 @@ struct Soon {
     call: timers::Call,
     place: Place,
     /// What the trace knows of it; empty unless somebody records.
-    id: IdSlot,
+    id: Cell<IdSlot>,
     reg: EventNumber,
 }
 
@@ -266,6 +270,10 @@ pub(crate) struct Inner {
     /// Set when what a run waited for has come: the wait of the turn at hand must not block.
     hurry: Cell<bool>,
     life: Cell<Life>,
+    /// The recording that was begun with this loop.
+    recording: RefCell<Weak<trace::Current>>,
+    /// The recording that was told what this loop has.
+    announced: Cell<u32>,
 }
 
 impl EventLoop {
@@ -309,18 +317,18 @@ impl EventLoop {
     /// The same for somebody else: `place` is the line of the program that caused it.
     #[inline]
     pub(crate) fn call_soon_at(&self, place: Place, f: impl FnOnce(&EventLoop) + 'static) {
-        let (id, reg) = if trace::on() { trace_post(place) } else { (IdSlot::default(), 0) };
+        let (id, reg) = if trace::on() { trace_post(place) } else { (Cell::default(), 0) };
         let soon = Soon { call: Box::new(f), place, id, reg };
         self.inner.soon.borrow_mut().push_back(soon);
     }
 }
 
 #[cold]
-fn trace_post(place: Place) -> (IdSlot, EventNumber) {
+fn trace_post(place: Place) -> (Cell<IdSlot>, EventNumber) {
     let id = Cell::default();
-    let Some((p, _)) = trace::id(&id, Object::Post) else { return (id.get(), 0) };
+    let Some((p, _)) = trace::id(&id, Object::Post) else { return (id, 0) };
     let reg = trace::emit(Kind::Post { p, late: false }, Links { at: Some(place), ..Links::default() });
-    (id.get(), reg)
+    (id, reg)
 }
 
 impl Inner {
@@ -338,18 +346,6 @@ impl Inner {
     #[inline]
     pub(crate) fn next_deadline(&self) -> Option<u64> {
         self.timers.borrow().next_deadline()
-    }
-
-    /// Gives the recording of this thread, if there is one, this loop's clock.
-    fn lend_clock(&self) {
-        if trace::on() {
-            let clock = self.clock.clone();
-            let kind = match clock {
-                Clock::Real(_) => trace::ClockKind::Real,
-                Clock::Test(_) => trace::ClockKind::Virtual,
-            };
-            trace::set_clock(kind, Rc::new(move || clock.now()));
-        }
     }
 
     /// Whether nothing is left that could end a wait without a limit.
@@ -409,6 +405,9 @@ impl Drop for Inner {
     /// Nobody can reach the loop any more: every `Handle` says `Closed`. What it owned is taken out of its tables first
     /// and dropped after, since that runs the user's code.
     fn drop(&mut self) {
+        if trace::on() {
+            trace::loop_ends(self.open());
+        }
         let letters = self.mailbox.close();
         let sources = self.sources.get_mut().clear(&self.registry);
         let (pool, names) = (self.pool.take(), self.names.take());

@@ -16,15 +16,33 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 /// Where a loop reads the time.
 #[derive(Clone, Debug)]
 pub(crate) enum Clock {
-    Real(Instant),
+    Real(Rc<RealClock>),
     Test(TestClock),
 }
 
+/// The system's clock, without the time for which the program was held at a gate.
+#[derive(Debug)]
+pub(crate) struct RealClock {
+    start: Instant,
+    held: Cell<u64>,
+}
+
 impl Clock {
+    pub(crate) fn real() -> Clock {
+        Clock::Real(Rc::new(RealClock { start: Instant::now(), held: Cell::new(0) }))
+    }
+
+    /// The program was held for so long, which is not to count.
+    pub(crate) fn held(&self, nanos: u64) {
+        if let Clock::Real(clock) = self {
+            clock.held.set(clock.held.get().saturating_add(nanos));
+        }
+    }
+
     #[inline]
     pub(crate) fn now(&self) -> u64 {
         match self {
-            Clock::Real(start) => nanos(start.elapsed()),
+            Clock::Real(clock) => nanos(clock.start.elapsed()).saturating_sub(clock.held.get()),
             Clock::Test(clock) => clock.0.now.get(),
         }
     }

@@ -107,12 +107,15 @@ impl DelayedCall {
     #[track_caller]
     pub fn cancel(&self) -> Result<(), TimerError> {
         let inner = self.inner()?;
+        if trace::on() {
+            inner.meet_timer(self.key);
+        }
         let taken = inner.timers.borrow_mut().cancel(self.key);
         let slot = taken.ok_or_else(|| self.over())?;
         self.cancelled.set(true);
         inner.take_label(Named::Timer(self.key));
         if trace::on()
-            && let Some((m, _)) = trace::id(&slot.id, Object::Timer)
+            && let Some(m) = trace::known(&slot.id, Object::Timer)
         {
             let links = Links { reg: slot.reg, at: Some(Location::caller()), ..Links::default() };
             trace::emit(Kind::TimerCancel { m }, links);
@@ -164,25 +167,18 @@ impl DelayedCall {
         if !inner.timers.borrow_mut().reset(self.key, at) {
             return Err(self.over());
         }
-        if trace::on() {
-            let found = {
-                let timers = inner.timers.borrow();
-                let slot = timers.get(self.key);
-                slot.and_then(|slot| Some((trace::id(&slot.id, Object::Timer)?.0, slot.reg)))
-            };
-            if let Some((m, reg)) = found {
-                let links = Links { reg, at: Some(Location::caller()), ..Links::default() };
-                trace::emit(Kind::TimerReset { m, due: at }, links);
-            }
+        if trace::on()
+            && let Some((m, reg)) = inner.meet_timer(self.key)
+        {
+            let links = Links { reg, at: Some(Location::caller()), ..Links::default() };
+            trace::emit(Kind::TimerReset { m, due: at }, links);
         }
         Ok(())
     }
 
     /// Its id in the current recording.
     pub(crate) fn id(&self) -> Option<Id> {
-        let inner = self.event_loop.upgrade()?;
-        let timers = inner.timers.borrow();
-        Some(trace::id(&timers.get(self.key)?.id, Object::Timer)?.0)
+        Some(self.event_loop.upgrade()?.meet_timer(self.key)?.0)
     }
 
     /// Whether it is still to come. It is not any more while it is called.

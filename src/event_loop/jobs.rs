@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::ground::{Deferred, Failure, Resolver};
-use crate::trace::{self, IdSlot, Kind, Links, Object, Place};
+use crate::trace::{self, EventNumber, IdSlot, Place};
 
 use super::EventLoop;
 use super::pool::{self, Pool, Refused};
@@ -118,7 +118,7 @@ impl EventLoop {
         let inner = &self.inner;
         let job = inner.job_out(place, Rc::new(Cell::new(Some(resolver))));
         if trace::on() {
-            inner.tell_job(job, |w| Kind::WorkQueue { w, late: false }, place);
+            inner.job_queued(job);
         }
         let mailbox = inner.mailbox.clone();
         let work = Box::new(move || {
@@ -130,7 +130,7 @@ impl EventLoop {
             };
             mailbox.deliver(place, move |event_loop| {
                 if trace::on() {
-                    event_loop.inner.tell_job(job, |w| Kind::WorkDone { w }, place);
+                    event_loop.inner.job_done(job);
                 }
                 if let Some(resolver) = take_resolver::<T>(event_loop, job) {
                     resolver.fire_at(result, place);
@@ -159,6 +159,7 @@ impl EventLoop {
 pub(crate) struct Job {
     pub(crate) place: Place,
     pub(crate) id: Cell<IdSlot>,
+    pub(crate) reg: EventNumber,
     resolver: Rc<dyn Any>,
 }
 
@@ -170,16 +171,6 @@ fn take_resolver<T: 'static>(event_loop: &EventLoop, job: usize) -> Option<Resol
 
 impl super::Inner {
     fn job_out(&self, place: Place, resolver: Rc<dyn Any>) -> usize {
-        self.jobs.borrow_mut().insert(Job { place, id: Cell::default(), resolver })
-    }
-
-    fn tell_job(&self, job: usize, kind: impl FnOnce(trace::Id) -> Kind<'static>, at: Place) {
-        let id = match self.jobs.borrow().get(job) {
-            Some(job) => trace::id(&job.id, Object::Work),
-            None => None,
-        };
-        if let Some((w, _)) = id {
-            trace::emit(kind(w), Links { at: Some(at), ..Links::default() });
-        }
+        self.jobs.borrow_mut().insert(Job { place, id: Cell::default(), reg: 0, resolver })
     }
 }

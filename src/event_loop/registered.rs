@@ -57,7 +57,7 @@ impl fmt::Display for Registered {
 }
 
 fn id_text(slot: &Cell<IdSlot>, object: Object) -> Option<String> {
-    trace::on().then(|| trace::id(slot, object)).flatten().map(|(id, _)| id.to_string())
+    trace::on().then(|| trace::known(slot, object)).flatten().map(|id| id.to_string())
 }
 
 impl EventLoop {

@@ -5,13 +5,12 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use crate::ground::unhandled::error_line;
-use crate::trace::{self, EventNumber, Id, Kind, Links, Object};
+use crate::trace::{self, Id, Kind, Links, Object};
 
 use super::error::{Gone, InsertError};
-use super::interest::{HUP, Interest, Readiness};
+use super::interest::{Interest, Readiness};
 use super::report::drop_quietly;
 use super::sources::{Entry, Removed, SourceId, SourceSlot};
-use super::turn::Site;
 use super::{EventLoop, Named};
 
 impl EventLoop {
@@ -62,17 +61,7 @@ impl EventLoop {
         match inserted {
             Ok(index) => {
                 if trace::on() {
-                    let links = Links { at: Some(place), ..Links::default() };
-                    let what = std::any::type_name::<S>();
-                    let number = self.trace_source(index, serial, links, |i| Kind::IoOpen {
-                        i,
-                        what,
-                        name: None,
-                        late: false,
-                    });
-                    if let Some(slot) = inner.sources.borrow_mut().get_mut(index, serial) {
-                        slot.reg = number;
-                    }
+                    self.opened(index, serial, place, std::any::type_name::<S>());
                 }
                 Ok(SourceId::new(index, serial))
             }
@@ -202,10 +191,13 @@ impl EventLoop {
     #[track_caller]
     pub(crate) fn take_source(&self, index: u32, serial: u64, asked: bool) -> Option<SourceSlot> {
         let inner = &self.inner;
+        if trace::on() {
+            self.meet_source(index, serial);
+        }
         let slot = inner.sources.borrow_mut().remove(&inner.registry, index, serial)?;
         let label = inner.take_label(Named::Source(serial));
         if trace::on()
-            && let Some((i, _)) = trace::id(&slot.id, Object::Source)
+            && let Some(i) = trace::known(&slot.id, Object::Source)
         {
             let at = asked.then(|| Location::caller() as _);
             trace::emit(
@@ -235,42 +227,6 @@ impl EventLoop {
 
     /// The id of a source in the current recording.
     pub(crate) fn source_id(&self, index: u32, serial: u64) -> Option<Id> {
-        let sources = self.inner.sources.borrow();
-        Some(trace::id(&sources.get(index, serial)?.id, Object::Source)?.0)
-    }
-
-    /// Records an event of a source.
-    pub(crate) fn trace_source(
-        &self,
-        index: u32,
-        serial: u64,
-        mut links: Links<'_>,
-        kind: impl FnOnce(Id) -> Kind<'static>,
-    ) -> EventNumber {
-        let found = {
-            let sources = self.inner.sources.borrow();
-            let slot = sources.get(index, serial);
-            slot.and_then(|slot| Some((trace::id(&slot.id, Object::Source)?.0, slot.reg)))
-        };
-        let Some((i, reg)) = found else { return 0 };
-        let label = self.inner.label(Named::Source(serial));
-        links.reg = reg;
-        trace::emit(kind(i), Links { label: label.as_deref(), ..links })
-    }
-
-    /// What the trace says of a ready source's callback.
-    #[cold]
-    pub(crate) fn ready_site(&self, index: u32, serial: u64, readiness: Readiness) -> Site {
-        let links = Links { cause: self.inner.turn.woken(), ..Links::default() };
-        let (r, w, hup) = (readiness.is_readable(), readiness.is_writable(), readiness.0 & HUP != 0);
-        let cause = self.trace_source(index, serial, links, |i| Kind::IoReady { i, r, w, hup });
-        let sources = self.inner.sources.borrow();
-        let Some(slot) = sources.get(index, serial) else { return Site::default() };
-        Site {
-            id: trace::id(&slot.id, Object::Source).map(|(id, _)| id),
-            cause,
-            reg: slot.reg,
-            label: self.inner.label(Named::Source(serial)),
-        }
+        Some(self.meet_source(index, serial)?.0)
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::ground::{Deferred, Failure};
-use crate::trace::{self, Kind, Links};
+use crate::trace::{self, Ending, Kind, Links};
 
 use super::clock::nanos;
 use super::error::RunError;
@@ -23,21 +23,27 @@ pub(crate) enum Life {
 }
 
 /// Holds the loop as running, and lets it go whatever happens.
-pub(crate) struct Running<'a>(&'a Inner);
+pub(crate) struct Running<'a> {
+    inner: &'a Inner,
+    /// The slot of the thread's recording goes back to whom it was taken from.
+    _resumed: Option<trace::Resumed>,
+}
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.running.set(false);
+        self.inner.running.set(false);
     }
 }
 
 impl EventLoop {
     pub(crate) fn enter(&self) -> Result<Running<'_>, RunError> {
-        if self.inner.running.replace(true) {
+        if self.inner.running.get() || trace::is_telling() {
             return Err(RunError::Reentrant);
         }
-        self.inner.lend_clock();
-        Ok(Running(&self.inner))
+        self.inner.running.set(true);
+        let running = Running { inner: &self.inner, _resumed: self.take_over() };
+        self.meet_recording();
+        Ok(running)
     }
 
     /// Runs until [`EventLoop::stop`].
@@ -55,6 +61,9 @@ impl EventLoop {
         let mut result = self.start_up();
         while result.is_ok() && !self.inner.stopping.get() {
             result = self.drive(None, usize::MAX).map(drop);
+        }
+        if trace::on() {
+            trace::ran(if let Err(RunError::Idle(_)) = result { Ending::Idle } else { Ending::Stopped });
         }
         result.and(self.shut_down())
     }
@@ -107,7 +116,12 @@ impl EventLoop {
             }
             match driven {
                 Ok(()) => driven = self.drive(None, usize::MAX).map(drop),
-                Err(RunError::Idle(None)) => return Err(RunError::Idle(Some(made)).into()),
+                Err(RunError::Idle(None)) => {
+                    if trace::on() {
+                        trace::ran(Ending::Idle);
+                    }
+                    return Err(RunError::Idle(Some(made)).into());
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -99,6 +99,14 @@ pub(crate) trait AnySource {
     fn source(&self) -> &dyn Any;
     /// Puts the source into `out`, an `Option<S>`, unless it is in use. The rest is dropped.
     fn take(self: Rc<Self>, out: &mut dyn Any);
+    /// What it is, for the trace.
+    fn what(&self) -> &'static str {
+        std::any::type_name::<Self>()
+    }
+    /// Whether what it is ready for is to accept connections.
+    fn accepts(&self) -> bool {
+        false
+    }
     /// The run is over. A bare source stays as it is.
     fn disconnect(self: Rc<Self>, _event_loop: &EventLoop) {}
 }
@@ -149,6 +157,10 @@ where
         {
             *out = Some(entry.source);
         }
+    }
+
+    fn what(&self) -> &'static str {
+        std::any::type_name::<S>()
     }
 }
 
@@ -298,7 +310,7 @@ impl Sources {
     pub(crate) fn watched(&self, most: usize) -> Vec<Asked> {
         let wanted = self.iter().filter(|slot| slot.wanted & (READ | WRITE) != 0);
         let asked = |slot: &SourceSlot| {
-            let (i, _) = trace::id(&slot.id, Object::Source)?;
+            let i = trace::known(&slot.id, Object::Source)?;
             Some(Asked { i, r: slot.wanted & READ != 0, w: slot.wanted & WRITE != 0 })
         };
         wanted.take(most).filter_map(asked).collect()
@@ -308,7 +320,12 @@ impl Sources {
     pub(crate) fn id_of(&self, ready: Ready) -> Option<Id> {
         let index = ready.key & INDEX_MASK;
         let slot = self.slots.get(index).filter(|slot| key(index as u32, slot.serial) == ready.key)?;
-        trace::id(&slot.id, Object::Source).map(|(i, _)| i)
+        trace::known(&slot.id, Object::Source)
+    }
+
+    /// Index and serial of each.
+    pub(crate) fn names(&self) -> Vec<(u32, u64)> {
+        self.slots.iter().map(|(index, slot)| (index as u32, slot.serial)).collect()
     }
 
     /// How many have an interest, and so could wake the loop.

@@ -376,6 +376,21 @@ impl Tasks {
         }
     }
 
+    /// How many tasks there are.
+    pub(crate) fn count(&self) -> usize {
+        self.table.borrow().slots.len()
+    }
+
+    /// All tasks.
+    pub(crate) fn all(&self) -> Vec<TaskId> {
+        let table = self.table.borrow();
+        table
+            .slots
+            .iter()
+            .map(|(index, slot)| TaskId { home: self.home, index: index as u32, serial: slot.serial })
+            .collect()
+    }
+
     /// Calls `f` with each task's place and trace id.
     pub(crate) fn each(&self, mut f: impl FnMut(Place, &Cell<IdSlot>)) {
         for (_, slot) in &self.table.borrow().slots {

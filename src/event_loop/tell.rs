@@ -3,21 +3,55 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use crate::trace::{self, Asked, EventNumber, Frame, IdSlot, Kind, Links, Mark, Object, Out, Place, Slot, Woke};
+use crate::trace::{
+    self, Asked, EventNumber, Frame, Id, IdSlot, Kind, Links, Mark, Object, Out, Place, Slot, Woke,
+};
 
-use super::EventLoop;
-use super::interest::{HUP, READ, WRITE};
+use super::interest::{HUP, READ, Readiness, WRITE};
+use super::timers::TimerKey;
 use super::turn::{Site, Turn};
+use super::{EventLoop, Inner, Named};
 
 /// How many sources a wait names in the trace. The first ones tell enough; all of a big server's at every wait would be
 /// the whole trace.
 const NAMED: usize = 64;
 
 impl EventLoop {
+    /// Tells a recording that begins, or meets this loop, what it has.
+    #[cold]
+    pub(super) fn announce(&self) {
+        let inner = &*self.inner;
+        let sources: Vec<_> = inner.sources.borrow().names();
+        for (index, serial) in sources {
+            self.meet_source(index, serial);
+        }
+        let timers: Vec<_> = inner.timers.borrow().iter().map(|(key, ..)| key).collect();
+        for key in timers {
+            inner.meet_timer(key);
+        }
+        let queued = inner.soon.borrow().len();
+        for n in 0..queued {
+            let found = inner.soon.borrow().get(n).map(|soon| (soon.id.clone(), soon.place));
+            let Some((id, place)) = found else { break };
+            if let Some((p, true)) = trace::id(&id, Object::Post) {
+                let reg = trace::emit(Kind::Post { p, late: true }, Links { at: Some(place), ..Links::default() });
+                if let Some(soon) = inner.soon.borrow_mut().get_mut(n) {
+                    (soon.id, soon.reg) = (id, reg);
+                }
+            }
+        }
+        let jobs: Vec<_> = inner.jobs.borrow().iter().map(|(job, _)| job).collect();
+        for job in jobs {
+            inner.meet_job(job);
+        }
+        inner.tasks.all().into_iter().for_each(|task| task.announce());
+    }
+
     #[cold]
     pub(super) fn open_frame(&self, slot: Slot, place: Place, site: Site) {
         let label = site.label.as_deref();
         let links = Links { cause: site.cause, reg: site.reg, at: Some(place), label };
+        let slot = site.slot.unwrap_or(slot);
         let frame = Frame::open(Kind::CbBegin { o: site.id, slot }, links);
         self.inner.turn.call_frame.set(Some(frame));
     }
@@ -26,8 +60,7 @@ impl EventLoop {
     #[cold]
     pub(super) fn poll_begins(&self, timeout: Option<u64>) -> Option<(Mark, u64)> {
         let inner = &*self.inner;
-        let next =
-            inner.timers.borrow().first().and_then(|slot| trace::id(&slot.id, Object::Timer)).map(|(m, _)| m);
+        let next = inner.timers.borrow().first().and_then(|slot| trace::known(&slot.id, Object::Timer));
         let watch = inner.sources.borrow().watched(NAMED);
         match trace::emit(Kind::PollBegin { timeout, next, watch: &watch }, Links::default()) {
             0 => None,
@@ -65,8 +98,12 @@ impl EventLoop {
     }
 }
 
-pub(super) fn queued(id: IdSlot, reg: EventNumber) -> Site {
-    Site { id: trace::id(&Cell::new(id), Object::Post).map(|(p, _)| p), reg, ..Site::default() }
+pub(super) fn queued(id: Cell<IdSlot>, mut reg: EventNumber, place: Place) -> Site {
+    let Some((p, new)) = trace::id(&id, Object::Post) else { return Site::default() };
+    if new {
+        reg = trace::emit(Kind::Post { p, late: true }, Links { at: Some(place), ..Links::default() });
+    }
+    Site { id: Some(p), reg, ..Site::default() }
 }
 
 #[cold]
@@ -81,10 +118,151 @@ pub(super) fn posted(place: Place) -> Site {
     Site { id: Some(p), reg, ..Site::default() }
 }
 
-pub(super) fn fired(turn: &Turn, id: Cell<IdSlot>, reg: EventNumber, at: u64, label: Option<Rc<str>>) -> Site {
-    let Some((m, _)) = trace::id(&id, Object::Timer) else { return Site::default() };
+pub(super) fn fired(
+    turn: &Turn,
+    slot: (Cell<IdSlot>, EventNumber, Place),
+    at: u64,
+    label: Option<Rc<str>>,
+) -> Site {
+    let (id, mut reg, place) = slot;
+    let Some((m, new)) = trace::id(&id, Object::Timer) else { return Site::default() };
+    if new {
+        reg = trace::emit(late_timer(m, at), Links { at: Some(place), ..Links::default() });
+    }
     let late = turn.now.get().saturating_sub(at);
     let links = Links { cause: turn.woken.get(), reg, at: None, label: label.as_deref() };
     let cause = trace::emit(Kind::TimerFire { m, late }, links);
-    Site { id: Some(m), cause, reg, label }
+    Site { id: Some(m), cause, reg, label, slot: None }
+}
+
+fn late_timer(m: Id, due: u64) -> Kind<'static> {
+    Kind::TimerArm { m, due, every: None, late: true }
+}
+
+impl Inner {
+    /// A timer's id and the event that armed it. One that is met for the first time is announced.
+    pub(super) fn meet_timer(&self, key: TimerKey) -> Option<(Id, EventNumber)> {
+        let ((m, new), reg, place, due) = {
+            let timers = self.timers.borrow();
+            let slot = timers.get(key)?;
+            (trace::id(&slot.id, Object::Timer)?, slot.reg, slot.place, timers.deadline(key)?)
+        };
+        if !new {
+            return Some((m, reg));
+        }
+        let reg = trace::emit(late_timer(m, due), Links { at: Some(place), ..Links::default() });
+        if let Some(slot) = self.timers.borrow_mut().get_mut(key) {
+            slot.reg = reg;
+        }
+        Some((m, reg))
+    }
+
+    /// A job was given to the pool.
+    #[cold]
+    pub(super) fn job_queued(&self, job: usize) {
+        let found = self.jobs.borrow().get(job).map(|job| (trace::id(&job.id, Object::Work), job.place));
+        let Some((Some((w, _)), place)) = found else { return };
+        let reg = trace::emit(Kind::WorkQueue { w, late: false }, Links { at: Some(place), ..Links::default() });
+        if let Some(job) = self.jobs.borrow_mut().get_mut(job) {
+            job.reg = reg;
+        }
+    }
+
+    /// Its result is here.
+    #[cold]
+    pub(super) fn job_done(&self, job: usize) {
+        if let Some((w, reg)) = self.meet_job(job) {
+            trace::emit(Kind::WorkDone { w }, Links { reg, ..Links::default() });
+        }
+    }
+
+    /// The same for a job.
+    pub(super) fn meet_job(&self, job: usize) -> Option<(Id, EventNumber)> {
+        let ((w, new), reg, place) = {
+            let jobs = self.jobs.borrow();
+            let job = jobs.get(job)?;
+            (trace::id(&job.id, Object::Work)?, job.reg, job.place)
+        };
+        if !new {
+            return Some((w, reg));
+        }
+        let reg = trace::emit(Kind::WorkQueue { w, late: true }, Links { at: Some(place), ..Links::default() });
+        if let Some(job) = self.jobs.borrow_mut().get_mut(job) {
+            job.reg = reg;
+        }
+        Some((w, reg))
+    }
+}
+
+impl EventLoop {
+    /// A source's id and the event that registered it. One that is met for the first time is announced.
+    pub(super) fn meet_source(&self, index: u32, serial: u64) -> Option<(Id, EventNumber)> {
+        let ((i, new), reg, place, entry) = {
+            let sources = self.inner.sources.borrow();
+            let slot = sources.get(index, serial)?;
+            (trace::id(&slot.id, Object::Source)?, slot.reg, slot.place, slot.entry.clone())
+        };
+        if !new {
+            return Some((i, reg));
+        }
+        Some((i, self.tell_open(index, serial, i, place, entry.what(), true)))
+    }
+
+    /// A source was registered.
+    #[cold]
+    pub(super) fn opened(&self, index: u32, serial: u64, place: Place, what: &'static str) {
+        let id = match self.inner.sources.borrow().get(index, serial) {
+            Some(slot) => trace::id(&slot.id, Object::Source),
+            None => None,
+        };
+        if let Some((i, _)) = id {
+            self.tell_open(index, serial, i, place, what, false);
+        }
+    }
+
+    fn tell_open(&self, index: u32, serial: u64, i: Id, place: Place, what: &str, late: bool) -> EventNumber {
+        let label = self.inner.label(Named::Source(serial));
+        let links = Links { at: Some(place), label: label.as_deref(), ..Links::default() };
+        let reg = trace::emit(Kind::IoOpen { i, what, name: None, late }, links);
+        if let Some(slot) = self.inner.sources.borrow_mut().get_mut(index, serial) {
+            slot.reg = reg;
+        }
+        reg
+    }
+
+    /// Records an event of a source.
+    pub(crate) fn trace_source(
+        &self,
+        index: u32,
+        serial: u64,
+        mut links: Links<'_>,
+        kind: impl FnOnce(Id) -> Kind<'static>,
+    ) -> EventNumber {
+        let Some((i, reg)) = self.meet_source(index, serial) else { return 0 };
+        let label = self.inner.label(Named::Source(serial));
+        links.reg = reg;
+        trace::emit(kind(i), Links { label: label.as_deref(), ..links })
+    }
+
+    /// What the trace says of a ready source's callback.
+    #[cold]
+    pub(super) fn ready_site(&self, index: u32, serial: u64, readiness: Readiness) -> Site {
+        let links = Links { cause: self.inner.turn.woken(), ..Links::default() };
+        let (r, w, hup) = (readiness.is_readable(), readiness.is_writable(), readiness.0 & HUP != 0);
+        let cause = self.trace_source(index, serial, links, |i| Kind::IoReady { i, r, w, hup });
+        let sources = self.inner.sources.borrow();
+        let Some(slot) = sources.get(index, serial) else { return Site::default() };
+        let slot_word = match (r, w) {
+            (false, true) => Some(Slot::Write),
+            _ if slot.entry.accepts() => Some(Slot::Accept),
+            _ => None,
+        };
+        Site {
+            id: trace::known(&slot.id, Object::Source),
+            cause,
+            reg: slot.reg,
+            label: self.inner.label(Named::Source(serial)),
+            slot: slot_word,
+        }
+    }
 }

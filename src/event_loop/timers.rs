@@ -158,6 +158,11 @@ impl Timers {
         self.slots.get(key.index as usize)
     }
 
+    pub(crate) fn get_mut(&mut self, key: TimerKey) -> Option<&mut TimerSlot> {
+        self.position(key)?;
+        self.slots.get_mut(key.index as usize)
+    }
+
     /// All that wait, with their deadlines.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (TimerKey, u64, &TimerSlot)> {
         self.slots.iter().map(|(index, slot)| {

@@ -103,6 +103,8 @@ pub(crate) struct Site {
     pub(crate) cause: EventNumber,
     pub(crate) reg: EventNumber,
     pub(crate) label: Option<Rc<str>>,
+    /// A more exact word for its queue.
+    pub(crate) slot: Option<Slot>,
 }
 
 impl EventLoop {
@@ -148,7 +150,7 @@ impl EventLoop {
                         turn.soon_left.set(turn.soon_left.get() - 1);
                         let Some(soon) = inner.soon.borrow_mut().pop_front() else { break };
                         let Soon { call, place, id, reg } = soon;
-                        self.begin(Slot::Soon, place, NO_SOURCE, || queued(id, reg));
+                        self.begin(Slot::Soon, place, NO_SOURCE, || queued(id, reg, place));
                         call(self);
                         self.end();
                     }
@@ -232,7 +234,7 @@ impl EventLoop {
                         let Some(Due { key, at, slot }) = next else { break };
                         let label = inner.take_label(Named::Timer(key));
                         let TimerSlot { call, place, id, reg } = slot;
-                        self.begin(Slot::Timer, place, NO_SOURCE, || fired(turn, id, reg, at, label));
+                        self.begin(Slot::Timer, place, NO_SOURCE, || fired(turn, (id, reg, place), at, label));
                         inner.scheduled.set(Some(at));
                         call(self);
                         inner.scheduled.set(None);
@@ -340,7 +342,7 @@ impl EventLoop {
             self.call(
                 Slot::Timer,
                 place,
-                || fired(turn, id, reg, at, label),
+                || fired(turn, (id, reg, place), at, label),
                 |event_loop| {
                     inner.scheduled.set(Some(at));
                     call(event_loop);

@@ -82,12 +82,7 @@ impl EventLoop {
         let serial = inner.next_serial();
         let index = inner.sources.borrow_mut().insert(&inner.registry, source, fd, interest, serial, place)?;
         if trace::on() {
-            let links = Links { at: Some(place), ..Links::default() };
-            let number =
-                self.trace_source(index, serial, links, |i| Kind::IoOpen { i, what, name: None, late: false });
-            if let Some(slot) = inner.sources.borrow_mut().get_mut(index, serial) {
-                slot.reg = number;
-            }
+            self.opened(index, serial, place, what);
         }
         Ok((index, serial))
     }

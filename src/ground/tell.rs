@@ -2,7 +2,7 @@
 
 use super::chain::Core;
 use super::failure::Failure;
-use super::info::Info;
+use super::info::{Info, Phase};
 use super::step::{Outcome, Returned, Step, StepSite, run, step_name, takes};
 use super::trace::{
     self, Cancel, Dropped, EventNumber, Frame, Id, Kind, Lanes, Links, Loss, Object, Out, Place, Shown, Val, Via,
@@ -19,6 +19,9 @@ pub(crate) fn chain_id(info: &Info, ty: &'static str, late: bool) -> Option<Id> 
         let name = info.name();
         let links = Links { at: Some(info.made()), label: name.as_deref(), ..Links::default() };
         emit(Kind::DNew { d, ty, of: None, late }, links);
+        if info.phase.get() == Phase::Unfired {
+            trace::unfired(true);
+        }
     }
     Some(d)
 }
@@ -98,6 +101,10 @@ pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
 }
 
 pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option<Place>) -> Outcome<T> {
+    // Whoever is met only now was not counted.
+    if trace::known(core.info.id(), Object::Deferred).is_some() {
+        trace::unfired(false);
+    }
     if let Some(d) = chain_id(&core.info, type_name::<T>(), true) {
         let mut shown = Shown::default();
         let val = val(&mut outcome, Via::Fail, &mut shown);

@@ -367,6 +367,9 @@ struct Pending {
 }
 
 impl AnySource for Pending {
+    fn what(&self) -> &'static str {
+        "ropewalk::Connector"
+    }
     fn call(self: Rc<Self>, event_loop: &EventLoop, _: Readiness) {
         let result = sockopt::socket_error(&self.fd).and_then(|result| result);
         let Some((index, serial)) = self.attempt.pending.take() else { return };

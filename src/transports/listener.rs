@@ -294,6 +294,12 @@ impl Drop for Listener {
 }
 
 impl AnySource for Listener {
+    fn what(&self) -> &'static str {
+        "ropewalk::Port"
+    }
+    fn accepts(&self) -> bool {
+        true
+    }
     fn call(self: Rc<Self>, event_loop: &EventLoop, _: Readiness) {
         self.accept_some(event_loop);
     }

@@ -51,6 +51,9 @@ pub(crate) fn open(
 }
 
 impl AnySource for Line {
+    fn what(&self) -> &'static str {
+        "ropewalk::Transport"
+    }
     #[inline]
     fn call(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness) {
         self.ready(event_loop, readiness);

@@ -19,7 +19,17 @@ struct Known {
 }
 
 impl TaskId {
+    /// Tells that a task is there which was spawned before somebody recorded.
+    #[cold]
+    pub(crate) fn announce(self) {
+        self.known_as(true);
+    }
+
     fn known(self) -> Option<Known> {
+        self.known_as(true)
+    }
+
+    fn known_as(self, late: bool) -> Option<Known> {
         let known = self.at_home(|tasks| {
             let mut table = tasks.table.borrow_mut();
             let slot = table.get_mut(self)?;
@@ -36,7 +46,7 @@ impl TaskId {
         let known = known.flatten()?;
         if known.new {
             let links = Links { at: Some(known.place), ..Links::default() };
-            trace::emit(Kind::XSpawn { x: known.x, late: false }, links);
+            trace::emit(Kind::XSpawn { x: known.x, late }, links);
         }
         Some(known)
     }
@@ -56,7 +66,7 @@ impl TaskId {
 /// A task was spawned.
 #[cold]
 pub(super) fn spawned(task: TaskId) {
-    task.known();
+    task.known_as(false);
 }
 
 /// A task was woken.

@@ -15,8 +15,9 @@ use super::field::{Get, Put};
 use super::json::{self, Map, Value, write_number, write_text};
 use super::kind::{Code, Kind};
 use super::memory::Trace;
+use super::recorder::Recorder;
 use super::texts::Texts;
-use super::{ClockKind, Lane, Recorder};
+use super::{ClockKind, Lane};
 use std::io::{self, BufRead, Write};
 
 /// The longest line that is read. A source file in its line is at most 1 MiB, with escapes at most six times that.
@@ -44,8 +45,8 @@ pub struct JsonLines<W> {
     /// The files of the places, by their numbers less one.
     files: Texts,
     told_files: u32,
-    sources: bool,
-    stable: bool,
+    pub(super) sources: bool,
+    pub(super) stable: bool,
 }
 
 impl<W: Write> JsonLines<W> {
@@ -91,6 +92,10 @@ impl<W: Write> JsonLines<W> {
             Some(error) => Err(error),
             None => self.writer.flush(),
         }
+    }
+
+    pub(super) fn writer(&mut self) -> &mut W {
+        &mut self.writer
     }
 
     /// The error that ended the writing, if one did.
@@ -186,6 +191,14 @@ impl<W: Write> JsonLines<W> {
         to.flag("sys", *sys);
         self.line.push('}');
         self.write_line();
+    }
+}
+
+impl JsonLines<Vec<u8>> {
+    pub(super) fn drop_last_line(&mut self) {
+        let before = self.writer.split_last().map_or(&[][..], |(_, before)| before);
+        let end = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        self.writer.truncate(end);
     }
 }
 
@@ -420,11 +433,12 @@ impl Trace {
     /// first line is no header of a version that is known here, a line is no JSON object or longer than 16 MiB,
     /// the numbers of the events do not rise, an event refers to one that does not come before it.
     pub fn read_json(reader: impl BufRead) -> io::Result<Trace> {
-        Reader { trace: Trace::with_limit(usize::MAX), files: Vec::new(), line: 0, last: 0 }.read(reader)
+        Reader::new().read(reader)
     }
 }
 
-struct Reader {
+#[derive(Debug)]
+pub(super) struct Reader {
     trace: Trace,
     /// The paths of the files, by their numbers.
     files: Vec<(u64, String)>,
@@ -433,31 +447,45 @@ struct Reader {
 }
 
 impl Reader {
+    pub(super) fn new() -> Reader {
+        Reader { trace: Trace::with_limit(usize::MAX), files: Vec::new(), line: 0, last: 0 }
+    }
+
+    pub(super) fn trace(&self) -> &Trace {
+        &self.trace
+    }
+
     fn read(mut self, mut reader: impl BufRead) -> io::Result<Trace> {
         let mut bytes = Vec::new();
         loop {
             bytes.clear();
-            self.line += 1;
             let length = io::Read::take(&mut reader, LONGEST).read_until(b'\n', &mut bytes)?;
             if length == 0 {
                 break;
             }
-            let whole = bytes.ends_with(b"\n");
-            if !whole && length as u64 == LONGEST {
-                return Err(self.error("is longer than 16 MiB"));
-            }
-            let parsed = std::str::from_utf8(&bytes).ok().and_then(json::parse);
-            match parsed {
-                None if !whole && self.line > 1 => break,
-                None if self.line == 1 => return Err(self.error(NO_HEADER)),
-                None => return Err(self.error("is no JSON object")),
-                Some(map) => self.take(&map)?,
-            }
+            self.line(&bytes)?;
         }
-        if self.line == 1 {
+        if self.line == 0 {
+            self.line = 1;
             return Err(self.error(NO_HEADER));
         }
         Ok(self.trace)
+    }
+
+    /// Takes one line in, with its end.
+    pub(super) fn line(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.line += 1;
+        let whole = bytes.ends_with(b"\n");
+        if !whole && bytes.len() as u64 == LONGEST {
+            return Err(self.error("is longer than 16 MiB"));
+        }
+        match std::str::from_utf8(bytes).ok().and_then(json::parse) {
+            // Torn: nothing comes after it.
+            None if !whole && self.line > 1 => Ok(()),
+            None if self.line == 1 => Err(self.error(NO_HEADER)),
+            None => Err(self.error("is no JSON object")),
+            Some(map) => self.take(&map),
+        }
     }
 
     fn error(&self, what: impl std::fmt::Display) -> io::Error {

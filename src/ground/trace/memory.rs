@@ -3,7 +3,8 @@
 use super::event::{ClockKind, Event, EventNumber, Header};
 use super::kind::Kind;
 use super::packed::Packed;
-use super::{Recorder, record_with};
+use super::recorder::Recorder;
+use super::recording::record_with;
 use std::collections::BTreeMap;
 use std::iter::FusedIterator;
 
@@ -14,6 +15,9 @@ use std::iter::FusedIterator;
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     packed: Packed,
+    /// In a ring: the events before those.
+    older: Packed,
+    ring: bool,
     limit: usize,
     dropped: u64,
     pub(super) prog: String,
@@ -36,24 +40,36 @@ impl Trace {
         Trace { limit, ..Trace::default() }
     }
 
+    /// A recorder that keeps the last events: at least `limit` of them, and at most twice as many. Links may lead to
+    /// events that it has not any more.
+    pub fn ring(limit: usize) -> Trace {
+        Trace { limit: limit.max(1), ring: true, ..Trace::default() }
+    }
+
     /// The events in order.
     pub fn events(&self) -> Events<'_> {
-        Events { trace: self, next: 0, end: self.packed.len() }
+        Events { trace: self, next: 0, end: self.len() }
     }
 
     /// The event of that number.
     pub fn get(&self, s: EventNumber) -> Option<Event<'_>> {
-        self.packed.get(self.packed.find(s)?)
+        match self.packed.find(s) {
+            Some(n) => self.packed.get(n),
+            None => self.older.get(self.older.find(s)?),
+        }
     }
 
     /// The `n`th event of those that are here, from 0.
     pub fn nth(&self, n: usize) -> Option<Event<'_>> {
-        self.packed.get(n)
+        match n.checked_sub(self.older.len()) {
+            Some(n) => self.packed.get(n),
+            None => self.older.get(n),
+        }
     }
 
     /// How many events it has.
     pub fn len(&self) -> usize {
-        self.packed.len()
+        self.older.len() + self.packed.len()
     }
 
     /// Whether it has none.
@@ -93,7 +109,13 @@ impl Trace {
 
     /// The files in which the places of its events lie, in the order in which they were met.
     pub fn files(&self) -> Vec<&str> {
-        self.packed.texts.files()
+        let mut files = self.older.texts.files();
+        for file in self.packed.texts.files() {
+            if !files.contains(&file) {
+                files.push(file);
+            }
+        }
+        files
     }
 
     /// The text of one of these files, if the trace has it or it can be read here: see [`source_text`](super::source_text).
@@ -106,7 +128,8 @@ impl Trace {
 
     /// How many bytes its events take, and how many their texts and places.
     pub fn size(&self) -> (usize, usize) {
-        self.packed.size()
+        let ((events, texts), (older, older_texts)) = (self.packed.size(), self.older.size());
+        (events + older, texts + older_texts)
     }
 
     pub(super) fn push(&mut self, event: &Event<'_>) -> bool {
@@ -126,6 +149,14 @@ impl Recorder for Trace {
     }
 
     fn event(&mut self, event: &Event<'_>) {
+        if self.ring {
+            if self.packed.len() == self.limit {
+                self.dropped += self.older.len() as u64;
+                self.older = std::mem::take(&mut self.packed);
+            }
+            self.packed.push(event);
+            return;
+        }
         if self.dropped == 0 && self.packed.len() < self.limit && self.packed.push(event) {
             return;
         }

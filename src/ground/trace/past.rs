@@ -1,6 +1,8 @@
 //! What the slot itself remembers of a run, whoever records: enough to say at a lost error how it came to it.
 
-use super::{Event, EventNumber, Id, Kind, Mark, current};
+use super::event::{Event, EventNumber, Id};
+use super::kind::Kind;
+use super::slot::{Mark, current};
 use std::rc::Rc;
 
 /// How many events back it remembers. A lost error is mostly lost soon; 16,384 events take half a megabyte.

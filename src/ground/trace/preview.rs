@@ -1,6 +1,6 @@
 //! Values as text.
 
-use super::Val;
+use super::event::Val;
 use std::any::type_name;
 
 /// The text of a value, for as long as an event is told.

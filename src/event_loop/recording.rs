@@ -1,0 +1,91 @@
+//! Recording what a loop does.
+
+use std::rc::{Rc, Weak};
+
+use crate::trace::{self, ClockKind, LoopView, Open, Recorder, Recording};
+
+use super::clock::Clock;
+use super::{EventLoop, Inner};
+
+impl EventLoop {
+    /// Records what this loop does, and what happens on its thread, until the answer is dropped or finished. What the
+    /// loop has already is told first, marked as `late`.
+    ///
+    /// Where several loops run on one thread, each can have a recording: the one of the loop that runs counts, and outside
+    /// of them the one that began last.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, trace::{Kind, Trace}};
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let recording = event_loop.record(Trace::with_limit(10_000));
+    /// event_loop.call_later(Duration::from_millis(1), |event_loop| event_loop.stop());
+    /// event_loop.run()?;
+    /// let trace = recording.finish().expect("not from inside the recorder");
+    /// assert!(trace.events().any(|event| matches!(event.kind, Kind::TimerFire { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn record<R: Recorder + 'static>(&self, recorder: R) -> Recording<R> {
+        let recording = Recording::begin(recorder);
+        *self.inner.recording.borrow_mut() = Rc::downgrade(recording.current());
+        self.meet_recording();
+        recording
+    }
+
+    /// Gives the recording of this thread, if there is one, this loop's clock, and tells it what the loop has.
+    pub(crate) fn meet_recording(&self) {
+        if !trace::on() {
+            return;
+        }
+        let inner = &self.inner;
+        trace::lend(Rc::new(View { clock: inner.clock.clone(), event_loop: Rc::downgrade(inner) }));
+        if inner.announced.replace(trace::run()) != trace::run() {
+            self.announce();
+        }
+    }
+
+    /// Makes this loop's own recording, if it has one, that of the thread.
+    pub(crate) fn take_over(&self) -> Option<trace::Resumed> {
+        let recording = self.inner.recording.borrow().upgrade()?;
+        trace::take_over(&recording)
+    }
+}
+
+struct View {
+    clock: Clock,
+    event_loop: Weak<Inner>,
+}
+
+impl LoopView for View {
+    fn now(&self) -> u64 {
+        self.clock.now()
+    }
+
+    fn clock_kind(&self) -> ClockKind {
+        match self.clock {
+            Clock::Real(_) => ClockKind::Real,
+            Clock::Test(_) => ClockKind::Virtual,
+        }
+    }
+
+    fn held(&self, nanos: u64) {
+        self.clock.held(nanos);
+    }
+
+    fn open(&self) -> Open {
+        self.event_loop.upgrade().map(|inner| inner.open()).unwrap_or_default()
+    }
+}
+
+impl Inner {
+    /// What is left of it, for the end of a trace.
+    pub(super) fn open(&self) -> Open {
+        Open {
+            d: 0,
+            m: self.timers.borrow().len() as u32,
+            i: self.sources.borrow().iter().count() as u32,
+            x: self.tasks.count() as u32,
+        }
+    }
+}

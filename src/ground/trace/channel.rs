@@ -1,0 +1,138 @@
+//! A recording that another thread looks at while it goes on.
+
+use super::event::{Event, Header};
+use super::kind::Kind;
+use super::lines::{JsonLines, Reader};
+use super::memory::Trace;
+use super::recorder::Recorder;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::time::Duration;
+
+/// A recorder, and the trace that another thread has of it. At most `limit` events are on their way; those for which
+/// there is no room are lost, and the trace says so with [`Kind::Drop`]: the program never waits for who looks.
+///
+/// ```
+/// use ropewalk::trace::{self, Recording};
+/// use std::time::Duration;
+///
+/// let (recorder, mut seen) = trace::channel(100);
+/// let viewer = std::thread::spawn(move || {
+///     while seen.receive(Duration::from_secs(10)) {}
+///     seen.trace().len()
+/// });
+/// let recording = Recording::begin(recorder);
+/// trace::note("here");
+/// drop(recording);
+/// assert_eq!(viewer.join().unwrap(), 2); // the note and the end
+/// ```
+pub fn channel(limit: usize) -> (ChannelRecorder, ChannelTrace) {
+    let (sender, receiver) = sync_channel(limit.max(1));
+    let lost_in_all = Arc::new(AtomicU64::new(0));
+    let lines = JsonLines::new(Vec::new()).without_sources();
+    let recorder = ChannelRecorder { sender, lines, lost: 0, lost_in_all: lost_in_all.clone() };
+    (recorder, ChannelTrace { receiver, reader: Reader::new(), lost_in_all })
+}
+
+/// The end of a [`channel`] that records.
+#[derive(Debug)]
+pub struct ChannelRecorder {
+    sender: SyncSender<Vec<u8>>,
+    lines: JsonLines<Vec<u8>>,
+    lost: u64,
+    lost_in_all: Arc<AtomicU64>,
+}
+
+impl ChannelRecorder {
+    /// Sends the lines that were written, and answers whether there was room for them.
+    fn send(&mut self) -> bool {
+        let lines = std::mem::take(self.lines.writer());
+        match self.sender.try_send(lines) {
+            Ok(()) | Err(TrySendError::Disconnected(_)) => true,
+            Err(TrySendError::Full(lines)) => {
+                // The paths of files are told once: they must not be lost.
+                *self.lines.writer() = lines;
+                false
+            }
+        }
+    }
+}
+
+impl ChannelRecorder {
+    fn lose(&mut self) {
+        self.lost += 1;
+        self.lost_in_all.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl Recorder for ChannelRecorder {
+    fn begin(&mut self, header: &Header<'_>) {
+        self.lines.begin(header);
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        if self.lost > 0 {
+            // In the place of the last one that was lost.
+            let kept = self.lines.writer().len();
+            self.lines.event(&Event {
+                t: event.t,
+                turn: event.turn,
+                ..Event::new(event.s - 1, Kind::Drop { n: self.lost })
+            });
+            if !self.send() {
+                self.lines.writer().truncate(kept);
+                self.lose();
+                return;
+            }
+            self.lost = 0;
+        }
+        self.lines.event(event);
+        if !self.send() {
+            self.lines.drop_last_line();
+            self.lose();
+        }
+    }
+}
+
+/// The end of a [`channel`] that is looked at.
+#[derive(Debug)]
+pub struct ChannelTrace {
+    receiver: Receiver<Vec<u8>>,
+    reader: Reader,
+    lost_in_all: Arc<AtomicU64>,
+}
+
+impl ChannelTrace {
+    /// Takes in what has come, and waits at most `timeout` for it. `false` when nothing came: also at once when the
+    /// recording is over.
+    pub fn receive(&mut self, timeout: Duration) -> bool {
+        match self.receiver.recv_timeout(timeout) {
+            Ok(lines) => self.take(&lines),
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
+        }
+        loop {
+            match self.receiver.try_recv() {
+                Ok(lines) => self.take(&lines),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
+            }
+        }
+    }
+
+    fn take(&mut self, lines: &[u8]) {
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            // What this library writes it can read; an event that is too much for the memory is left out.
+            let _ = self.reader.line(line);
+        }
+    }
+
+    /// How many events found no room so far.
+    pub fn lost(&self) -> u64 {
+        self.lost_in_all.load(Ordering::Relaxed)
+    }
+
+    /// The trace so far.
+    pub fn trace(&self) -> &Trace {
+        self.reader.trace()
+    }
+}

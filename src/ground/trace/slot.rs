@@ -1,0 +1,413 @@
+//! The slot of a thread in which its recorder sits, and what is known of the run beside it.
+
+use super::event::{At, ClockKind, Ending, Event, EventNumber, Header, Id, IdSlot, Object, Open, Place};
+use super::kind::Kind;
+use super::past::Past;
+use super::recorder::{Pass, Recorder};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::Instant;
+
+/// What the library fills in; the rest is filled in by the slot.
+#[derive(Debug, Default)]
+pub(crate) struct Links<'a> {
+    pub(crate) cause: Mark,
+    pub(crate) reg: Mark,
+    pub(crate) at: Option<Place>,
+    pub(crate) label: Option<&'a str>,
+}
+
+/// An event as the library keeps it in its links: counted through all recordings of the thread, so that one of an
+/// earlier recording is never taken for one of this. 0 stands for "none".
+pub(crate) type Mark = u32;
+
+/// What a recording asks the loop for. Runs no code of the user's.
+pub(crate) trait LoopView {
+    /// Nanoseconds on the loop's clock.
+    fn now(&self) -> u64;
+    fn clock_kind(&self) -> ClockKind;
+    /// The program was held for so many nanoseconds, which are not to count.
+    fn held(&self, nanos: u64);
+    /// Timers, sources and tasks that are left.
+    fn open(&self) -> Open;
+}
+
+/// A recording that goes on.
+pub(crate) struct Current {
+    run: u32,
+    /// The greatest mark of the recordings before.
+    base: Mark,
+    next: Cell<EventNumber>,
+    turn: Cell<u32>,
+    /// When the last event was.
+    time: Cell<u64>,
+    ids: [Cell<u32>; Object::ALL.len()],
+    frames: RefCell<Vec<Mark>>,
+    pub(super) past: RefCell<Past>,
+    started: Instant,
+    /// For how long a gate held the program.
+    held: Cell<u64>,
+    pub(super) sink: RefCell<Option<Box<dyn Recorder>>>,
+    gate: bool,
+    view: RefCell<Option<Rc<dyn LoopView>>>,
+    clock: Cell<ClockKind>,
+    /// Which clock the recorder was told.
+    told: Cell<Option<ClockKind>>,
+    /// How many Deferreds were met that have not fired.
+    unfired: Cell<u32>,
+    /// What the last run of a loop ended with, and what was open when a loop ended.
+    ending: Cell<Ending>,
+    open: Cell<Option<Open>>,
+    pub(super) ended: Cell<bool>,
+    /// Who recorded before.
+    pub(super) before: RefCell<Option<Rc<Current>>>,
+}
+
+thread_local! {
+    static ON: Cell<bool> = const { Cell::new(false) };
+    /// Whether a recorder is being called.
+    static TELLING: Cell<bool> = const { Cell::new(false) };
+    static RUNS: Cell<u32> = const { Cell::new(0) };
+    static LAST: Cell<Mark> = const { Cell::new(0) };
+    static CURRENT: RefCell<Option<Rc<Current>>> = const { RefCell::new(None) };
+}
+
+/// Whether somebody records on this thread: one load.
+#[inline(always)]
+pub(crate) fn on() -> bool {
+    // With the hooks compiled out there is nothing to measure them against.
+    !cfg!(ropewalk_untraced) && ON.get()
+}
+
+/// Whether a recorder of this thread is being called.
+pub(crate) fn is_telling() -> bool {
+    TELLING.try_with(Cell::get).unwrap_or(false)
+}
+
+pub(crate) fn current() -> Option<Rc<Current>> {
+    CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
+}
+
+/// Makes a recording the one that goes on; answers the one before.
+pub(super) fn replace(next: Option<Rc<Current>>) -> Option<Rc<Current>> {
+    let _ = ON.try_with(|on| on.set(next.is_some()));
+    CURRENT.try_with(|current| current.replace(next)).ok().flatten()
+}
+
+impl Current {
+    pub(super) fn new(sink: Box<dyn Recorder>) -> Rc<Current> {
+        let run = RUNS.get() + 1;
+        RUNS.set(run);
+        let gate = sink.is_gate();
+        Rc::new(Current {
+            run,
+            base: LAST.get(),
+            next: Cell::new(1),
+            turn: Cell::new(0),
+            time: Cell::new(0),
+            ids: Default::default(),
+            frames: RefCell::default(),
+            past: RefCell::default(),
+            started: Instant::now(),
+            held: Cell::new(0),
+            sink: RefCell::new(Some(sink)),
+            gate,
+            view: RefCell::default(),
+            clock: Cell::new(if gate { ClockKind::Frozen } else { ClockKind::Real }),
+            told: Cell::new(None),
+            unfired: Cell::new(0),
+            ending: Cell::new(Ending::Done),
+            open: Cell::new(None),
+            ended: Cell::new(false),
+            before: RefCell::default(),
+        })
+    }
+
+    /// The number that an event has in this recording; `None` for one of an earlier recording.
+    pub(super) fn number(&self, mark: Mark) -> Option<EventNumber> {
+        mark.checked_sub(self.base).filter(|n| *n != 0)
+    }
+
+    /// Nanoseconds of the system's clock since the recording started, without those for which the program was held.
+    fn wall(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    /// The time of the event that comes now, and the system's where that is another clock.
+    fn time(&self) -> (u64, Option<u64>) {
+        let (t, wall) = match &*self.view.borrow() {
+            Some(view) => {
+                let wall = match self.clock.get() {
+                    ClockKind::Real => None,
+                    ClockKind::Virtual | ClockKind::Frozen => Some(self.wall()),
+                };
+                (view.now(), wall)
+            }
+            None => (self.wall().saturating_sub(self.held.get()), self.gate.then(|| self.wall())),
+        };
+        // A loop's clock may start later than the recording, and a second loop's later than the first one's.
+        let t = t.max(self.time.get());
+        self.time.set(t);
+        (t, wall)
+    }
+
+    /// Tells an event to the recorder, which was taken out of its place.
+    fn tell(&self, sink: &mut dyn Recorder, kind: Kind<'_>, links: &Links<'_>, more: More) -> EventNumber {
+        if self.told.get() != Some(self.clock.get()) {
+            self.told.set(Some(self.clock.get()));
+            tell_header(sink, self.clock.get());
+        }
+        let mut event = self.event(kind, links, more);
+        if self.gate && kind.is_gate() {
+            let asked = Instant::now();
+            let answer = sink.pass(&event);
+            let held = u64::try_from(asked.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            self.held.set(self.held.get().saturating_add(held));
+            if let Some(view) = self.view.borrow().clone() {
+                view.held(held);
+            }
+            if let Pass::Held(why) = answer {
+                let gate = self.event(Kind::Gate { why: &why, held_w: held }, &Links::default(), More::default());
+                self.told(sink, &gate);
+            }
+            event = self.event(kind, links, more);
+        }
+        self.told(sink, &event);
+        event.s
+    }
+
+    fn told(&self, sink: &mut dyn Recorder, event: &Event<'_>) {
+        self.next.set(event.s.saturating_add(1));
+        self.past.borrow_mut().push(event);
+        sink.event(event);
+    }
+
+    /// An event that comes next.
+    #[inline]
+    fn event<'e>(&self, mut kind: Kind<'e>, links: &Links<'e>, more: More) -> Event<'e> {
+        let s = self.next.get();
+        let (t, wall) = self.time();
+        let frame = {
+            let frames = self.frames.borrow();
+            // The end of a frame belongs to the frame around it.
+            let ends = kind.begin().is_some_and(|b| frames.last() == Some(&b));
+            frames.iter().rev().nth(usize::from(ends)).copied().unwrap_or(0)
+        };
+        let number = |mark: Mark| self.number(mark).filter(|n| *n < s).unwrap_or(0);
+        if let Some(b) = kind.begin_mut() {
+            *b = number(*b);
+        }
+        Event {
+            s,
+            t,
+            wall,
+            turn: self.turn.get() + u32::from(matches!(kind, Kind::TurnBegin { .. })),
+            th: more.th,
+            frame: number(frame),
+            cause: number(links.cause),
+            reg: number(links.reg),
+            at: links.at.map(At::from),
+            label: links.label,
+            sys: more.sys,
+            kind,
+        }
+    }
+
+    /// Records one event and answers its mark; 0 inside a recorder.
+    pub(super) fn emit(&self, kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
+        // Taken out of its slot: whoever is called below may emit again, and is then left out.
+        let Some(mut sink) = self.sink.borrow_mut().take() else { return 0 };
+        let before = TELLING.try_with(|telling| telling.replace(true));
+        let s = self.tell(&mut *sink, kind, links, more);
+        if let Ok(before) = before {
+            TELLING.set(before);
+        }
+        if self.ended.get() {
+            // It ended itself.
+            drop(sink);
+        } else {
+            *self.sink.borrow_mut() = Some(sink);
+        }
+        if let Kind::TurnBegin { .. } = kind {
+            self.turn.set(self.turn.get() + 1);
+        }
+        let mark = self.base.saturating_add(s);
+        let _ = LAST.try_with(|last| last.set(last.get().max(mark)));
+        mark
+    }
+
+    /// Records its end.
+    pub(super) fn emit_end(&self) {
+        let why = if std::thread::panicking() { Ending::Panic } else { self.ending.get() };
+        let open = self.open.get().unwrap_or_else(|| self.open());
+        if self.next.get() > 1 {
+            self.emit(Kind::End { why, open }, &Links::default(), More::default());
+        }
+    }
+
+    fn open(&self) -> Open {
+        let of_loop = self.view.borrow().as_ref().map(|view| view.open()).unwrap_or_default();
+        Open { d: self.unfired.get(), ..of_loop }
+    }
+}
+
+/// What few events have.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct More {
+    pub(crate) th: Option<u32>,
+    pub(crate) sys: bool,
+}
+
+#[cold]
+fn tell_header(sink: &mut dyn Recorder, clock: ClockKind) {
+    let mut args = std::env::args_os().map(|arg| arg.to_string_lossy().into_owned());
+    let prog = args.next().unwrap_or_default();
+    let prog = std::path::Path::new(&prog).file_stem().unwrap_or_default().to_string_lossy();
+    let args: Vec<String> = args.collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    sink.begin(&Header { prog: &prog, lib: concat!("ropewalk ", env!("CARGO_PKG_VERSION")), clock, args: &args });
+}
+
+/// The id of an object, and whether it was given just now. `None` when nothing records, and inside a recorder: an id
+/// given there would never be announced.
+pub(crate) fn id(slot: &Cell<IdSlot>, object: Object) -> Option<(Id, bool)> {
+    let found = CURRENT.try_with(|current| {
+        let current = current.borrow();
+        let current = current.as_ref()?;
+        if current.sink.borrow().is_none() {
+            return None;
+        }
+        if let Some(n) = slot.get().get(current.run) {
+            return Some((Id(object, n), false));
+        }
+        let count = &current.ids[object as usize];
+        count.set(count.get() + 1);
+        slot.set(IdSlot::new(current.run, count.get()));
+        Some((Id(object, count.get()), true))
+    });
+    found.ok().flatten()
+}
+
+/// The id of an object that has one.
+pub(crate) fn known(slot: &Cell<IdSlot>, object: Object) -> Option<Id> {
+    let run = CURRENT.try_with(|current| current.borrow().as_ref().map(|current| current.run)).ok().flatten()?;
+    slot.get().get(run).map(|n| Id(object, n))
+}
+
+/// The number of the recording that goes on; 0 when nothing records.
+pub(crate) fn run() -> u32 {
+    current().map_or(0, |current| current.run)
+}
+
+/// Records one event and answers its mark; 0 when nothing records.
+pub(crate) fn emit(kind: Kind<'_>, links: Links<'_>) -> Mark {
+    emit_more(kind, links, More::default())
+}
+
+/// The same with what few events have.
+pub(crate) fn emit_more(kind: Kind<'_>, links: Links<'_>, more: More) -> Mark {
+    current().map_or(0, |current| current.emit(kind, &links, more))
+}
+
+/// Counts the Deferreds that have not fired: one more or one less.
+pub(crate) fn unfired(more: bool) {
+    if let Some(current) = current() {
+        let n = current.unfired.get();
+        current.unfired.set(if more { n + 1 } else { n.saturating_sub(1) });
+    }
+}
+
+/// An open frame: a begin event whose end is still to come. Events emitted meanwhile are "called from" it.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Frame {
+    b: Mark,
+}
+
+impl Frame {
+    /// Records a begin event and opens its frame. A frame of mark 0 is one that nobody records.
+    pub(crate) fn open(kind: Kind<'_>, links: Links<'_>) -> Frame {
+        let Some(current) = current() else { return Frame { b: 0 } };
+        let b = current.emit(kind, &links, More::default());
+        if b != 0 {
+            current.frames.borrow_mut().push(b);
+        }
+        Frame { b }
+    }
+
+    /// Records the end event that `kind` makes of the begin event's mark, and closes the frame.
+    pub(crate) fn close<'k>(self, kind: impl FnOnce(Mark) -> Kind<'k>, links: Links<'_>) -> Mark {
+        if self.b == 0 {
+            return 0;
+        }
+        let Some(current) = current() else { return 0 };
+        {
+            let mut frames = current.frames.borrow_mut();
+            // None that was opened in another recording.
+            let Some(i) = frames.iter().rposition(|b| *b == self.b) else { return 0 };
+            // A turn that `run_one` left in its middle, inside this frame, does not outlive it.
+            frames.truncate(i + 1);
+        }
+        let s = current.emit(kind(self.b), &links, More::default());
+        current.frames.borrow_mut().pop();
+        s
+    }
+}
+
+/// The frame that runs now; 0 for none. What is registered now can name it as its reason.
+pub(crate) fn frame() -> Mark {
+    current().map_or(0, |c| c.frames.borrow().last().copied().unwrap_or(0))
+}
+
+/// Gives the recording of this thread a loop: its clock is the one that counts from now on.
+pub(crate) fn lend(view: Rc<dyn LoopView>) {
+    if let Some(current) = current() {
+        current.clock.set(match view.clock_kind() {
+            ClockKind::Real if current.gate => ClockKind::Frozen,
+            kind => kind,
+        });
+        let before = current.view.replace(Some(view));
+        drop(before);
+    }
+}
+
+/// A run of a loop ended, in this way.
+pub(crate) fn ran(ending: Ending) {
+    if let Some(current) = current() {
+        current.ending.set(ending);
+    }
+}
+
+/// A loop is about to be dropped, with what it still has.
+pub(crate) fn loop_ends(of_loop: Open) {
+    if let Some(current) = current() {
+        current.open.set(Some(Open { d: current.unfired.get(), ..of_loop }));
+    }
+}
+
+/// Makes the recording of a loop the one that goes on, while that loop runs.
+pub(crate) fn take_over(recording: &Rc<Current>) -> Option<Resumed> {
+    if recording.ended.get() || current().is_some_and(|current| Rc::ptr_eq(&current, recording)) {
+        return None;
+    }
+    Some(Resumed(replace(Some(recording.clone()))))
+}
+
+/// Gives the slot back to whom it was taken from.
+pub(crate) struct Resumed(Option<Rc<Current>>);
+
+impl Drop for Resumed {
+    fn drop(&mut self) {
+        let ended = replace(self.0.take().filter(|before| !before.ended.get()));
+        drop(ended);
+        leave();
+    }
+}
+
+/// Takes ended recordings out of the slot.
+pub(crate) fn leave() {
+    while let Some(ended) = current().filter(|current| current.ended.get()) {
+        let left = replace(ended.before.take());
+        drop(left);
+    }
+}

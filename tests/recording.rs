@@ -1,0 +1,326 @@
+//! Recordings that are begun with a loop, gates that hold the program, and where the events may go.
+
+use ropewalk::testing::capture_unhandled;
+use ropewalk::trace::{self, ClockKind, Ending, Event, Kind, Open, Pass, Recorder, Recording, Trace, TraceFile};
+use ropewalk::{Deferred, EventLoop, Failure, Interest, RunError, TestClock};
+use std::cell::{Cell, RefCell};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::time::Duration;
+
+fn names(trace: &Trace) -> Vec<&'static str> {
+    trace.events().map(|event| event.kind.name()).collect()
+}
+
+fn finish(recording: Recording<Trace>) -> Trace {
+    recording.finish().expect("not inside the recorder")
+}
+
+/// A file of this test that is removed at its end.
+struct Scratch(std::path::PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        Scratch(std::env::temp_dir().join(format!("ropewalk-{}-{name}", std::process::id())))
+    }
+    fn read(&self) -> Trace {
+        let file = std::fs::File::open(&self.0).expect("the trace was written");
+        Trace::read_json(std::io::BufReader::new(file)).expect("it is a trace")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+#[test]
+fn a_recording_lasts_until_its_end_and_says_what_was_left() {
+    let event_loop = EventLoop::builder().clock(&TestClock::new()).build().unwrap();
+    let recording = event_loop.record(Trace::with_limit(1000));
+    let (_resolver, d) = Deferred::<()>::new();
+    event_loop.call_later(Duration::from_millis(1), |event_loop| event_loop.stop());
+    event_loop.call_later(Duration::from_millis(2), |_| ());
+    event_loop.run().unwrap();
+    let trace = finish(recording);
+    trace::note("nobody hears this");
+    let last = trace.last().unwrap();
+    assert_eq!(last.kind, Kind::End { why: Ending::Stopped, open: Open { d: 1, m: 1, i: 0, x: 0 } });
+    assert_eq!(trace.clock(), ClockKind::Virtual);
+    assert!(trace.events().all(|event| event.wall.is_some()), "the system's time stands beside a virtual one");
+    assert!(!trace.prog().is_empty());
+    drop(d);
+}
+
+#[test]
+fn an_idle_loop_and_a_panic_end_a_recording_by_their_names() {
+    let event_loop = EventLoop::new().unwrap();
+    let recording = event_loop.record(Trace::with_limit(1000));
+    assert!(matches!(event_loop.run(), Err(RunError::Idle(_))));
+    assert!(matches!(finish(recording).last().unwrap().kind, Kind::End { why: Ending::Idle, .. }));
+
+    let file = Scratch::new("panic");
+    let result = catch_unwind(AssertUnwindSafe(|| {
+        let _recording = Recording::begin(TraceFile::create(&file.0).unwrap());
+        trace::note("before");
+        panic!("expected by the test");
+    }));
+    assert!(result.is_err());
+    let trace = file.read();
+    assert_eq!(names(&trace), ["note", "end"]);
+    assert!(matches!(trace.last().unwrap().kind, Kind::End { why: Ending::Panic, .. }));
+}
+
+#[test]
+fn a_recording_that_comes_late_is_told_what_is_there() {
+    let clock = TestClock::new();
+    let event_loop = EventLoop::builder().clock(&clock).build().unwrap();
+    let (ours, _theirs) = UnixStream::pair().unwrap();
+    event_loop.register(ours, Interest::READ, |_, _, _| ()).unwrap();
+    let timer = event_loop.call_later(Duration::from_millis(5), |_| ()).named("tea");
+    event_loop.call_soon(|_| ());
+    let (resolver, d) = Deferred::<i32>::new();
+    let recording = event_loop.record(Trace::with_limit(1000));
+    let _d = d.map(|n| n + 1);
+    resolver.succeed(1);
+    timer.reset(Duration::from_millis(6)).unwrap();
+    clock.advance(Duration::from_millis(6)).unwrap();
+    let trace = finish(recording);
+    let late = |kind: &Kind<'_>| {
+        matches!(
+            kind,
+            Kind::IoOpen { late: true, .. }
+                | Kind::TimerArm { late: true, .. }
+                | Kind::Post { late: true, .. }
+                | Kind::DNew { late: true, .. }
+        )
+    };
+    let late: Vec<_> = trace.events().filter(|event| late(&event.kind)).collect();
+    assert_eq!(late.len(), 4, "{late:#?}");
+    for name in ["timer.reset", "timer.fire", "cb.begin"] {
+        let event = trace.events().find(|event| event.kind.name() == name).unwrap();
+        assert!(late.iter().any(|late| late.s == event.reg), "{event:?}");
+    }
+}
+
+#[test]
+fn each_loop_may_have_a_recording_of_its_own() {
+    let (one, two) = (EventLoop::new().unwrap(), EventLoop::new().unwrap());
+    let (first, second) = (one.record(Trace::with_limit(1000)), two.record(Trace::with_limit(1000)));
+    one.call_soon(|_| trace::note("one"));
+    two.call_soon(|_| trace::note("two"));
+    one.turn(Some(Duration::ZERO)).unwrap();
+    two.turn(Some(Duration::ZERO)).unwrap();
+    // Not in the order in which they began.
+    let (first, second) = (finish(first), finish(second));
+    let notes = |trace: &Trace| -> Vec<String> {
+        let note = |event: Event<'_>| match event.kind {
+            Kind::Note { msg } => Some(msg.to_owned()),
+            _ => None,
+        };
+        trace.events().filter_map(note).collect()
+    };
+    assert_eq!(notes(&first), ["one"]);
+    assert_eq!(notes(&second), ["two"]);
+    let ((), nobody) = trace::record(|| ());
+    assert!(nobody.is_empty());
+}
+
+/// A gate that notes what it is asked, and takes some time.
+#[derive(Default)]
+struct Gate {
+    asked: Rc<RefCell<Vec<(u32, &'static str)>>>,
+    trace: Option<Trace>,
+    hold: Duration,
+    say: bool,
+}
+
+impl Recorder for Gate {
+    fn event(&mut self, event: &Event<'_>) {
+        self.trace.get_or_insert_with(|| Trace::with_limit(1000)).event(event);
+    }
+    fn is_gate(&self) -> bool {
+        true
+    }
+    fn pass(&mut self, next: &Event<'_>) -> Pass {
+        assert_eq!(self.trace.as_ref().map_or(0, Trace::len) as u32 + 1, next.s, "it has not happened yet");
+        self.asked.borrow_mut().push((next.s, next.kind.name()));
+        let start = std::time::Instant::now();
+        while start.elapsed() < self.hold {
+            std::hint::spin_loop();
+        }
+        if self.say { Pass::Held("looking".to_owned()) } else { Pass::Go }
+    }
+}
+
+fn program() {
+    let event_loop = EventLoop::builder().clock(&TestClock::new()).build().expect("a loop");
+    let (resolver, d) = Deferred::<i32>::new();
+    let fails = d.map(|n| n + 1).add_callback(|_| Err::<(), _>(Failure::msg("no"))).map(|()| ());
+    let (canceller, cancelled) = Deferred::<()>::with_canceller(|| ());
+    event_loop.call_later(Duration::from_millis(1), move |event_loop| {
+        resolver.succeed(1);
+        cancelled.cancel();
+        drop((cancelled.log_errors("cancelled"), canceller, fails));
+        event_loop.stop();
+    });
+    event_loop.run().expect("it is stopped");
+}
+
+#[test]
+fn a_gate_is_asked_before_what_it_may_hold_and_nothing_else() {
+    let unhandled = capture_unhandled();
+    let gate = Gate::default();
+    let asked = gate.asked.clone();
+    let ((), gate) = trace::record_with(gate, program);
+    let ((), plain) = trace::record(program);
+    drop(unhandled.flush_unhandled());
+    let trace = gate.trace.unwrap();
+    assert_eq!(names(&trace), names(&plain), "a gate that does not hold leaves no mark");
+    let expected: Vec<_> =
+        trace.events().filter(|event| event.kind.is_gate()).map(|event| (event.s, event.kind.name())).collect();
+    assert_eq!(*asked.borrow(), expected);
+    let gates = ["turn.begin", "cb.begin", "d.step", "d.pass", "f.new", "f.lost", "f.resting", "canceller.begin"];
+    for name in gates {
+        assert!(expected.iter().any(|(_, asked)| *asked == name), "{name} in {expected:?}");
+    }
+}
+
+#[test]
+fn a_gate_that_held_the_program_leaves_an_event_in_front() {
+    let gate = Gate { say: true, ..Gate::default() };
+    let ((), gate) = trace::record_with(gate, || drop(Deferred::succeed(1).map(|n| n + 1)));
+    let trace = gate.trace.unwrap();
+    assert_eq!(names(&trace), ["d.new", "d.fire", "d.add", "gate", "d.step", "d.ret", "d.drop", "end"]);
+    assert!(matches!(trace.get(4).unwrap().kind, Kind::Gate { why: "looking", .. }));
+    assert!(trace.events().zip(1..).all(|(event, s)| event.s == s));
+}
+
+#[test]
+fn the_clock_of_a_loop_stands_while_a_gate_holds_it() {
+    let event_loop = EventLoop::new().unwrap();
+    let hold = Duration::from_millis(20);
+    let recording = event_loop.record(Gate { hold, ..Gate::default() });
+    let before = event_loop.time();
+    let wall = std::time::Instant::now();
+    for _ in 0..5 {
+        event_loop.call_soon(|_| ());
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+    }
+    let (passed, wall) = (event_loop.time() - before, wall.elapsed());
+    assert!(wall >= hold * 10);
+    assert!(passed + hold * 10 <= wall, "{passed:?} of {wall:?}");
+    let gate = recording.finish().unwrap();
+    assert_eq!(gate.asked.borrow().len(), 10);
+}
+
+#[test]
+fn a_loop_cannot_be_run_from_inside_a_recorder_or_a_gate() {
+    struct Runs(EventLoop, Rc<Cell<u32>>);
+    impl Runs {
+        fn tries(&self) {
+            assert!(matches!(self.0.run(), Err(RunError::Reentrant)));
+            assert!(matches!(self.0.turn(Some(Duration::ZERO)), Err(RunError::Reentrant)));
+            assert!(matches!(self.0.run_one(), Err(RunError::Reentrant)));
+            assert!(self.0.run_until(Deferred::succeed(1)).unwrap_err().check::<RunError>().is_some());
+            self.1.set(self.1.get() + 1);
+        }
+    }
+    impl Recorder for Runs {
+        fn event(&mut self, _: &Event<'_>) {
+            self.tries();
+        }
+        fn is_gate(&self) -> bool {
+            true
+        }
+        fn pass(&mut self, _: &Event<'_>) -> Pass {
+            self.tries();
+            Pass::Go
+        }
+    }
+    let tried = Rc::new(Cell::new(0));
+    let event_loop = EventLoop::new().unwrap();
+    trace::record_with(Runs(EventLoop::new().unwrap(), tried.clone()), || {
+        event_loop.call_soon(|_| ());
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+    });
+    assert!(tried.get() >= 6, "{}", tried.get());
+}
+
+#[test]
+fn a_recorder_may_end_its_own_recording() {
+    struct Ends(Rc<RefCell<Option<Recording<Ends>>>>, Rc<Cell<u32>>);
+    impl Recorder for Ends {
+        fn event(&mut self, _: &Event<'_>) {
+            self.1.set(self.1.get() + 1);
+            if let Some(recording) = self.0.take() {
+                assert!(recording.finish().is_none());
+            }
+        }
+    }
+    let (hand, count) = (Rc::new(RefCell::new(None)), Rc::new(Cell::new(0)));
+    let recording = Recording::begin(Ends(hand.clone(), count.clone()));
+    *hand.borrow_mut() = Some(recording);
+    trace::note("one");
+    trace::note("two");
+    assert_eq!(count.get(), 1);
+}
+
+#[test]
+fn a_ring_keeps_the_last_events() {
+    let ((), trace) = trace::record_with(Trace::ring(10), || (0..95).for_each(|n| trace::note(format!("n{n}"))));
+    assert!((10..=20).contains(&trace.len()), "{}", trace.len());
+    assert_eq!(trace.last().unwrap().s, 96);
+    assert!(trace.events().rev().zip((1..=96).rev()).all(|(event, s)| event.s == s));
+    assert_eq!(trace.dropped() as usize + trace.len(), 96);
+    let first = trace.nth(0).unwrap();
+    assert_eq!(trace.get(first.s), Some(first));
+    assert_eq!(trace.get(first.s - 1), None);
+    let mut bytes = Vec::new();
+    trace.write_json(&mut bytes).unwrap();
+    assert!(Trace::read_json(&bytes[..]).unwrap().events().eq(trace.events()));
+}
+
+#[test]
+fn a_file_that_cannot_be_written_harms_nothing() {
+    let Ok(file) = TraceFile::create("/dev/full") else { return };
+    let ((), file) = trace::record_with(file, program_without_errors);
+    drop(file);
+    assert!(TraceFile::create("/no/such/folder/trace.jsonl").is_err());
+}
+
+fn program_without_errors() {
+    let event_loop = EventLoop::new().expect("a loop");
+    event_loop.call_soon(|_| ());
+    assert_eq!(event_loop.turn(Some(Duration::from_millis(1))).expect("it turns"), 1);
+}
+
+#[test]
+fn another_thread_sees_the_events_and_hears_of_those_it_was_too_slow_for() {
+    let (recorder, mut seen) = trace::channel(3);
+    trace::record_with(recorder, || (0..10).for_each(|n| trace::note(format!("n{n}"))));
+    while seen.receive(Duration::ZERO) {}
+    assert_eq!(seen.trace().len(), 3);
+    assert_eq!(seen.lost(), 8);
+
+    let (recorder, mut seen) = trace::channel(3);
+    trace::record_with(recorder, || {
+        (0..5).for_each(|n| trace::note(format!("n{n}")));
+        while seen.receive(Duration::ZERO) {}
+        (0..2).for_each(|n| trace::note(format!("m{n}")));
+    });
+    while seen.receive(Duration::ZERO) {}
+    assert_eq!(names(seen.trace()), ["note", "note", "note", "drop", "note", "note"]);
+    assert_eq!(seen.trace().events().map(|event| event.s).collect::<Vec<_>>(), [1, 2, 3, 5, 6, 7]);
+    assert!(seen.trace().events().any(|event| event.kind == Kind::Drop { n: 2 }));
+}
+
+#[test]
+fn two_recorders_hear_the_same() {
+    let ((), (one, two)) =
+        trace::record_with((Trace::with_limit(100), Trace::with_limit(100)), program_without_errors);
+    assert!(one.events().eq(two.events()));
+    assert!(one.len() > 5);
+}
