@@ -167,6 +167,8 @@ impl Builder {
     ///
     /// The system refuses what the loop waits with: usually because the process has no descriptor left.
     pub fn build(self) -> io::Result<EventLoop> {
+        #[cfg(feature = "trace-env")]
+        crate::LOOP_IS_BUILT();
         let registry = Registry::new()?;
         let (waiter, waker) = Waiter::new(&registry, self.portable_wait)?;
         let number = LOOPS.fetch_add(1, Ordering::Relaxed) & (u64::MAX >> tasks::SERIAL_BITS);

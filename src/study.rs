@@ -9,7 +9,11 @@
 //! * [`page`]: the whole run as one HTML file, to be stepped through in a browser.
 //! * [`text_chain`]: each Deferred as a two-lane rail in plain text, for logs, docs, tests and commit messages.
 
+#[cfg(feature = "trace-env")]
+mod attach;
 mod chains;
+#[cfg(feature = "trace-env")]
+pub mod env;
 mod page;
 mod rail;
 mod row;

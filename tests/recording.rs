@@ -218,7 +218,7 @@ fn the_clock_of_a_loop_stands_while_a_gate_holds_it() {
 
 #[test]
 fn a_loop_cannot_be_run_from_inside_a_recorder_or_a_gate() {
-    struct Runs(EventLoop, Rc<Cell<u32>>);
+    struct Runs(Rc<EventLoop>, Rc<Cell<u32>>);
     impl Runs {
         fn tries(&self) {
             assert!(matches!(self.0.run(), Err(RunError::Reentrant)));
@@ -241,11 +241,12 @@ fn a_loop_cannot_be_run_from_inside_a_recorder_or_a_gate() {
         }
     }
     let tried = Rc::new(Cell::new(0));
-    let event_loop = EventLoop::new().unwrap();
-    trace::record_with(Runs(EventLoop::new().unwrap(), tried.clone()), || {
-        event_loop.call_soon(|_| ());
-        event_loop.turn(Some(Duration::ZERO)).unwrap();
-    });
+    let event_loop = Rc::new(EventLoop::new().unwrap());
+    // Before the loop runs, and while it runs.
+    let recording = event_loop.record(Runs(event_loop.clone(), tried.clone()));
+    event_loop.call_soon(|_| ());
+    event_loop.turn(Some(Duration::ZERO)).unwrap();
+    drop(recording);
     assert!(tried.get() >= 6, "{}", tried.get());
 }
 

@@ -34,7 +34,7 @@ impl Error for Gone {}
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
-    /// Called from inside a callback of this loop, or from inside a trace's recorder.
+    /// Called from inside a callback of this loop, or from inside a recorder that records it.
     Reentrant,
     /// Nothing is left that could ever wake the loop. The place is that of the Deferred that was waited for, if any.
     Idle(Option<Place>),
@@ -49,7 +49,7 @@ impl fmt::Display for RunError {
         match self {
             RunError::Reentrant => f.write_str(
                 "the event loop is running already: run, run_until, turn, run_one and TestClock::advance cannot be \
-                 called from inside its callbacks or a recorder (return, and let the loop go on)",
+                 called from inside its callbacks or its recorder (return, and let the loop go on)",
             ),
             RunError::Idle(None) => f.write_str(
                 "the event loop has nothing left that could ever wake it: no callback queued, no source with \

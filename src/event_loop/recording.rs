@@ -35,7 +35,8 @@ impl EventLoop {
 
     /// Gives the recording of this thread, if there is one, this loop's clock, and tells it what the loop has.
     pub(crate) fn meet_recording(&self) {
-        if !trace::on() {
+        // A loop that a recorder runs for itself is no part of what it records.
+        if !trace::on() || trace::is_telling() {
             return;
         }
         let inner = &self.inner;
@@ -43,6 +44,11 @@ impl EventLoop {
         if inner.announced.replace(trace::run()) != trace::run() {
             self.announce();
         }
+    }
+
+    /// Whether this is called from inside a recorder that records this loop.
+    pub(crate) fn is_told_of(&self) -> bool {
+        trace::is_telling() && self.inner.announced.get() == trace::run()
     }
 
     /// Makes this loop's own recording, if it has one, that of the thread.

@@ -37,7 +37,7 @@ impl Drop for Running<'_> {
 
 impl EventLoop {
     pub(crate) fn enter(&self) -> Result<Running<'_>, RunError> {
-        if self.inner.running.get() || trace::is_telling() {
+        if self.inner.running.get() || self.is_told_of() {
             return Err(RunError::Reentrant);
         }
         self.inner.running.set(true);

@@ -58,6 +58,8 @@ pub(crate) static LOOP_METHODS: &[Method] = &[
         w.turn.set(0);
         match w.driving(false, || clock.jump_by(Duration::from_micros(100 * w.below(9)))) {
             Ok(()) => w.hit("TestClock::jump_by", "ok"),
+            // The loop that is recorded, which does not run yet.
+            Err(ropewalk::RunError::Reentrant) if w.stack.borrow().contains(&Ctx::Recorder) => {}
             Err(error) => w.broken(format!("TestClock::jump_by answered {error}")),
         }
     }),

@@ -83,5 +83,5 @@ pub(crate) fn rested(f: Id) -> Option<u64> {
         What::Rest(rests, t) if rests == f => Some(t),
         _ => None,
     });
-    times.max().map(|since| current.time.get().saturating_sub(since))
+    times.max().map(|since| current.last_time.get().saturating_sub(since))
 }

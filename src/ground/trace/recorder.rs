@@ -5,7 +5,7 @@ use super::kind::Kind;
 
 /// Somebody who takes events in, in order.
 ///
-/// Called with nothing borrowed. Events made from inside are not recorded, and to run a loop there is an error
+/// Called with nothing borrowed. Events made from inside are not recorded, and to run the recorded loop there is an error
 /// ([`RunError::Reentrant`](crate::RunError::Reentrant)). A recorder that panics is reported like a lost error, and gets
 /// nothing more: recording changes no program.
 ///

@@ -40,7 +40,7 @@ pub(crate) struct Current {
     next: Cell<EventNumber>,
     turn: Cell<u32>,
     /// When the last event was.
-    time: Cell<u64>,
+    pub(super) last_time: Cell<u64>,
     ids: [Cell<u32>; Object::ALL.len()],
     frames: RefCell<Vec<Mark>>,
     pub(super) past: RefCell<Past>,
@@ -104,7 +104,7 @@ impl Current {
             base: LAST.get(),
             next: Cell::new(1),
             turn: Cell::new(0),
-            time: Cell::new(0),
+            last_time: Cell::new(0),
             ids: Default::default(),
             frames: RefCell::default(),
             past: RefCell::default(),
@@ -146,8 +146,8 @@ impl Current {
             None => (self.wall().saturating_sub(self.held.get()), self.gate.then(|| self.wall())),
         };
         // A loop's clock may start later than the recording, and a second loop's later than the first one's.
-        let t = t.max(self.time.get());
-        self.time.set(t);
+        let t = t.max(self.last_time.get());
+        self.last_time.set(t);
         (t, wall)
     }
 
