@@ -228,7 +228,7 @@ impl Recorder for Listener {
     fn pass(&mut self, next: &Event<'_>) -> Pass {
         let quiet = std::panic::AssertUnwindSafe(|| enter(Ctx::Recorder));
         drop(std::panic::catch_unwind(quiet));
-        if next.s % 5 == 0 { Pass::Held("looked".to_owned()) } else { Pass::Go }
+        if next.s.is_multiple_of(5) { Pass::Held("looked".to_owned()) } else { Pass::Go }
     }
 }
 
