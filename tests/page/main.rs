@@ -214,6 +214,7 @@ fn pages_for_a_browser() {
     write("cancel.html", &record(cancel::program));
     write("tasks.html", &record(tasks::program));
     write("hostile.html", &record(hostile::program));
+    write("kinds.html", &Trace::read_json(&include_bytes!("kinds.jsonl")[..]).expect("a trace written by hand"));
     // The last event is the one that counts those that found no room.
     let unhandled = capture_unhandled();
     let ((), trace) = trace::record_with(Trace::with_limit(Page::LIMIT - 1), many::program);

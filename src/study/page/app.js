@@ -113,17 +113,8 @@ function keepAddress(jumped) {
 function fromHash() {
   const asked = new URLSearchParams(location.hash.slice(1));
   const s = Number(asked.get("s"));
-  if (s > 0) {
-    // The event itself, or the one before it where the trace has it not.
-    let i = at(s);
-    for (let lo = 0, hi = T.n - 1; i < 0; ) {
-      if (lo >= hi) i = lo;
-      const mid = (lo + hi + 1) >> 1;
-      if (T.ev[mid].s <= s) lo = mid;
-      else hi = mid - 1;
-    }
-    view.i = i;
-  }
+  // The event itself, or the one before it where the trace has it not.
+  if (s > 0) view.i = Math.max(0, upTo(T.s, s));
   view.sel = (asked.get("sel") || "").split(",").filter((id) => T.objs.has(id));
   const level = Number(asked.get("lvl"));
   view.level = level >= 1 && level <= 3 ? level : 1;
@@ -139,7 +130,7 @@ const lastIn = (list, i) => list[upTo(list, i - 1)] ?? -1;
 const either = (list, back) => (back ? lastIn(list, view.i) : nextIn(list, view.i));
 
 function turnFrom(back) {
-  const i = view.i, k = T.turns.findIndex((turn) => i >= turn.from && i <= turn.to);
+  const i = view.i, k = upTo(T.turnEnds, i - 1) + 1;
   if (!back) return T.turns[k + 1]?.from ?? T.n - 1;
   return i > T.turns[k].from ? T.turns[k].from : (T.turns[k - 1]?.from ?? 0);
 }
@@ -425,7 +416,7 @@ function fillPrint() {
   for (const rail of rails) for (const id of drawRail(rail.dataset.rail, view.i, view.links).drawn) ids.add(id);
   const list = [...new Set([...ids].flatMap((id) => T.objs.get(id)?.ev ?? []))].sort((a, b) => a - b).slice(0, 2000);
   $("print").replaceChildren(
-    h("h1", { text: $("prog").textContent }), h("p", { class: "sub", text: `event ${T.ev[view.i].s}: ${show(sentence(view.i), 500)}` }),
+    h("h1", { text: document.title }), h("p", { class: "sub", text: `event ${T.ev[view.i].s}: ${show(sentence(view.i), 500)}` }),
     ...[...ids].filter((id) => rails.some((r) => r.dataset.rail === id)).map((id) => drawRail(id, view.i, { C: -1, W: -1, R: -1 }).box),
     h("h2", { text: `Events of ${[...ids].join(", ")}` }),
     h("table", {}, list.map((i) => h("tr", {}, h("td", { text: T.ev[i].s }), h("td", { text: show(sentence(i), 300) }), h("td", { text: where(T.ev[i].at) })))),
@@ -489,10 +480,6 @@ function start() {
   on("save-svg", () => {
     $("save-box").close();
     download("rails.svg", "image/svg+xml", railPicture());
-  });
-  on("save-print", () => {
-    $("save-box").close();
-    print();
   });
   $("file").addEventListener("change", (event) => {
     view.file = event.target.value;

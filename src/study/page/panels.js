@@ -162,8 +162,8 @@ function tags(list, line, i) {
     }
   };
   for (const k of view.source.drawn.get(line) || []) of(k);
-  const last = upTo(list, i);
-  for (let j = last; j >= 0 && j > last - 12 && found.size < 4; j--) of(list[j]);
+  const last = upTo(list, i) + 1;
+  for (const k of list.slice(Math.max(0, last - 6), last)) of(k);
   return [...found];
 }
 
@@ -172,8 +172,8 @@ function sourceRow(r) {
   const letters = s.letters.get(line) || "";
   const here = line === (view.line ?? s.ran), marks = list ? tags(list, line, s.i) : [];
   // As many as find room.
-  let room = 10 - 3 * letters.length;
-  const fit = marks.filter(([text]) => (room -= text.length + 2) >= -2);
+  let room = 76 - 19 * letters.length;
+  const fit = marks.filter(([text]) => (room -= 7 * text.length + 13) >= 0);
   return h("div", { class: `vrow${line === s.ran ? " here" : ""} ${[...letters].join(" ")}`, role: "option", id: `line-${line}`, "aria-selected": String(here), onclick: () => visit(line) },
     h("span", { class: "gut" },
       h("span", { class: `ln${line === s.ran ? " run" : line === s.will ? " next" : ""}`, text: line }),
@@ -202,7 +202,7 @@ function drawNow(i) {
   row("time", `${duration(e.t)}`, e.turn ? `, turn ${e.turn}` : ", before the first turn", T.head.clock && T.head.clock !== "real" ? ` (${show(T.head.clock, 12)} clock)` : "");
   for (const o of T.touched[i]) {
     const status = state.status(o.id);
-    row(o.id, h("button", { class: "goto", type: "button", "data-key": `now/${o.id}`, onclick: () => chooseObject(o), text: name(o.id) || (o.id[0] === "f" ? message(o.id).trim() : { d: "Deferred", m: "timer", i: "source", p: "posted call", w: "job", x: "task", g: "group" }[o.id[0]]) || o.id }), "  ",
+    row(o.id, h("button", { class: "goto", type: "button", "data-key": `now/${o.id}`, onclick: () => chooseObject(o), text: name(o.id) || (o.id[0] === "f" ? message(o.id).trim() : { d: "Deferred", m: "timer", i: "source", p: "posted call", w: "job", x: "task", g: "group" }[o.id[0]]) || o.id }), status && ": ",
       h("span", { class: status === "error" || status === "lost" ? "val-e" : "", text: o.id[0] === "d" || o.id[0] === "x" ? statusWords(o.id, i) : status }));
   }
   if (e.val) rows.push(h("dt", { text: "value" }), h("dd", { class: `v ${e.val.err !== undefined ? "val-e" : "val-c"}` }, value(e.val, true), e.val.ty ? h("span", { class: "future", text: `  ${short(e.val.ty)}` }) : null));

@@ -28,15 +28,17 @@ function shownRails(i) {
   return id ? [rootOf(id)] : [];
 }
 
+function lastValue(id, i) {
+  const list = object(id).ev;
+  for (let j = upTo(list, i); j >= 0; j--) {
+    const e = T.ev[list[j]];
+    if (e.d === id && e.val) return e.val;
+  }
+  return null;
+}
+
 function statusWords(id, i) {
-  const status = stateAt(i).status(id), o = object(id);
-  const last = () => {
-    for (let j = upTo(o.ev, i); j >= 0; j--) {
-      const e = T.ev[o.ev[j]];
-      if (e.d === id && e.val) return e.val;
-    }
-    return null;
-  };
+  const status = stateAt(i).status(id), o = object(id), last = lastValue(id, i);
   switch (status) {
     case "": return "not made yet";
     case "paused": {
@@ -46,9 +48,9 @@ function statusWords(id, i) {
       }
       return status;
     }
-    case "ok": case "error": return value(last());
-    case "resting": return `${last()?.err ?? "error"} rests !`;
-    case "lost": return `LOST ${last()?.err ?? ""}`;
+    case "ok": case "error": return value(last);
+    case "resting": return `${last?.err ?? "error"} rests !`;
+    case "lost": return `LOST ${last?.err ?? ""}`;
     default: return status;
   }
 }
@@ -69,9 +71,7 @@ function cutRows(chain) {
   return out;
 }
 
-const MARK_WORDS = {
-  value: "value", step: "step", pass: "passed by:", todo: "not yet:", pause: "pause:", resume: "", rest: "error rests:", lost: "", ask: "", swallow: "", unfired: "", group: "group:", member: "member", gap: "",
-};
+const MARK_WORDS = { value: "value", step: "step", pass: "passed by:", todo: "not yet:", pause: "pause:", rest: "error rests:", group: "group:" };
 
 /** Draws one rail into an element of its own. */
 function drawRail(id, i, links) {
@@ -115,7 +115,7 @@ function drawRail(id, i, links) {
       const mid = y + ROW / 2;
       const lane = row.mark === "resume" ? row.to : row.lane;
       const x = laneX(depth, lane);
-      const left = textX(row.mark === "resume" && row.sent && open?.drew ? depth + 1 : depth) + (row.mark === "member" ? 20 : 0);
+      const left = textX(open?.drew ? depth + 1 : depth) + (row.mark === "member" ? 20 : 0);
       const item = h("li"), here = row.ev.includes(i);
       const letters = ["C", "W", "R"].filter((l) => links[l] >= 0 && row.ev.includes(links[l]));
       item.append(
@@ -134,7 +134,7 @@ function drawRail(id, i, links) {
       switch (row.mark) {
         case "value":
           go(x, mid, lane);
-          over.push(["tok", lane, x, mid, here]);
+          over.push(["tok", lane, x, mid]);
           break;
         case "step": {
           go(x, mid, lane);
@@ -185,7 +185,7 @@ function drawRail(id, i, links) {
           open = null;
           px = x;
           py = mid;
-          over.push(["tok", row.to, x, mid, here]);
+          over.push(["tok", row.to, x, mid]);
           break;
         case "rest":
           go(xe, mid, "e");
@@ -209,7 +209,7 @@ function drawRail(id, i, links) {
             const my = y + ROW / 2, st = stateAt(i).status(m);
             ol.append(h("li", {}, h("button", { class: "row member", type: "button", "data-key": `${id}/member/${m}`, style: `padding-left:${textX(depth) + 22}px`, onclick: () => select(m) }, h("span", { class: "t", text: `${k} ${title(m)}` }), h("span", { class: "n", text: statusWords(m, i) }))));
             line("stub", `M${xe} ${my}h${22}`);
-            over.push(["tok", st === "error" || st === "lost" || st === "resting" ? "e" : "c", xe + 28, my, false, !["ok", "error", "done", "lost", "resting"].includes(st)]);
+            over.push(["member", lastValue(m, i)?.err !== undefined ? "e" : "c", xe + 28, my, LIVE.has(st)]);
             y += ROW;
           }
           line("stub", `M${xe} ${top}V${y}C${xe} ${y + 8} ${xc} ${y} ${xc} ${y + 12}`);
@@ -239,7 +239,7 @@ function drawRail(id, i, links) {
     const tokens = over.filter(([what]) => what === "tok");
     // Where the value is now: at its row, or where it last passed by.
     const path = over.filter(([what]) => /tok|node|pass|stop|rest|lost/.test(what)), now = path[path.length - 1];
-    if (now?.[0] === "tok" && id[0] === "d") now[6] = true;
+    if (now?.[0] === "tok" && id[0] === "d" && !chain.over) now[6] = true;
     if (now?.[0] === "pass") over.push(["tok", now[1], now[2], now[3], false, false, true]);
     for (const [what, lane, x, my, a, b, big] of over) mark(what, lane, x, my, a, b, big);
     const last = tokens.length ? { x: tokens[tokens.length - 1][2], y: tokens[tokens.length - 1][3] + 6 } : null;
@@ -251,8 +251,9 @@ function drawRail(id, i, links) {
     const box = (cls) => put("rect", { class: `node ${cls}`, x: x - 10, y: my - 9, width: 20, height: 18, rx: lane === "e" ? 1 : 6 });
     switch (what) {
       case "tok":
-        if (lane === "e") put("path", { class: b ? "node todo" : "tok e", d: big ? `M${x} ${my - 7}l7 7l-7 7l-7 -7z` : `M${x} ${my - 5}l5 5l-5 5l-5 -5z` });
-        else put("circle", { class: b ? "node todo" : "tok c", cx: x, cy: my, r: big ? 6 : 4 });
+      case "member":
+        if (lane === "e") put("path", { class: "tok e", d: big ? `M${x} ${my - 7}l7 7l-7 7l-7 -7z` : `M${x} ${my - 5}l5 5l-5 5l-5 -5z` });
+        else put("circle", { class: a && what === "member" ? "node todo" : "tok c", cx: x, cy: my, r: big ? 6 : 4 });
         if (big) put("circle", { class: "halo", cx: x, cy: my, r: 10.5 });
         break;
       case "node":
@@ -271,7 +272,7 @@ function drawRail(id, i, links) {
         text("soft", 0, a);
         break;
       case "stop":
-        put("rect", { class: "node", stroke: "var(--pause)", x: x - 6, y: my - 7, width: 12, height: 14, rx: 3 });
+        put("rect", { class: "node stop", x: x - 6, y: my - 7, width: 12, height: 14, rx: 3 });
         put("path", { class: "dbl", d: `M${x - 2} ${my - 4}v8M${x + 2} ${my - 4}v8`, over: 1 });
         break;
       case "rest":

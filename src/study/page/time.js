@@ -54,14 +54,8 @@ function drawStrip(i) {
   const x = (k) => ax.x(k) * (w - 4) + 2;
   const kids = [];
   const half = view.axis === "steps" || T.ev[ax.to].t === T.ev[ax.from].t ? (w - 4) / (ax.to - ax.from + 1) / 2 : 0;
-  // Turns lie in order: the first one that reaches into this part.
-  let lo = 0, hi = T.turns.length;
-  while (lo < hi) {
-    const mid = (lo + hi) >> 1;
-    if (T.turns[mid].to < ax.from) lo = mid + 1;
-    else hi = mid;
-  }
-  for (let n = lo; n < T.turns.length && T.turns[n].from <= ax.to; n++) {
+  // From the first turn that reaches into this part.
+  for (let n = upTo(T.turnEnds, ax.from - 1) + 1; n < T.turns.length && T.turns[n].from <= ax.to; n++) {
     const turn = T.turns[n];
     const a = Math.max(turn.from, ax.from), b = Math.min(turn.to, ax.to);
     const left = x(a) - half, right = Math.max(n + 1 < T.turns.length && !half && T.turns[n + 1].from <= ax.to ? x(T.turns[n + 1].from) : x(b) + half, left + 2);
@@ -125,7 +119,7 @@ function lanesOf(ax) {
 
 function drawObjects(i) {
   const box = $("objects"), ax = axis(i), list = lanesOf(ax);
-  const w = Math.max((box.clientWidth || 700) - (box.clientWidth < 420 ? 116 : 184), 60);
+  const w = Math.max((box.clientWidth || 700) - (innerWidth <= 700 ? 116 : 184), 60);
   lanes.draw = { i, ax, w, x: (k) => ax.x(Math.min(Math.max(k, ax.from), ax.to)) * w };
   laneRows.show(list.length, list.findIndex((o) => view.drawn.has(o.id)));
   $("lane-key").textContent = "○ made   ● ok   ◆ error   ═ paused   ! rests   ▪ woken";
@@ -158,7 +152,7 @@ function laneRow(r) {
     const next = j + 1 < o.ev.length ? o.ev[j + 1] : LIVE.has(status) ? T.n - 1 : k;
     if (next > k) seg(Math.max(k, ax.from), Math.min(next, ax.to), status);
     const kind = MARKS.find(([test]) => test.test(e.k))?.[1];
-    if (kind && k >= ax.from && (kind !== "v" || e.d === o.id)) marks.push([kind, k, e]);
+    if (kind && k >= ax.from && (kind !== "v" || e.d === o.id) && (kind !== "n" || k === o.made)) marks.push([kind, k, e]);
   }
   for (const [kind, k, e] of marks) {
     const a = x(k), late = k > i ? " late" : "";

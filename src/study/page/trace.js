@@ -94,6 +94,7 @@ function readTrace() {
     if (e.s > 0) T.ev.push(e);
   }
   T.n = T.ev.length;
+  T.s = T.ev.map((e) => e.s);
   readSentences();
   index();
 }
@@ -129,20 +130,12 @@ const sentence = (i) => told(i)[1];
 
 /** The place of the event with number `s`; -1 where the trace has it not. */
 function at(s) {
-  if (!s || !T.n) return -1;
-  const guess = s - T.ev[0].s;
-  if (T.ev[guess]?.s === s) return guess;
-  let lo = 0, hi = T.n - 1;
-  while (lo <= hi) {
-    const mid = (lo + hi) >> 1, v = T.ev[mid].s;
-    if (v === s) return mid;
-    if (v < s) lo = mid + 1;
-    else hi = mid - 1;
-  }
-  return -1;
+  if (!s) return -1;
+  const guess = s - T.s[0], i = T.s[guess] === s ? guess : upTo(T.s, s);
+  return T.s[i] === s ? i : -1;
 }
 
-/** The last place in a sorted list of places that is not after `i`; -1 for none. */
+/** In a sorted list the last entry that is not after `i`, by its index; -1 for none. */
 function upTo(list, i) {
   let lo = 0, hi = list.length;
   while (lo < hi) {
@@ -229,14 +222,23 @@ function index() {
         places.set(where.f, (places.get(where.f) || 0) + 1);
       }
     }
-    focus = isId(e.d) ? e.d : isId(e.x) ? e.x : focus;
+    focus = isId(e.d) ? e.d : isId(e.x) ? e.x : (askedIn(e) ?? focus);
     T.focus[i] = focus;
+    // A failure is raised for the chain that gets it next.
+    if (e.val?.err !== undefined && isId(e.d)) for (let j = i - 1; j > i - 4 && j >= 0; j--) if (T.ev[j].f === e.val.err && !T.ev[j].d) T.focus[j] = focus;
   }
+  T.turnEnds = T.turns.map((turn) => turn.to);
   // Before the first Deferred: that one.
   const first = T.focus.find((id) => id) || "";
   for (let i = 0; i < n && !T.focus[i]; i++) T.focus[i] = first;
   T.main = [...places].sort((a, b) => b[1] - a[1])[0]?.[0] || [...T.src.keys()][0] || "";
   T.rails = [...T.objs.values()].filter((o) => o.id[0] === "d" || o.id[0] === "x").sort((a, b) => (a.id[0] < b.id[0] ? -1 : a.id[0] > b.id[0] ? 1 : a.n - b.n));
+}
+
+/** The chain in whose step, or the task in whose poll, something was registered that now runs. */
+function askedIn(e) {
+  const reg = at(e.reg), frame = reg < 0 ? null : T.ev[at(T.ev[reg].in)];
+  return [frame?.d, frame?.x].find(isId);
 }
 
 function touch(id, i, touched) {
