@@ -1,4 +1,4 @@
-//! A tour: the same work in three models, the chain of a Deferred, and the way of an error.
+//! A tour: the same work in three models and with a protocol, the chain of a Deferred, and the way of an error.
 //!
 //! ```text
 //! cargo run --example tour
@@ -14,6 +14,7 @@ mod callbacks;
 mod deferreds;
 #[path = "../support/program.rs"]
 mod program;
+mod protocol;
 #[path = "../get_raw/request.rs"]
 mod request;
 mod server;
@@ -66,7 +67,8 @@ it, sends a request and reads to the end:
     let (by_blocking, none) = (blocking::get(server, request(server)?)?, Trace::default());
     let (by_callbacks, callbacks) = trace::record(|| with_callbacks(server));
     let (by_deferreds, deferreds) = trace::record(|| with_deferreds(server));
-    let replies = [by_blocking, by_callbacks?, by_deferreds?];
+    let (by_protocol, with_transport) = trace::record(|| with_protocol(server));
+    let replies = [by_blocking, by_callbacks?, by_deferreds?, by_protocol?];
 
     let code = [
         lines(include_str!("../get_raw/blocking.rs")).to_string(),
@@ -76,9 +78,10 @@ it, sends a request and reads to the end:
             lines(include_str!("../get_raw/deferreds.rs")),
             lines(include_str!("../get_raw/socket.rs"))
         ),
+        lines(include_str!("protocol.rs")).to_string(),
     ];
-    for (i, model) in ["blocking", "callbacks", "deferreds"].into_iter().enumerate() {
-        let trace = [&none, &callbacks, &deferreds][i];
+    for (i, model) in ["blocking", "callbacks", "deferreds", "protocol"].into_iter().enumerate() {
+        let trace = [&none, &callbacks, &deferreds, &with_transport][i];
         let turns = count(trace, |kind| matches!(kind, Kind::TurnBegin { .. }));
         let calls = count(trace, |kind| matches!(kind, Kind::CbBegin { .. }));
         let (bytes, code) = (replies[i].len(), &code[i]);
@@ -86,7 +89,7 @@ it, sends a request and reads to the end:
             if turns == 0 { ("-".into(), "-".into()) } else { (turns.to_string(), calls.to_string()) };
         say(format_args!("  {model:<9}  {bytes} bytes  {turns:>5}  {calls:>9}  {code}"))?;
     }
-    if replies[0] != replies[1] || replies[0] != replies[2] {
+    if replies.iter().any(|reply| *reply != replies[0]) {
         return Err("the models got different replies".into());
     }
     say(format_args!(
@@ -98,7 +101,9 @@ blocking   Each line waits. Simple, but meanwhile the program can do nothing.
 callbacks  The loop waits, for this and for a thousand others. The program must
            remember where it was, and show each error its way.
 deferreds  The same loop. A chain says what follows what, and an error finds its
-           own way along it.",
+           own way along it.
+protocol   No socket at all: a transport of the loop connects, reads and writes.
+           It calls the program when data came, and when the end came.",
         quoted(&replies[0])
     ))?;
     Ok(())
@@ -119,6 +124,12 @@ fn with_callbacks(server: SocketAddr) -> Result<Vec<u8>, Box<dyn Error>> {
 fn with_deferreds(server: SocketAddr) -> Result<Vec<u8>, Box<dyn Error>> {
     let event_loop = EventLoop::new()?;
     let reply = deferreds::get(&event_loop, server, request(server)?);
+    Ok(event_loop.run_until(reply)?)
+}
+
+fn with_protocol(server: SocketAddr) -> Result<Vec<u8>, Box<dyn Error>> {
+    let event_loop = EventLoop::new()?;
+    let reply = protocol::get(&event_loop, server, request(server)?);
     Ok(event_loop.run_until(reply)?)
 }
 
@@ -229,10 +240,18 @@ The result is {:?}. The program need not check in each step.
     for report in unhandled.flush_unhandled() {
         // Shortened: there is just one main.rs here.
         for line in report.to_string().replace("examples/tour/", "").lines() {
-            say(format_args!("  {line}"))?;
+            say(folded(&format!("  {line}")))?;
         }
     }
     Ok(())
+}
+
+/// Breaks a line of a report that is wider than the tour, below where its text began.
+fn folded(line: &str) -> String {
+    match line.get(..80).and_then(|start| start.rfind(' ')) {
+        Some(blank) => format!("{}\n{:15}{}", &line[..blank], "", line[blank..].trim_start()),
+        None => line.to_owned(),
+    }
 }
 
 fn third_line(poem: &str) -> Result<String, Failure> {
@@ -278,8 +297,8 @@ const NEXT: &str = "
 ------------
 A copy of a file, while a timer ticks (then try --model blocking):
   cargo run --example copy_file -- README.md copy.md --model deferreds
-An echo server on bare sockets, and its peer in another terminal:
-  cargo run --example echo_raw -- 7000
+A chat, and one of its members in another terminal:
+  cargo run --example chat -- 7000
   nc 127.0.0.1 7000
 The same fetch from a server of yours:
   cargo run --example get_raw -- 127.0.0.1 8000 / --model deferreds
