@@ -294,12 +294,18 @@ impl Line {
     /// Reads what is there and hands it on. A short read has emptied the medium.
     #[inline(always)]
     fn read(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
-        let mut desk = Desk::take(&self.lines);
+        let Some(mut desk) = Desk::take(&self.lines) else { return self.read_first(event_loop) };
         let came = self.receive(desk.scratch());
         let Ok(n @ 1..SCRATCH) = came else { return self.read_on(event_loop, desk, came) };
-        let Desk { mode, scratch, .. } = &mut desk;
-        let data = scratch.as_deref().map_or(&[][..], |scratch| &scratch[..n]);
-        self.attend_as(*mode, |protocol, transport| protocol.data_received(event_loop, transport, data))
+        let data = &desk.scratch()[..n];
+        self.attend_as(RUNNING, |protocol, transport| protocol.data_received(event_loop, transport, data))
+    }
+
+    #[cold]
+    fn read_first(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
+        let mut desk = Desk::make(&self.lines);
+        let came = self.receive(desk.scratch());
+        self.read_on(event_loop, desk, came)
     }
 
     /// What a read may bring beside some bytes.
@@ -369,7 +375,7 @@ impl Line {
         self: &Rc<Line>,
         f: impl FnOnce(&mut dyn Protocol, &Transport) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
-        let desk = Desk::take(&self.lines);
+        let desk = Desk::take(&self.lines).unwrap_or_else(|| Desk::make(&self.lines));
         self.attend_as(desk.mode, f)
     }
 

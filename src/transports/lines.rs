@@ -95,23 +95,22 @@ impl Lines {
 /// The loop's buffers, for the one protocol that runs: what is read, and `Lines::written`.
 pub(super) struct Desk<'l> {
     lines: &'l Lines,
-    pub(super) scratch: Option<Scratch>,
+    scratch: Option<Scratch>,
     /// `RUNNING`; or `APART` for a protocol that runs inside another one, which reads into a buffer of its own.
     pub(super) mode: u32,
 }
 
 impl<'l> Desk<'l> {
+    /// `None` if they are in use, or not made yet.
     #[inline(always)]
-    pub(super) fn take(lines: &'l Lines) -> Desk<'l> {
-        match lines.scratch.take() {
-            None => Desk::first(lines),
-            scratch => Desk { lines, scratch, mode: RUNNING },
-        }
+    pub(super) fn take(lines: &'l Lines) -> Option<Desk<'l>> {
+        let scratch = lines.scratch.take()?;
+        Some(Desk { lines, scratch: Some(scratch), mode: RUNNING })
     }
 
-    /// It is in use, or not made yet.
+    /// Makes them; or others, if they are in use.
     #[cold]
-    fn first(lines: &'l Lines) -> Desk<'l> {
+    pub(super) fn make(lines: &'l Lines) -> Desk<'l> {
         let scratch = vec![0; SCRATCH].into_boxed_slice().try_into().ok();
         Desk { lines, scratch, mode: if lines.any_scratch.replace(true) { APART } else { RUNNING } }
     }
