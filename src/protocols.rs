@@ -9,6 +9,7 @@
 //! | `idle_timeout`, `timeout_protocol` | a time limit on silence |
 //! | `traffic` | shows what goes over a connection |
 //! | `reconnecting` | a client that connects again |
+//! | `work` | counts what the parsers do, in tests |
 //!
 //! The parsers know no socket: bytes in, events out, and every way to cut the bytes gives the same events.
 
@@ -22,6 +23,7 @@ mod reconnecting;
 mod string_receiver;
 mod timeout_protocol;
 mod traffic;
+mod work;
 
 pub use delimiter::Delimiter;
 pub use frame_parser::{FrameError, FrameParser, Framing, Int8, Int16, Int32, Netstring, StringTooLong};

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::io::BufRead;
 
+use super::work;
+
 /// The bytes that end a line: any, at least one.
 ///
 /// ```
@@ -62,7 +64,9 @@ impl Delimiter {
             if *matched == 0 {
                 // The fastest way to a byte that the standard library has: the C library's `memchr`.
                 let mut rest = &bytes[at..];
-                at += rest.skip_until(wanted[0]).unwrap_or(0);
+                let passed = rest.skip_until(wanted[0]).unwrap_or(0);
+                work::did(passed);
+                at += passed;
                 if at == 0 || bytes[at - 1] != wanted[0] {
                     return None;
                 }
@@ -70,8 +74,10 @@ impl Delimiter {
             } else {
                 let &byte = bytes.get(at)?;
                 at += 1;
+                work::did(1);
                 while *matched > 0 && wanted[*matched] != byte {
                     *matched = self.borders[*matched - 1];
+                    work::did(1);
                 }
                 *matched += usize::from(wanted[*matched] == byte);
             }

@@ -11,6 +11,7 @@ use std::io::Write;
 use std::marker::PhantomData;
 
 use super::intake::{Kept, Piece};
+use super::work;
 
 /// A way to say where a string ends: its length, in front of it.
 ///
@@ -274,6 +275,7 @@ macro_rules! prefixed {
             }
 
             fn header(bytes: &[u8], max_length: usize) -> Result<Option<Header>, FrameError> {
+                work::did(size_of::<$int>());
                 let Some((prefix, _)) = bytes.split_first_chunk() else { return Ok(None) };
                 let length = <$int>::from_be_bytes(*prefix) as usize;
                 if length > max_length {
@@ -323,6 +325,7 @@ impl sealed::Framing for Netstring {
     fn header(bytes: &[u8], max_length: usize) -> Result<Option<Header>, FrameError> {
         let mut length = 0usize;
         for (at, &byte) in bytes.iter().enumerate() {
+            work::did(1);
             match byte {
                 b':' if at > 0 => return Ok(Some(Header { size: at + 1, length })),
                 b'0'..=b'9' if at == 0 || length > 0 => {

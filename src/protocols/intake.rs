@@ -8,6 +8,8 @@
 //! A frame that lies whole in one place is handed out where it lies. Only one that was cut by the network is put
 //! together in `kept`, and `kept` gives its memory back as soon as nothing is in it.
 
+use super::work;
+
 /// Bytes that a peer sent, as they came in one go, and how many of them are used up.
 ///
 /// ```
@@ -84,8 +86,10 @@ impl Kept {
         if self.used > self.bytes.len() / 2 {
             self.bytes.drain(..self.used);
             self.used = 0;
+            work::did(self.bytes.len());
         }
         self.bytes.extend_from_slice(more);
+        work::did(more.len());
     }
 
     /// Lets the memory go if there is nothing in it.
