@@ -139,6 +139,8 @@ mod book {
     mod performance {}
     #[doc = include_str!("../docs/reliability.md")]
     mod reliability {}
+    #[doc = include_str!("../docs/twisted.md")]
+    mod twisted {}
     #[doc = include_str!("../docs/time.md")]
     mod time {}
 }
