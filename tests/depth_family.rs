@@ -2,7 +2,8 @@
 //! and dropped.
 //!
 //! As in `depth.rs`, every case runs at two sizes and counts what it did; `cargo test --release --test depth_family --
-//! --nocapture --test-threads 1` prints the times, which grow as the sizes do. A debug build takes them to 100,000.
+//! --nocapture --test-threads 1` prints the times, which grow as the sizes do. A debug build takes them to 100,000, and
+//! `ROPEWALK_DEPTH=n` to n: with it, instructions can be counted (`docs/performance.md`).
 
 use ropewalk::testing::{failure_of, success_of};
 use ropewalk::{
@@ -18,7 +19,8 @@ const STACK: usize = 128 * 1024;
 
 /// Runs `case` at two sizes on a small stack. It answers how much it counted: `expected` times `n`.
 fn on_a_small_stack(name: &'static str, expected: usize, case: fn(usize) -> usize) {
-    let most = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+    let set = std::env::var("ROPEWALK_DEPTH").ok().map(|n| n.parse().expect("a number"));
+    let most = set.unwrap_or(if cfg!(debug_assertions) { 100_000 } else { 1_000_000 });
     let run = move || {
         for n in [most / 10, most] {
             let start = Instant::now();
@@ -409,6 +411,49 @@ fn waiters_are_released_one_by_one_from_outside() {
                 Some(permit) => drop(permit),
             }
         }
+    });
+}
+
+#[test]
+fn waiters_released_from_outside_that_fail_are_reported() {
+    on_a_small_stack("lock, released from outside and failed", 2, |n| {
+        let reports = count_reports();
+        let lock = DeferredLock::new();
+        let current: Rc<Cell<Option<Permit>>> = Rc::default();
+        current.set(lock.try_acquire());
+        for _ in 0..n {
+            let current = current.clone();
+            lock.acquire()
+                .add_callback(move |permit| {
+                    current.set(Some(permit));
+                    Err::<(), _>(Failure::msg("no"))
+                })
+                .detach();
+        }
+        let mut released = 0;
+        while let Some(permit) = current.take() {
+            permit.release();
+            released += 1;
+        }
+        assert_eq!(released, n + 1); // the first one's own permit, too
+        reports.get() + released - 1
+    });
+}
+
+#[test]
+fn waiters_for_a_permit_are_cancelled_one_by_one() {
+    on_a_small_stack("lock, acquire cancelled", 1, |n| {
+        let lock = DeferredLock::new();
+        let permit = lock.try_acquire();
+        let waiters: Vec<_> = (0..n).map(|_| lock.acquire()).collect();
+        let told = waiters.into_iter().map(|waiter| {
+            waiter.cancel();
+            usize::from(cancelled(&failure_of(waiter)))
+        });
+        let told = told.sum();
+        assert_eq!(lock.waiting(), 0);
+        drop(permit);
+        told
     });
 }
 

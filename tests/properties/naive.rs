@@ -26,8 +26,19 @@ enum Kind {
     #[default]
     Plain,
     Acquire,
+    /// Holds a place of the semaphore, or not.
+    Run(bool),
     Get,
+    Joined(usize),
     Group(Group),
+}
+
+struct Share {
+    source: usize,
+    result: Option<Outcome>,
+    waiters: VecDeque<usize>,
+    /// Somebody was given the failure.
+    given: bool,
 }
 
 struct Group {
@@ -50,6 +61,9 @@ enum Step {
     Member(usize, usize),
     TimeOut(usize),
     StopTimer(usize),
+    Body(Behaviour),
+    GiveBack,
+    Share(usize),
 }
 
 #[derive(Default)]
@@ -64,6 +78,7 @@ struct Naive {
     line: VecDeque<usize>,
     queue: VecDeque<i64>,
     getters: VecDeque<usize>,
+    shares: Vec<Share>,
     names: usize,
     events: Vec<String>,
     reports: Vec<String>,
@@ -88,6 +103,12 @@ pub(crate) fn run(ops: &[Op]) -> Option<Vec<Vec<String>>> {
     }
     while naive.held > 0 {
         naive.act(&Op::Release);
+        trace.push(naive.flush());
+    }
+    for share in std::mem::take(&mut naive.shares) {
+        if let Some(Err(name)) = share.result.filter(|_| !share.given) {
+            naive.reports.push(name);
+        }
         trace.push(naive.flush());
     }
     let left = naive.timers.iter().flatten().count();
@@ -218,9 +239,42 @@ impl Naive {
                     return;
                 }
                 self.held -= 1;
-                match self.line.pop_front() {
-                    Some(next) => self.let_in(next),
-                    None => self.taken -= 1,
+                self.give_back();
+            }
+            Op::Run(does) => {
+                let steps = [Step::Body(does.clone()), Step::GiveBack].into();
+                let d = self.make(Chain { kind: Kind::Run(false), steps, ..Chain::default() });
+                self.chains[d].consumer = false; // not yet given out
+                if self.taken < 2 {
+                    self.taken += 1;
+                    self.let_in(d);
+                } else {
+                    self.line.push_back(d);
+                }
+                self.chains[d].consumer = true;
+            }
+            Op::Share(d) => {
+                let Some(d) = self.take(*d) else { return };
+                let s = self.shares.len();
+                self.shares.push(Share { source: d, result: None, waiters: VecDeque::new(), given: false });
+                self.chains[d].steps.push_back(Step::Share(s));
+                self.drive(d);
+            }
+            Op::Join(s) => {
+                if self.shares.is_empty() {
+                    return;
+                }
+                let s = s % self.shares.len();
+                let d = self.make(Chain { kind: Kind::Joined(s), ..Chain::default() });
+                self.chains[d].consumer = false; // not yet given out
+                self.shares[s].waiters.push_back(d);
+                self.serve(s);
+                self.chains[d].consumer = true;
+            }
+            Op::CancelShared(s) => {
+                if !self.shares.is_empty() {
+                    let s = s % self.shares.len();
+                    self.cancel(self.shares[s].source);
                 }
             }
             Op::Put => match self.getters.pop_front() {
@@ -242,8 +296,28 @@ impl Naive {
     }
 
     fn let_in(&mut self, d: usize) {
-        self.held += 1;
+        match &mut self.chains[d].kind {
+            Kind::Run(holds) => *holds = true,
+            _ => self.held += 1,
+        }
         self.fire(d, Ok(0));
+    }
+
+    fn give_back(&mut self) {
+        match self.line.pop_front() {
+            Some(next) => self.let_in(next),
+            None => self.taken -= 1,
+        }
+    }
+
+    /// Gives a shared result to those who wait for it.
+    fn serve(&mut self, s: usize) {
+        while let Some(result) = self.shares[s].result.clone()
+            && let Some(waiter) = self.shares[s].waiters.pop_front()
+        {
+            self.shares[s].given |= result.is_err();
+            self.fire(waiter, result);
+        }
     }
 
     fn fire(&mut self, d: usize, outcome: Outcome) {
@@ -288,17 +362,27 @@ impl Naive {
                     return Next::Result(result);
                 }
                 self.say(format!("step {d}.{n} {result:?}"));
-                does.acts.iter().for_each(|act| self.act(act));
-                match does.ret {
-                    Ret::Pass => Next::Result(result),
-                    Ret::Const(value) => Next::Result(Ok(value)),
-                    Ret::Raise => Next::Result(Err(self.name())),
-                    Ret::Panic => Next::Result(Err(format!("panic {}", self.name()))),
-                    Ret::Await(on) => match self.take(on) {
-                        None => Next::Result(result),
-                        Some(on) => self.wait(d, on),
-                    },
+                self.behave(d, &does, result)
+            }
+            Step::Body(does) => {
+                if result.is_err() {
+                    return Next::Result(result); // cancelled in the line
                 }
+                self.say(format!("body {d}"));
+                self.behave(d, &does, result)
+            }
+            Step::GiveBack => {
+                if let Kind::Run(holds) = &mut self.chains[d].kind
+                    && std::mem::take(holds)
+                {
+                    self.give_back();
+                }
+                Next::Result(result)
+            }
+            Step::Share(s) => {
+                self.shares[s].result = Some(result);
+                self.serve(s);
+                Next::Moved
             }
             Step::Resume(outer) => {
                 self.chains[outer].waits_for = None;
@@ -321,6 +405,20 @@ impl Naive {
         }
     }
 
+    fn behave(&mut self, d: usize, does: &Behaviour, result: Outcome) -> Next {
+        does.acts.iter().for_each(|act| self.act(act));
+        match does.ret {
+            Ret::Pass => Next::Result(result),
+            Ret::Const(value) => Next::Result(Ok(value)),
+            Ret::Raise => Next::Result(Err(self.name())),
+            Ret::Panic => Next::Result(Err(format!("panic {}", self.name()))),
+            Ret::Await(on) => match self.take(on) {
+                None => Next::Result(result),
+                Some(on) => self.wait(d, on),
+            },
+        }
+    }
+
     fn wait(&mut self, d: usize, on: usize) -> Next {
         if self.chains[on].running || self.needs(on, d) {
             self.circle = true;
@@ -337,6 +435,7 @@ impl Naive {
     fn needs(&self, d: usize, on: usize) -> bool {
         let members: &[usize] = match &self.chains[d].kind {
             Kind::Group(group) => &group.members,
+            Kind::Joined(s) => std::slice::from_ref(&self.shares[*s].source),
             _ => &[],
         };
         d == on || self.chains[d].waits_for.iter().chain(members).any(|d| self.needs(*d, on))
@@ -469,6 +568,7 @@ impl Naive {
         }
         self.line.retain(|waiter| *waiter != d);
         self.getters.retain(|waiter| *waiter != d);
+        self.shares.iter_mut().for_each(|share| share.waiters.retain(|waiter| *waiter != d));
         if let Some(canceller) = self.chains[d].canceller.filter(|c| *c != Canceller::None)
             && !std::mem::replace(&mut self.chains[d].asked, true)
         {

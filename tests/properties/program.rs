@@ -26,6 +26,13 @@ pub(crate) enum Op {
     /// Of the one semaphore, which has two places.
     Acquire,
     Release,
+    /// Does it with a place of that semaphore.
+    Run(Behaviour),
+    /// Makes the result one for many.
+    Share(usize),
+    /// Asks for a shared result. These are numbered, and named, like the Deferreds.
+    Join(usize),
+    CancelShared(usize),
     /// Of the one queue, of size and backlog two.
     Put,
     Get,
@@ -100,15 +107,19 @@ fn op(depth: u32) -> BoxedStrategy<Op> {
         1 => Just(Op::Release),
         1 => Just(Op::Put),
         1 => Just(Op::Get),
+        2 => which().prop_map(Op::Share),
+        4 => which().prop_map(Op::Join),
+        1 => which().prop_map(Op::CancelShared),
     ];
     if depth == 0 {
         return flat.boxed();
     }
     let lane = prop_oneof![Just(Lane::Value), Just(Lane::Failure), Just(Lane::Both)];
-    let behaviour = (vec(op(depth - 1), 0..3), ret()).prop_map(|(acts, ret)| Behaviour { acts, ret });
+    let behaviour = (vec(op(depth - 1), 0..3), ret()).prop_map(|(acts, ret)| Behaviour { acts, ret }).boxed();
     prop_oneof![
-        3 => flat,
-        1 => (which(), lane, behaviour).prop_map(|(d, lane, does)| Op::Add(d, lane, does)),
+        15 => flat,
+        4 => (which(), lane, behaviour.clone()).prop_map(|(d, lane, does)| Op::Add(d, lane, does)),
+        1 => behaviour.prop_map(Op::Run),
     ]
     .boxed()
 }

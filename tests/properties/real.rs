@@ -4,7 +4,7 @@ use crate::program::{Behaviour, Canceller, Lane, Op, Outcome, Ret};
 use ropewalk::testing::capture_unhandled;
 use ropewalk::{
     AbandonedError, CancelledError, Deferred, DeferredList, DeferredQueue, DeferredSemaphore, EventLoop, Failure,
-    FailureGroup, FirstError, FirstOrAll, Permit, Resolver, TestClock, TimeoutError, race,
+    FailureGroup, FirstError, FirstOrAll, Permit, Resolver, Shared, TestClock, TimeoutError, race,
 };
 use std::cell::{Cell, RefCell};
 use std::num::NonZeroUsize;
@@ -20,6 +20,7 @@ struct World {
     semaphore: DeferredSemaphore,
     held: RefCell<Vec<Permit>>,
     queue: DeferredQueue<i64>,
+    shares: RefCell<Vec<Shared<i64>>>,
     names: Cell<usize>,
     events: RefCell<Vec<String>>,
 }
@@ -35,18 +36,22 @@ pub(crate) fn run(ops: &[Op]) -> Vec<Vec<String>> {
         semaphore: DeferredSemaphore::new(NonZeroUsize::new(2).expect("two")),
         held: RefCell::default(),
         queue: DeferredQueue::new(2, 2),
+        shares: RefCell::default(),
         names: Cell::new(0),
         events: RefCell::default(),
     });
     let reports = capture_unhandled();
     let mut trace = Vec::new();
-    let mut act = |op: &Op| {
-        world.act(op);
+    let events = || {
         let mut lost: Vec<String> = reports.flush_unhandled().iter().map(|r| name(r.failure())).collect();
         lost.sort();
         let mut events = world.events.take();
         events.extend(lost.into_iter().map(|name| format!("reported {name}")));
-        trace.push(events);
+        events
+    };
+    let mut act = |op: &Op| {
+        world.act(op);
+        trace.push(events());
     };
     ops.iter().for_each(&mut act);
     // Steps may make more while the ends are let go, so the number is asked for each time.
@@ -56,6 +61,10 @@ pub(crate) fn run(ops: &[Op]) -> Vec<Vec<String>> {
     (0..known).for_each(|d| act(&Op::Abandon(d)));
     while !world.held.borrow().is_empty() {
         act(&Op::Release);
+    }
+    for share in world.shares.take() {
+        drop(share);
+        trace.push(events());
     }
     let left = world.event_loop.still_registered().len();
     let held = world.held.borrow().len();
@@ -227,6 +236,30 @@ impl World {
                     permit.release();
                 }
             }
+            Op::Run(does) => {
+                let (d, world, does) = (self.reserve(), self.clone(), does.clone());
+                let deferred = self.semaphore.run(move || {
+                    world.say(format!("body {d}"));
+                    world.behave(&does, Ok(0))
+                });
+                self.put(d, deferred);
+            }
+            Op::Share(d) => {
+                if let Some((_, deferred)) = self.take(*d) {
+                    self.shares.borrow_mut().push(deferred.share());
+                }
+            }
+            Op::Join(s) => {
+                if let Some(shared) = self.shared(*s) {
+                    let d = self.reserve();
+                    self.put(d, shared.get());
+                }
+            }
+            Op::CancelShared(s) => {
+                if let Some(shared) = self.shared(*s) {
+                    shared.cancel();
+                }
+            }
             Op::Put => {
                 if self.queue.put(5).is_err() {
                     self.say("overflow".to_owned());
@@ -264,8 +297,17 @@ impl World {
         self.put(g, sum);
     }
 
+    fn shared(&self, s: usize) -> Option<Shared<i64>> {
+        let shares = self.shares.borrow();
+        shares.get(s.checked_rem(shares.len())?).cloned()
+    }
+
     fn step(self: &Rc<Self>, step: &str, does: &Behaviour, result: Result<i64, Failure>) -> Deferred<i64> {
         self.say(format!("step {step} {:?}", outcome(&result)));
+        self.behave(does, result)
+    }
+
+    fn behave(self: &Rc<Self>, does: &Behaviour, result: Result<i64, Failure>) -> Deferred<i64> {
         does.acts.iter().for_each(|act| self.act(act));
         Deferred::from_result(match does.ret {
             Ret::Pass => result,
