@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! cd benches && cargo run --release            # the table
-//! cd benches && cargo run --release -- wake    # one row, for a profiler
+//! cd benches && cargo run --release -- wake    # one row
+//! ./profile                                    # user instructions for one operation, by callgrind
 //! ```
 //!
 //! Each row does the same with each of the three, in turns, seven times, and shows the median: CPU time of the
@@ -133,7 +134,12 @@ const ROUNDS: usize = 7;
 
 fn main() {
     counting::pin();
-    let only = std::env::args().nth(1);
+    let mut arguments = std::env::args().skip(1);
+    let only = arguments.next();
+    // For a profiler: one side of one row, so many times, and nothing else.
+    if let (Some(row), Some(side), Some(n)) = (&only, arguments.next(), arguments.next()) {
+        return profiled(row, &side, n.parse().expect("a count"));
+    }
     println!("{:<60}{:>20}{:>20}{:>20}", "ns, allocations", "ropewalk", "tokio", "smol");
     for (name, what, n, sides) in ROWS {
         if only.as_deref().is_some_and(|only| only != name) {
@@ -148,6 +154,12 @@ fn main() {
         let cells: String = costs.iter_mut().map(|costs| format!("{:>20}", median(costs))).collect();
         println!("{:<60}{cells}", format!("{name}: {what}"));
     }
+}
+
+fn profiled(row: &str, side: &str, n: u64) {
+    let sides = ROWS.iter().find(|(name, ..)| *name == row).expect("the name of a row").3;
+    let at = ["ropewalk", "tokio", "smol"].iter().position(|name| *name == side).expect("the name of a side");
+    sides[at].expect("a row that this side has")(n);
 }
 
 fn median(costs: &mut [Cost]) -> String {

@@ -97,8 +97,9 @@ impl EventLoop {
         F: Future<Output = Result<T, Failure>> + 'static,
     {
         let inner = &self.inner;
-        inner.tasks.insert(inner.next_serial(), &inner.mailbox, place, |task| {
-            let (resolver, deferred) = Deferred::with_canceller_at(place, move || drop(task.remove()));
+        inner.tasks.insert(inner.next_serial(), &inner.mailbox, place, |_, canceller| {
+            let (resolver, deferred) = Deferred::new_at(place);
+            resolver.set_canceller(canceller);
             let spawned = Spawned { parts: Some((Box::pin(future), resolver)), place };
             (Box::pin(spawned) as Body, deferred)
         })
@@ -143,7 +144,7 @@ impl EventLoop {
                 woken.set(true);
                 Poll::<()>::Pending
             });
-            inner.tasks.insert(inner.next_serial(), &inner.mailbox, place, |task| (Box::pin(body) as Body, task))
+            inner.tasks.insert(inner.next_serial(), &inner.mailbox, place, |task, _| (Box::pin(body) as Body, task))
         };
         let _root = Root(root);
         inner.tasks.stands_in(root);

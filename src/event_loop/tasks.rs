@@ -26,6 +26,7 @@ use std::task::{Context, Poll, RawWakerVTable, Wake, Waker};
 
 use slab::Slab;
 
+use crate::ground::chain::Ask;
 use crate::trace::{self, IdSlot, Mark, Place};
 
 use super::mailbox::Mailbox;
@@ -70,6 +71,15 @@ impl Wake for Signal {
         if !self.task.wake() && !self.elsewhere.swap(true, Ordering::AcqRel) {
             self.mailbox.wake_task(self.task);
         }
+    }
+}
+
+/// What a task's Deferred asks when it is cancelled: takes the task off its loop and drops it.
+pub(crate) struct Canceller(Cell<TaskId>);
+
+impl Ask for Canceller {
+    fn call(&self) {
+        drop(self.0.get().remove());
     }
 }
 
@@ -180,6 +190,7 @@ struct Slot {
     /// Whether the queue holds it.
     woken: bool,
     signal: Arc<Signal>,
+    canceller: Rc<Canceller>,
     place: Place,
     /// What the trace knows of it: its id, how often it was polled, and by which event it was woken.
     id: Cell<IdSlot>,
@@ -194,7 +205,7 @@ struct Table {
     slots: Slab<Slot>,
     woken: VecDeque<TaskId>,
     /// Of tasks that are gone, and of which nobody kept a waker: for the next ones.
-    spare: Vec<Arc<Signal>>,
+    spare: Vec<(Arc<Signal>, Rc<Canceller>)>,
 }
 
 /// How many spare ones are kept: what tasks that come and go need at a time, in a few kilobytes.
@@ -237,20 +248,22 @@ impl Tasks {
         })
     }
 
-    /// Takes a task in; it is polled in the next batch. `body` is told the task's name.
+    /// Takes a task in; it is polled in the next batch. `body` is told the task's name, and given what cancels it.
     pub(crate) fn insert<R>(
         &self,
         serial: u64,
         mailbox: &Arc<Mailbox>,
         place: Place,
-        body: impl FnOnce(TaskId) -> (Body, R),
+        body: impl FnOnce(TaskId, Rc<Canceller>) -> (Body, R),
     ) -> R {
-        let (task, waker) = {
+        let (task, waker, canceller) = {
             let mut table = self.table.borrow_mut();
             let spare = table.spare.pop();
             let entry = table.slots.vacant_entry();
             let task = TaskId { home: self.home, index: entry.key() as u32, serial };
-            let mut signal = spare.unwrap_or_else(|| Arc::new(Signal::new(task, mailbox)));
+            let (mut signal, canceller) = spare
+                .unwrap_or_else(|| (Arc::new(Signal::new(task, mailbox)), Rc::new(Canceller(Cell::new(task)))));
+            canceller.0.set(task);
             if let Some(signal) = Arc::get_mut(&mut signal) {
                 // A spare one has the name of another task.
                 signal.task = task;
@@ -262,6 +275,7 @@ impl Tasks {
                 work: None,
                 woken: true,
                 signal,
+                canceller: canceller.clone(),
                 place,
                 id: Cell::default(),
                 polls: 0,
@@ -271,9 +285,9 @@ impl Tasks {
             // A place for every task: a wake allocates nothing.
             let room = table.slots.len() - table.woken.len().min(table.slots.len());
             table.woken.reserve(room);
-            (task, waker)
+            (task, waker, canceller)
         };
-        let (body, answer) = body(task);
+        let (body, answer) = body(task, canceller);
         let mut table = self.table.borrow_mut();
         if let Some(slot) = table.get_mut(task) {
             slot.work = Some(Work { body, waker });
@@ -313,9 +327,10 @@ impl Tasks {
         drop(work);
         let mut table = self.table.borrow_mut();
         if table.get_mut(task).is_some() {
-            let mut signal = table.slots.remove(task.index as usize).signal;
-            if Arc::get_mut(&mut signal).is_some() && table.spare.len() < SPARE {
-                table.spare.push(signal);
+            let Slot { mut signal, mut canceller, .. } = table.slots.remove(task.index as usize);
+            let free = Arc::get_mut(&mut signal).is_some() && Rc::get_mut(&mut canceller).is_some();
+            if free && table.spare.len() < SPARE {
+                table.spare.push((signal, canceller));
             }
         }
     }
