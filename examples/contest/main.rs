@@ -11,6 +11,7 @@ mod deferred;
 mod soon;
 mod support;
 mod timers;
+mod wake;
 
 use std::process::ExitCode;
 
@@ -31,8 +32,12 @@ fn main() -> ExitCode {
         }
         "cross" => cross::cross(),
         "soon" => soon::soon(),
+        "wake" => match std::env::args().nth(2).map_or(Ok(1_000_000), |n| n.parse()) {
+            Ok(n) => wake::wake(n),
+            Err(error) => Err(std::io::Error::other(error)),
+        },
         _ => {
-            eprintln!("usage: contest timers|spread|churn|deferred|deep|cross|soon");
+            eprintln!("usage: contest timers|spread|churn|deferred|deep|cross|soon|wake [N]");
             return ExitCode::from(2);
         }
     };

@@ -262,3 +262,46 @@ impl fmt::Debug for Remote {
         f.debug_struct("Remote").field("closed", &closed).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::task::{Poll, Waker};
+    use std::time::Duration;
+
+    #[test]
+    fn a_wake_and_a_poll_on_the_loops_own_thread_take_no_lock() {
+        let event_loop = EventLoop::new().unwrap();
+        let kept = std::rc::Rc::new(std::cell::RefCell::new((0, None::<Waker>)));
+        let task = kept.clone();
+        let poll = move |context: &mut std::task::Context<'_>| {
+            let mut task = task.borrow_mut();
+            task.0 += 1;
+            task.1 = Some(context.waker().clone());
+            Poll::<Result<(), crate::Failure>>::Pending
+        };
+        event_loop.spawn(std::future::poll_fn(poll)).detach();
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+        let waker = kept.borrow().1.clone().unwrap();
+        let mailbox = event_loop.inner.mailbox.clone();
+        let (held, holds) = mpsc::channel();
+        let (done, over) = mpsc::channel();
+        let passed_by = std::thread::scope(|scope| {
+            let holder = scope.spawn(move || {
+                let _locks = (mailbox.lock(), mailbox.woken.lock().unwrap());
+                held.send(()).unwrap();
+                // A wake that wants one of them would wait for ever: this gives up instead.
+                over.recv_timeout(Duration::from_secs(20)).is_ok()
+            });
+            holds.recv().unwrap();
+            waker.wake_by_ref();
+            waker.wake();
+            event_loop.turn(Some(Duration::ZERO)).unwrap();
+            let _ = done.send(()); // an error if it gave up
+            holder.join().unwrap()
+        });
+        assert!(passed_by);
+        assert_eq!(kept.borrow().0, 2);
+    }
+}
