@@ -50,4 +50,19 @@ fn another_load_has_other_figures_and_each_model_those_that_it_has_to_have() {
     assert!(row(&many, "to cancel one in flight, us").iter().all(|cost| *cost > 0.0));
     assert!(row(&many, "allocations for each fetch").iter().all(|count| *count > 1.0));
     assert!(many.contains("job.rs:"), "the line at which the error was raised");
+    assert!(many.lines().all(|line| line.len() <= 80), "it fits a terminal");
+}
+
+#[test]
+fn what_cannot_be_measured_is_refused_with_the_reason() {
+    let refused = |n: &str| {
+        let output = Command::new(example()).arg(n).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        assert!(output.stdout.is_empty());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(refused("0").contains("1 at least"));
+    // More than any system's limit.
+    let error = refused("4000000000");
+    assert!(error.contains("needs 4000000100 open files") && error.contains("ulimit -n"), "{error}");
 }

@@ -9,6 +9,7 @@ use std::thread;
 use ropewalk::Failure;
 
 use super::job::{Job, LIMIT, LONGEST, Results};
+use super::meter;
 
 /// As many threads as there are fetches, up to this. More would do, up to the system's limit; their stacks and the time
 /// to switch between them are what one does not want to pay.
@@ -29,6 +30,7 @@ pub(crate) fn run(job: &Job) -> Result<Results, Failure> {
     thread::scope(|scope| {
         for _ in 0..job.count.min(THREADS) {
             scope.spawn(|| {
+                meter::thread_begins();
                 loop {
                     let n = next.fetch_add(1, Ordering::Relaxed);
                     if n >= job.count {

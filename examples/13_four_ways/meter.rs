@@ -1,6 +1,7 @@
 //! What is counted: events of the trace, allocations, memory and threads as the system tells them.
 
 use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ropewalk::trace::{Event, Kind, Recorder};
 
@@ -40,6 +41,19 @@ pub(crate) fn memory() -> (u64, u64) {
 /// How many threads this process has now.
 pub(crate) fn threads() -> u64 {
     status("Threads").unwrap_or(0)
+}
+
+/// Threads that the blocking model has started. They are over before anybody could look at the system's figure.
+static BEGUN: AtomicU64 = AtomicU64::new(0);
+
+/// Called by each of them.
+pub(crate) fn thread_begins() {
+    BEGUN.fetch_add(1, Ordering::Relaxed);
+}
+
+/// How many there were.
+pub(crate) fn threads_begun() -> u64 {
+    BEGUN.load(Ordering::Relaxed)
 }
 
 /// `key=value` pairs on one line, from a process that measures to the one that shows.
