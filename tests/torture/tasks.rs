@@ -392,7 +392,11 @@ fn stream(w: &World, method: &'static str, f: impl FnOnce(&World, &UnixStream) -
         Poll::Ready(_) => "ready",
     };
     let gone = stream.event_loop().is_closed();
-    w.tasks.streams.put(w, stream);
+    if gone {
+        w.tasks.streams.put_old(stream);
+    } else {
+        w.tasks.streams.put(w, stream);
+    }
     // What was known to be ready before the loop went still is.
     if !(gone && state == "ready") {
         w.hit(method, state);

@@ -246,6 +246,16 @@ impl<T> Pool<T> {
         drop(out); // with nothing borrowed
     }
 
+    /// Puts one back whose loop is gone. There are never more of these than of the live ones.
+    pub(crate) fn put_old(&self, item: T) {
+        let mut old = self.old.borrow_mut();
+        if old.len() < self.limit {
+            return old.push(item);
+        }
+        drop(old); // with nothing borrowed
+        drop(item);
+    }
+
     /// The live ones, or those whose loop is gone, as the move at hand would have it.
     fn of_age(&self, w: &World) -> &RefCell<Vec<T>> {
         let old = matches!(w.want.get(), "closed" | "gone" | "no") && !w.one_in(4);
