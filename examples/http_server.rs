@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! cargo run --example http_server -- 8000          GET / answers Hello, World!
+//! cargo run --example http_server -- 8000 docs     the files of this folder
 //! ```
 //!
 //! Without a folder it also shows what handlers can answer: `POST /echo` sends the request's body back while it comes,
@@ -27,10 +28,11 @@ const GRACE: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     env_logger::init();
-    program::run("http_server [PORT]", |arguments| {
+    program::run("http_server [PORT [DIR]]", |arguments| {
         let (port, server) = match arguments {
             [] => (0, handlers()),
             [port] => (port.parse().map_err(|_| Usage)?, handlers()),
+            [port, dir] => (port.parse().map_err(|_| Usage)?, Server::new().files("/", dir)?),
             _ => return Err(Usage.into()),
         };
         let event_loop = EventLoop::new()?;

@@ -10,6 +10,7 @@
 //! | `limits`, `error` | how much a peer may send; what was wrong with it, and where |
 //! | `body`, `outgoing` | bodies on their way in and out, with flow control |
 //! | `request`, `response`, `server` | servers |
+//! | `files` | files of a folder, served |
 //!
 //! The first six are sans-I/O: bytes in, events out, every way to cut the bytes gives the same events.
 
@@ -19,6 +20,7 @@ mod chunked;
 mod decoder;
 mod encode;
 mod error;
+mod files;
 mod framing;
 mod head;
 mod head_collector;
@@ -37,6 +39,7 @@ pub use chunked::{ChunkHead, LAST_CHUNK, encode_chunk, encode_last_chunk};
 pub use decoder::{Event, RequestDecoder, ResponseDecoder};
 pub use encode::{encode_request_head, encode_response_head};
 pub use error::{ParseError, Part, Problem};
+pub use files::Files;
 pub use framing::BodyLength;
 pub use head::{RequestHead, ResponseHead, Version};
 pub use headers::{Headers, InvalidHeader};
