@@ -185,7 +185,7 @@ fn what_is_no_file_and_what_may_not_be_read_is_not_served() {
     rustix::fs::mknodat(rustix::fs::CWD, folder.root().join("fifo"), rustix::fs::FileType::Fifo, 0o600.into(), 0)
         .unwrap();
     folder.write("root/closed", b"x");
-    fs::set_permissions(folder.root().join("closed"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(folder.root().join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
     let bench = Bench::new(&folder.root());
     assert_eq!(bench.get("/fifo").code(), 404, "and nobody waits for its other end");
     // Root may read everything.
