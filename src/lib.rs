@@ -70,6 +70,7 @@
 //! | Where does this Deferred stand? | [`Deferred::describe`] |
 //! | Read lines, or strings with their length in front | [`protocols::LineReceiver`], [`protocols::StringReceiver`] |
 //! | Close a connection that is silent; connect again | [`protocols::TimeoutProtocol`], [`protocols::ReconnectingClient`] |
+//! | Put TLS under a protocol | `tls` (feature `tls`) |
 //! | Serve HTTP/1.1; read and write its messages | `http::Server`, `http` (feature `http`) |
 //! | Test a protocol without sockets | [`testing::MemoryLoop`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
@@ -89,6 +90,8 @@ pub mod protocols;
 pub mod study;
 pub mod task;
 pub mod testing;
+#[cfg(feature = "tls")]
+pub mod tls;
 mod transports;
 
 pub use event_loop::{

@@ -25,7 +25,7 @@ mod listen;
 mod listener;
 pub(crate) mod medium;
 mod names;
-mod outgoing;
+pub(crate) mod outgoing;
 mod producer;
 mod protocol;
 mod send_file;

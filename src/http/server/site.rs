@@ -96,13 +96,34 @@ impl Site {
     #[track_caller]
     pub fn listen(&self, event_loop: &EventLoop, socket: ListenTcp) -> io::Result<Port> {
         let site = self.clone();
-        let settings = &self.state.settings;
-        let port = socket
-            .max_connections(settings.max_connections)
-            .max_connections_per_peer(settings.max_connections_per_peer)
-            .listen(event_loop, move |_, peer| Some(site.protocol(peer)))?;
+        let port = self.limited(socket).listen(event_loop, move |_, peer| Some(site.protocol(peer)))?;
         self.state.ports.borrow_mut().push(port.clone());
         Ok(port)
+    }
+
+    /// Listens with TLS: `https`. Features `http` and `tls`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`ListenTcp::listen`].
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub fn listen_tls(
+        &self,
+        event_loop: &EventLoop,
+        socket: ListenTcp,
+        tls: &crate::tls::TlsServer,
+    ) -> io::Result<Port> {
+        let (site, tls) = (self.clone(), tls.clone());
+        let port =
+            self.limited(socket).listen(event_loop, move |_, peer| Some(tls.protocol(site.protocol(peer))))?;
+        self.state.ports.borrow_mut().push(port.clone());
+        Ok(port)
+    }
+
+    fn limited(&self, socket: ListenTcp) -> ListenTcp {
+        let settings = &self.state.settings;
+        socket.max_connections(settings.max_connections).max_connections_per_peer(settings.max_connections_per_peer)
     }
 
     /// The protocol for a connection that was made in another way.

@@ -67,7 +67,7 @@ impl Line {
 
     /// The connection is over, now. Called by the loop, never from inside the protocol.
     #[cold]
-    pub(super) fn lose(self: Rc<Line>, event_loop: &EventLoop, reason: Failure) {
+    pub(crate) fn lose(self: Rc<Line>, event_loop: &EventLoop, reason: Failure) {
         if self.has(LOST) {
             return;
         }
