@@ -216,8 +216,10 @@ fn pages_for_a_browser() {
     write("hostile.html", &record(hostile::program));
     write("kinds.html", &Trace::read_json(&include_bytes!("kinds.jsonl")[..]).expect("a trace written by hand"));
     // The last event is the one that counts those that found no room.
-    let unhandled = capture_unhandled();
-    let ((), trace) = trace::record_with(Trace::with_limit(Page::LIMIT - 1), many::program);
-    drop(unhandled.flush_unhandled());
-    write("many.html", &trace);
+    for (name, events, requests) in [("some.html", 620, 30), ("many.html", Page::LIMIT, 9_000)] {
+        let unhandled = capture_unhandled();
+        let ((), trace) = trace::record_with(Trace::with_limit(events - 1), || many::program(requests));
+        drop(unhandled.flush_unhandled());
+        write(name, &trace);
+    }
 }

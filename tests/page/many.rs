@@ -10,10 +10,10 @@ fn refuse_every_seventh(n: u32) -> Result<u32, Failure> {
 }
 
 /// Many turns with many chains in each, some of which fail and some of which wait for others.
-pub(crate) fn program() {
+pub(crate) fn program(requests: u32) {
     let clock = TestClock::new();
     let event_loop = EventLoop::builder().clock(&clock).build().expect("a loop");
-    for n in 0..9_000_u32 {
+    for n in 0..requests {
         let handle = event_loop.handle();
         let (resolver, d) = Deferred::new();
         d.named(format!("request {n}"))

@@ -99,7 +99,7 @@ class State {
     if (begin >= 0) {
       const open = this.frames.lastIndexOf(begin);
       if (open >= 0) this.frames.length = open;
-    } else if (BEGINS.test(e.k) && !e.th) this.frames.push(i);
+    } else if (BEGINS.test(e.k)) this.frames.push(i);
     if (e.k === "out") this.outs++;
     for (const o of T.touched[i]) {
       const was = this.status(o.id), now = after(o.id, was, e);
@@ -140,6 +140,9 @@ function stateAt(i) {
   return walking;
 }
 
+/** Of a long chain so many events before the cursor are looked at, and so many steps after it. */
+const BACK = 90, AHEAD = 30;
+
 /**
  * The rows of a chain as it stands after event `upto`: what happened in order, then the steps that are still to come.
  * A row: `mark` (its shape), `lane` ("c" or "e"), `text` and `note`, `ev` (the events it stands for), `inner` (the chain
@@ -148,21 +151,21 @@ function stateAt(i) {
 function chainRows(id, upto) {
   if (id[0] === "x") return taskRows(id, upto);
   const o = object(id), steps = stepsOf(id), rows = [];
-  const reached = new Set();
   const add = (mark, lane, text, note, i, more) => rows.push({ mark, lane, text, note, ev: i < 0 ? [] : [i], ...more });
   const seen = upTo(o.ev, upto);
   const known = o.made >= 0 ? o.made <= upto : seen >= 0;
-  let lane = "c", fired = false, pause = null, ran = null, over = "", value_ = null;
+  const first = seen > BACK + 40 ? seen - BACK : 0;
+  let lane = "c", fired = first > 0 && stateAt(upto).status(id) !== "not fired", pause = null, ran = null, over = "", next = 0;
+  if (first) add("gap", lane, `${first} events before, not drawn`, "", o.ev[0]);
   if (o.group && o.group.made <= upto) add("group", "c", `${o.group.mode || "all"} of ${o.group.of.length}`, "", o.group.made, { members: o.group.of });
   const toLane = (val) => (val?.err !== undefined ? "e" : "c");
   const arrive = (val, i, verb) => {
-    value_ = val;
     const to = toLane(val);
     const text = (verb ? verb + " " : "") + value(val, true);
     add("value", to, text, "", i, { from: lane });
     lane = to;
   };
-  for (let j = 0; j <= seen; j++) {
+  for (let j = first; j <= seen; j++) {
     const i = o.ev[j], e = T.ev[i];
     const end = e.b ? T.ev[at(e.b)] : null;
     if (e.k === "canceller.end" && end?.d === id) {
@@ -187,8 +190,8 @@ function chainRows(id, upto) {
         break;
       case "d.step": {
         const s = steps.get(e.n);
-        reached.add(e.n);
-        lane = e.lane === "e" || e.lane === "err" ? "e" : "c";
+        next = e.n + 1;
+        lane = e.lane === "e" ? "e" : "c";
         add("step", lane, show(s?.name || `step ${e.n}`, 80), `${where(s?.at)}${s?.late ? " inside the add" : ""}`, i, { n: e.n, sys: s?.sys, running: true });
         ran = rows[rows.length - 1];
         break;
@@ -205,7 +208,8 @@ function chainRows(id, upto) {
         break;
       case "d.pass": {
         const s = steps.get(e.n);
-        reached.add(e.n);
+        next = e.n + 1;
+        lane = e.lane === "e" ? "e" : "c";
         add("pass", lane, show(s?.name || `step ${e.n}`, 80), `${where(s?.at)} ${lane === "e" ? "no errback" : "no callback"}, passed by`, i, { n: e.n });
         break;
       }
@@ -224,7 +228,6 @@ function chainRows(id, upto) {
           pause.over = true;
           pause.note = e.t > pause.since ? duration(e.t - pause.since) : "";
         }
-        value_ = e.val;
         add("resume", lane, `resumed with ${value(e.val, true)}`, "", i, { to: toLane(e.val), sent: e.from });
         if (toLane(e.val) !== lane) {
           rows[rows.length - 1].cross = true;
@@ -261,15 +264,17 @@ function chainRows(id, upto) {
         break;
     }
   }
-  const current = rows.length - 1;
   if (known && !fired) add("unfired", "c", "not fired yet", "", -1);
-  for (const s of steps.values()) {
-    if (s.add < 0 || s.add > upto || reached.has(s.n)) continue;
-    const gap = fired && !pause && !ran?.running ? (lane === "e" ? !s.e && "will be passed by" : !s.c && "will be passed by") : "";
-    const hint = current >= 0 && reached.size + 1 > 0 && gap && ![...steps.values()].some((q) => q.n < s.n && !reached.has(q.n)) ? gap : "";
-    add("todo", lane, show(s.name || `step ${s.n}`, 80), `${where(s.at)} ${hint}`, s.add, { n: s.n, c: s.c, e: s.e, sys: s.sys });
+  // The next one that has nothing for this lane will be passed by.
+  let soon = fired && !pause && !ran?.running;
+  const ahead = o.order.slice(next && o.order.findLastIndex((s) => s.n < next) + 1).filter((s) => s.add >= 0 && s.add <= upto);
+  for (const s of ahead.slice(0, AHEAD)) {
+    const gap = soon && !(lane === "e" ? s.e : s.c);
+    soon = false;
+    add("todo", lane, show(s.name || `step ${s.n}`, 80), `${where(s.at)}${gap ? " will be passed by" : ""}`, s.add, { n: s.n, c: s.c, e: s.e });
   }
-  return { id, rows, current, lane, fired, paused: !!pause, over, known };
+  if (ahead.length > AHEAD) add("gap", lane, `${ahead.length - AHEAD} more steps`, "", ahead[AHEAD].add);
+  return { rows, over, known };
 }
 
 /** A task as a rail with one lane: its polls, and what it awaits between them. */
@@ -277,8 +282,9 @@ function taskRows(id, upto) {
   const o = object(id), rows = [];
   let pause = null, done = false;
   const add = (mark, text, note, i, more) => rows.push({ mark, lane: "c", text, note, ev: [i], ...more });
-  const seen = upTo(o.ev, upto);
-  for (let j = 0; j <= seen; j++) {
+  const seen = upTo(o.ev, upto), first = seen > BACK + 40 ? seen - BACK : 0;
+  if (first) add("gap", `${first} events before, not drawn`, "", o.ev[0]);
+  for (let j = first; j <= seen; j++) {
     const i = o.ev[j], e = T.ev[i];
     const end = e.b ? T.ev[at(e.b)] : null;
     if (e.k === "x.spawn" && e.x === id) add("value", "spawned", where(e.at), i);
@@ -300,7 +306,7 @@ function taskRows(id, upto) {
       add("resume", `woken${e.self ? " by itself" : ""}`, "", i, { to: "c", sent: null });
     } else if (e.k === "x.drop" && e.x === id) add("value", done ? "gone" : "dropped before its end", "", i);
   }
-  return { id, rows, current: rows.length - 1, lane: "c", fired: true, paused: !!pause, over: "", known: seen >= 0 };
+  return { rows, over: "", known: seen >= 0 };
 }
 
 function cancelWords(e) {

@@ -136,11 +136,17 @@ function drawnAt(f, i) {
   const lines = new Map();
   const add = (k) => {
     const p = k >= 0 && k <= i && T.ev[k].at && place(T.ev[k].at);
-    if (p?.f === f) lines.set(p.line, [...(lines.get(p.line) || []), k]);
+    if (p?.f !== f) return;
+    if (!lines.has(p.line)) lines.set(p.line, []);
+    if (lines.get(p.line).length < 4) lines.get(p.line).push(k);
   };
   for (const id of view.drawn) {
     add(object(id).made);
-    if (id[0] === "d") for (const s of [...stepsOf(id).values()].slice(0, 500)) add(s.add);
+    if (id[0] !== "d" || !stepsOf(id).size) continue;
+    // Those around the step that runs; a line may have many.
+    const order = object(id).order, now = Math.max(0, order.findLastIndex((s) => s.run >= 0 && s.run <= i));
+    for (const s of order.slice(now, now + 100)) add(s.add);
+    for (const s of order.slice(Math.max(0, now - 50), now).reverse()) add(s.add);
   }
   return lines;
 }
@@ -187,6 +193,8 @@ function visit(line) {
   const list = view.source.file.at.get(line);
   view.line = line;
   view.file = view.source.f;
+  // The list of events underlines them.
+  view.hits = list && new Set(list);
   if (!list) return redraw();
   const next = list[upTo(list, view.i) + 1] ?? list[0];
   jump(next, { line });
@@ -225,7 +233,7 @@ function drawWhy(i) {
       letter ? h("span", { class: `link ${letter}`, "aria-hidden": "true", text: letter }) : h("span"), h("span", { class: "rel", text: rel }), h("span", { class: "hs", text: `s${T.ev[k].s}` }), h("span", { class: "what", text: brief(k) }), h("span", { class: "place", text: place }))));
   };
   const near = parents(i);
-  for (const { i: k, how, reg } of whyChain(i)) {
+  for (const { i: k, how, reg } of whyChain(i, 24)) {
     if (how) hop(k, k === near.C ? "C" : k === near.W ? "W" : "", how === "C" || k === near.C ? "← called from" : how === "B" ? "← began at" : "⇠ woken by", k === near.C ? "C" : k === near.W ? "W" : "");
     if (reg >= 0) {
       hop(reg, reg === near.R ? "R" : "", "⋯ registered", "reg");

@@ -4,8 +4,6 @@
 const ROW = 28, HEAD = 30, LANE = 34, FIRST = 16, IN = 78;
 /** Deeper chains are a click away: so many fit beside each other on a screen. */
 const DEEP = 3;
-/** Of a long chain only the rows around the cursor are drawn. */
-const MOST_ROWS = 150;
 const PER_PAGE = 60;
 
 const laneX = (depth, lane) => FIRST + depth * IN + (lane === "e" ? LANE : 0);
@@ -38,7 +36,7 @@ function lastValue(id, i) {
 }
 
 function statusWords(id, i) {
-  const status = stateAt(i).status(id), o = object(id), last = lastValue(id, i);
+  const status = stateAt(i).status(id), o = object(id);
   switch (status) {
     case "": return "not made yet";
     case "paused": {
@@ -48,27 +46,11 @@ function statusWords(id, i) {
       }
       return status;
     }
-    case "ok": case "error": return value(last);
-    case "resting": return `${last?.err ?? "error"} rests !`;
-    case "lost": return `LOST ${last?.err ?? ""}`;
+    case "ok": case "error": return value(lastValue(id, i));
+    case "resting": return `${lastValue(id, i)?.err ?? "error"} rests !`;
+    case "lost": return `LOST ${lastValue(id, i)?.err ?? ""}`;
     default: return status;
   }
-}
-
-/** The rows that are drawn of a chain. */
-function cutRows(chain) {
-  const { rows, current } = chain;
-  if (rows.length <= MOST_ROWS) return rows;
-  const middle = Math.max(current, 0);
-  const from = Math.max(0, middle - 70), to = Math.min(rows.length, middle + 50);
-  const gap = (list) => ({ mark: "gap", lane: "c", text: `${list.length} rows not drawn`, note: "", ev: list[0].ev.slice(0, 1) });
-  const out = [];
-  if (from > 3) out.push(...rows.slice(0, 2), gap(rows.slice(2, from)));
-  else out.push(...rows.slice(0, from));
-  out.push(...rows.slice(from, to));
-  if (rows.length - to > 3) out.push(gap(rows.slice(to, -2)), ...rows.slice(-2));
-  else out.push(...rows.slice(to));
-  return out;
 }
 
 const MARK_WORDS = { value: "value", step: "step", pass: "passed by:", todo: "not yet:", pause: "pause:", rest: "error rests:", group: "group:" };
@@ -85,7 +67,7 @@ function drawRail(id, i, links) {
 
   function chainList(id, depth) {
     drawn.add(id);
-    const chain = chainRows(id, i), rows = cutRows(chain), o = object(id);
+    const chain = chainRows(id, i), rows = chain.rows, o = object(id);
     const xc = laneX(depth, "c"), xe = laneX(depth, "e"), task = id[0] === "x";
     const head = h("div", { class: "head", style: `padding-left:${depth ? textX(depth) - 6 : 4}px` });
     const status = stateAt(i).status(id);
@@ -248,7 +230,8 @@ function drawRail(id, i, links) {
 
   function mark(what, lane, x, my, a, b, big) {
     const text = (cls, dx, t) => put("text", { class: `num_ ${cls}`, x: x + dx, y: my + 4 }, t);
-    const box = (cls) => put("rect", { class: `node ${cls}`, x: x - 10, y: my - 9, width: 20, height: 18, rx: lane === "e" ? 1 : 6 });
+    const half = (digits) => Math.max(10, String(digits).length * 3.5 + 4);
+    const box = (cls, n) => put("rect", { class: `node ${cls}`, x: x - half(n), y: my - 9, width: 2 * half(n), height: 18, rx: lane === "e" ? 1 : 6 });
     switch (what) {
       case "tok":
       case "member":
@@ -257,7 +240,7 @@ function drawRail(id, i, links) {
         if (big) put("circle", { class: "halo", cx: x, cy: my, r: 10.5 });
         break;
       case "node":
-        box(`${lane}${a ? " on" : ""}`);
+        box(`${lane}${a ? " on" : ""}`, b);
         text(a ? "on" : lane, 0, b);
         break;
       case "other":
@@ -268,7 +251,7 @@ function drawRail(id, i, links) {
         text("soft", -16, a);
         break;
       case "todo":
-        box("todo");
+        box("todo", a);
         text("soft", 0, a);
         break;
       case "stop":

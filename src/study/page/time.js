@@ -113,7 +113,9 @@ function lanesOf(ax) {
     else if (LIVE.has(stateEnd.status(o.id))) idle.push(o);
   }
   const order = (a, b) => LANES[a.id[0]] - LANES[b.id[0]] || a.n - b.n;
-  lanes = { from: ax.from, list: [...busy.sort(order), ...idle.sort(order)] };
+  const before = copies[Math.floor(ax.from / EVERY)].copy();
+  while (before.i < ax.from - 1) before.next();
+  lanes = { from: ax.from, before, list: [...busy.sort(order), ...idle.sort(order)] };
   return lanes.list;
 }
 
@@ -128,10 +130,9 @@ function drawObjects(i) {
 function laneRow(r) {
   const o = lanes.list[r], { i, ax, x } = lanes.draw;
   const picture = svg("svg", { class: "ob", "aria-hidden": "true", focusable: "false" });
-  const start = Math.max(upTo(o.ev, ax.from - 1), 0), stop = upTo(o.ev, ax.to);
+  const start = upTo(o.ev, ax.from - 1) + 1, stop = upTo(o.ev, ax.to);
   // How it stood where this part begins.
-  let status = "";
-  for (let j = 0; j < start; j++) status = after(o.id, status, T.ev[o.ev[j]]);
+  let status = lanes.before.status(o.id);
   const put = (tag, props) => picture.append(svg(tag, props));
   const seg = (from, to, status) => {
     const cls = SEGMENT[status];
@@ -146,6 +147,7 @@ function laneRow(r) {
     }
   };
   const marks = [];
+  if (status) seg(ax.from, start <= stop ? o.ev[start] : ax.to, status);
   for (let j = start; j <= stop; j++) {
     const k = o.ev[j], e = T.ev[k];
     status = after(o.id, status, e);

@@ -61,7 +61,7 @@ const FAMILIES = [
 ];
 const family = (k) => FAMILIES.findIndex(([, test]) => test.test(k));
 
-const BEGINS = /^(turn\.begin|poll\.begin|cb\.begin|d\.step|x\.poll|canceller\.begin|work\.begin)$/;
+const BEGINS = /^(turn\.begin|cb\.begin|d\.step|x\.poll|canceller\.begin)$/;
 const STARTS = /^(cb\.begin|d\.step|x\.poll|canceller\.begin)$/;
 const ERROR = /^f\./;
 const isReady = (e) => e.out === "ready";
@@ -185,7 +185,7 @@ function index() {
     if (k === "cb.end" && begin >= 0) turn.runs.push([begin, i]);
     if (k === "out") T.outs.push(i);
     if (k === "ask") T.asks.set(i, e);
-    if (ERROR.test(k)) T.errors.push(i);
+    if (ERROR.test(k) || e.out === "panic") T.errors.push(i);
     if (STARTS.test(k)) T.starts.push(i);
     const list = (T.touched[i] = []);
     for (const field in e) if (NAMES[field] && isId(e[field])) touch(e[field], i, list);
@@ -309,6 +309,7 @@ function stepsOf(d) {
     else if (e.k === "d.pass") s.pass = i;
     else if (e.k === "d.ret") s.ret = i;
   }
+  o.order = [...o.steps.values()].sort((a, b) => a.n - b.n);
   return o.steps;
 }
 
@@ -335,7 +336,7 @@ function because(i) {
 const runs = (frame, i) => BEGINS.test(T.ev[frame].k) && frame < i && (T.end[frame] < 0 || T.end[frame] > i);
 
 /** From an event back to the poll or the setup that began it all, and beside each hop where that was registered. */
-function whyChain(i, most = 40) {
+function whyChain(i, most) {
   const hops = [];
   let reg = -1;
   for (let to = i, how = ""; to >= 0 && hops.length < most; ) {
