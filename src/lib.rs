@@ -140,10 +140,16 @@ mod book {
     mod models {}
     #[doc = include_str!("../docs/performance.md")]
     mod performance {}
+    #[doc = include_str!("../docs/protocols.md")]
+    mod protocols {}
     #[doc = include_str!("../docs/reliability.md")]
     mod reliability {}
-    #[doc = include_str!("../docs/twisted.md")]
-    mod twisted {}
+    #[doc = include_str!("../docs/testing.md")]
+    mod testing {}
     #[doc = include_str!("../docs/time.md")]
     mod time {}
+    #[doc = include_str!("../docs/transports.md")]
+    mod transports {}
+    #[doc = include_str!("../docs/twisted.md")]
+    mod twisted {}
 }
