@@ -206,6 +206,7 @@ impl Builder {
             hurry: Cell::new(false),
             life: Cell::new(Life::Out),
             recording: RefCell::default(),
+            closing: RefCell::default(),
             announced: Cell::new(0),
         });
         if let Some(clock) = &self.clock {
@@ -274,6 +275,8 @@ pub(crate) struct Inner {
     life: Cell<Life>,
     /// The recording that was begun with this loop.
     recording: RefCell<Weak<trace::Current>>,
+    /// Why the source that is being taken out is closed, for the trace.
+    pub(crate) closing: RefCell<Option<String>>,
     /// The recording that was told what this loop has.
     announced: Cell<u32>,
 }

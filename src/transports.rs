@@ -30,6 +30,7 @@ mod producer;
 mod protocol;
 mod send_file;
 mod socket;
+mod tell;
 mod transport;
 
 pub use address::{Address, Target};

@@ -325,3 +325,108 @@ fn two_recorders_hear_the_same() {
     assert!(one.events().eq(two.events()));
     assert!(one.len() > 5);
 }
+
+#[test]
+fn a_group_tells_of_its_members_in_the_order_in_which_they_come() {
+    let ((), trace) = trace::record(|| {
+        let (first, a) = Deferred::<i32>::new();
+        let all = ropewalk::gather_results(vec![a, Deferred::succeed(2)]);
+        first.succeed(1);
+        assert_eq!(ropewalk::testing::success_of(all), [1, 2]);
+    });
+    let group = trace.events().find(|event| matches!(event.kind, Kind::GNew { .. })).unwrap();
+    let Kind::GNew { mode: trace::Mode::FailFast, of, .. } = group.kind else { panic!("{group:?}") };
+    assert_eq!(of.len(), 2);
+    let got: Vec<_> = trace
+        .events()
+        .filter_map(|event| match event.kind {
+            Kind::GGot { i, lane: trace::Lane::Ok, .. } if event.reg == group.s => Some(i),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(got, [1, 0]);
+}
+
+#[test]
+fn a_time_out_a_late_result_and_a_job_say_what_they_are() {
+    let event_loop = EventLoop::new().unwrap();
+    let recording = event_loop.record(Trace::with_limit(1000));
+    let (resolver, d) = Deferred::<i32>::new();
+    let d = d.add_timeout(Duration::from_millis(1), &event_loop);
+    assert!(event_loop.run_until(d).is_err());
+    resolver.succeed(5);
+    let fails = event_loop.defer_to_thread(|| Err::<(), _>(Failure::msg("no")));
+    assert!(event_loop.run_until(fails).is_err());
+    let trace = finish(recording);
+    let find =
+        |name: &str| trace.events().find(|event| event.kind.name() == name).unwrap_or_else(|| panic!("{name}"));
+    let Kind::DTimeout { after: 1_000_000, m, .. } = find("d.timeout").kind else { panic!("{trace:?}") };
+    assert!(trace.events().any(|event| matches!(event.kind, Kind::TimerFire { m: fired, .. } if fired == m)));
+    let swallowed = find("d.swallow").kind;
+    assert!(
+        matches!(swallowed, Kind::DSwallow { val: Some(trace::Val::Ok { text: "5", .. }), .. }),
+        "{swallowed:?}"
+    );
+    let (queued, begin, end, done) = (find("work.queue"), find("work.begin"), find("work.end"), find("work.done"));
+    assert_eq!((begin.th, end.th, done.th), (Some(1), Some(1), None));
+    assert!(begin.wall <= end.wall && begin.wall.is_some());
+    assert_eq!((end.cause, done.cause), (begin.s, end.s));
+    assert_eq!([begin.reg, end.reg, done.reg], [queued.s; 3]);
+    assert!(matches!(end.kind, Kind::WorkEnd { out: trace::Out::Err, .. }));
+    let busy = trace.events().filter_map(|event| match event.kind {
+        Kind::TurnEnd { busy, .. } => Some(busy),
+        _ => None,
+    });
+    assert!(busy.sum::<u64>() > 0);
+}
+
+#[test]
+fn what_a_connection_reads_writes_and_holds_back_is_told() {
+    struct Echo;
+    impl ropewalk::Protocol for Echo {
+        fn data_received(
+            &mut self,
+            _: &EventLoop,
+            transport: &ropewalk::Transport,
+            data: &[u8],
+        ) -> Result<(), Failure> {
+            transport.write(data)?;
+            transport.lose_connection();
+            Ok(())
+        }
+    }
+    struct Says(Rc<Cell<usize>>);
+    impl ropewalk::Protocol for Says {
+        fn connection_made(&mut self, _: &EventLoop, transport: &ropewalk::Transport) -> Result<(), Failure> {
+            Ok(transport.write(&[0; 10])?)
+        }
+        fn data_received(&mut self, _: &EventLoop, _: &ropewalk::Transport, data: &[u8]) -> Result<(), Failure> {
+            self.0.set(self.0.get() + data.len());
+            Ok(())
+        }
+        fn connection_lost(&mut self, event_loop: &EventLoop, _: Failure) {
+            event_loop.stop();
+        }
+    }
+    let event_loop = EventLoop::new().unwrap();
+    let recording = event_loop.record(Trace::with_limit(10_000));
+    let port = event_loop.listen_tcp("127.0.0.1:0", |_: &EventLoop, _: &ropewalk::Address| Some(Echo)).unwrap();
+    let came = Rc::new(Cell::new(0));
+    let address = port.address().as_tcp().unwrap();
+    event_loop.connect_tcp(address, Says(came.clone())).log_errors("connecting");
+    event_loop.run().unwrap();
+    let trace = finish(recording);
+    assert_eq!(came.get(), 10);
+    let written = |event: &Event<'_>| {
+        matches!(event.kind, Kind::IoWrite { asked: 10, took: trace::Gave::Bytes(10), left: 0, .. })
+    };
+    assert_eq!(trace.events().filter(written).count(), 2);
+    let read = |event: &Event<'_>| matches!(event.kind, Kind::IoRead { n: trace::Gave::Bytes(10), .. });
+    assert_eq!(trace.events().filter(read).count(), 2);
+    assert!(trace.events().any(|event| matches!(event.kind, Kind::IoRead { n: trace::Gave::Eof, .. })));
+    assert!(trace.events().any(|event| matches!(event.kind, Kind::IoAccept { i, new } if i != new)));
+    assert!(trace.events().any(|event| matches!(event.kind, Kind::CbBegin { slot: trace::Slot::Accept, .. })));
+    let closed =
+        trace.events().any(|event| matches!(event.kind, Kind::IoClose { why: Some(why), .. } if !why.is_empty()));
+    assert!(closed);
+}

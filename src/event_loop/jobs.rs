@@ -14,9 +14,10 @@ use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use crate::ground::{Deferred, Failure, Resolver};
-use crate::trace::{self, EventNumber, IdSlot, Place};
+use crate::trace::{self, EventNumber, IdSlot, Out, Place};
 
 use super::EventLoop;
 use super::pool::{self, Pool, Refused};
@@ -121,16 +122,26 @@ impl EventLoop {
             inner.job_queued(job);
         }
         let mailbox = inner.mailbox.clone();
+        let traced = trace::on();
         let work = Box::new(move || {
+            let begun = traced.then(Instant::now);
+            let mut out = Out::Ok;
             let result = if cancelled.load(Ordering::Relaxed) {
                 drop(catch_unwind(AssertUnwindSafe(move || drop(f))));
                 Err(Failure::cancelled_at(place))
             } else {
-                catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| Err(Failure::panic(payload, place)))
+                catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
+                    out = Out::Panic;
+                    Err(Failure::panic(payload, place))
+                })
             };
+            if result.is_err() && out == Out::Ok {
+                out = Out::Err;
+            }
+            let done = begun.map(|begun| Done { begun, ended: Instant::now(), th: pool::worker(), out });
             mailbox.deliver(place, move |event_loop| {
                 if trace::on() {
-                    event_loop.inner.job_done(job);
+                    event_loop.inner.job_done(job, done);
                 }
                 if let Some(resolver) = take_resolver::<T>(event_loop, job) {
                     resolver.fire_at(result, place);
@@ -153,6 +164,14 @@ impl EventLoop {
         }
         deferred
     }
+}
+
+/// What a worker says of a job, for the trace.
+pub(crate) struct Done {
+    pub(crate) begun: Instant,
+    pub(crate) ended: Instant,
+    pub(crate) th: u32,
+    pub(crate) out: Out,
 }
 
 /// A job that is out: what gave it out, and the Resolver that waits for it.

@@ -4,6 +4,7 @@
 //! queue is bounded. Jobs start in the order in which they were given. When the loop is dropped, jobs that have not
 //! started are dropped, and those that run are waited for.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
@@ -87,7 +88,11 @@ impl Pool {
     fn start_thread(&mut self) -> io::Result<()> {
         let shared = self.shared.clone();
         let name = format!("ropewalk-{}", self.threads.len() + 1);
-        let thread = thread::Builder::new().name(name).spawn(move || work(&shared))?;
+        let number = self.threads.len() as u32 + 1;
+        let thread = thread::Builder::new().name(name).spawn(move || {
+            WORKER.set(number);
+            work(&shared);
+        })?;
         self.threads.push(thread);
         Ok(())
     }
@@ -100,6 +105,16 @@ impl Pool {
     pub(crate) fn threads(&self) -> usize {
         self.threads.len()
     }
+}
+
+thread_local! {
+    /// The number of this worker, from 1.
+    static WORKER: Cell<u32> = const { Cell::new(0) };
+}
+
+/// The number of the worker thread that asks; 0 for every other thread.
+pub(crate) fn worker() -> u32 {
+    WORKER.get()
 }
 
 fn work(shared: &Shared) {

@@ -200,8 +200,9 @@ impl EventLoop {
             && let Some(i) = trace::known(&slot.id, Object::Source)
         {
             let at = asked.then(|| Location::caller() as _);
+            let why = inner.closing.take();
             trace::emit(
-                Kind::IoClose { i, why: None },
+                Kind::IoClose { i, why: why.as_deref() },
                 Links { cause: 0, reg: slot.reg, at, label: label.as_deref() },
             );
         }

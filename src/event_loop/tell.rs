@@ -4,10 +4,11 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::trace::{
-    self, Asked, EventNumber, Frame, Id, IdSlot, Kind, Links, Mark, Object, Out, Place, Slot, Woke,
+    self, Asked, EventNumber, Frame, Id, IdSlot, Kind, Links, Mark, More, Object, Out, Place, Slot, Woke,
 };
 
 use super::interest::{HUP, READ, Readiness, WRITE};
+use super::jobs::Done;
 use super::timers::TimerKey;
 use super::turn::{Site, Turn};
 use super::{EventLoop, Inner, Named};
@@ -54,6 +55,15 @@ impl EventLoop {
         let slot = site.slot.unwrap_or(slot);
         let frame = Frame::open(Kind::CbBegin { o: site.id, slot }, links);
         self.inner.turn.call_frame.set(Some(frame));
+        self.inner.turn.began.set(self.inner.clock.now());
+    }
+
+    #[cold]
+    pub(super) fn close_frame(&self, frame: Frame, out: Out) {
+        let turn = &self.inner.turn;
+        let took = self.inner.clock.now().saturating_sub(turn.began.get());
+        turn.busy.set(turn.busy.get() + took);
+        frame.close(|b| Kind::CbEnd { b, out }, Links::default());
     }
 
     /// A wait begins. Answers its mark and its time.
@@ -104,11 +114,6 @@ pub(super) fn queued(id: Cell<IdSlot>, mut reg: EventNumber, place: Place) -> Si
         reg = trace::emit(Kind::Post { p, late: true }, Links { at: Some(place), ..Links::default() });
     }
     Site { id: Some(p), reg, ..Site::default() }
-}
-
-#[cold]
-pub(super) fn close_frame(frame: Frame, out: Out) {
-    frame.close(|b| Kind::CbEnd { b, out }, Links::default());
 }
 
 /// A letter is numbered when the loop takes it in: its thread has no trace.
@@ -170,10 +175,16 @@ impl Inner {
 
     /// Its result is here.
     #[cold]
-    pub(super) fn job_done(&self, job: usize) {
-        if let Some((w, reg)) = self.meet_job(job) {
-            trace::emit(Kind::WorkDone { w }, Links { reg, ..Links::default() });
+    pub(super) fn job_done(&self, job: usize, done: Option<Done>) {
+        let Some((w, reg)) = self.meet_job(job) else { return };
+        let mut cause = 0;
+        if let Some(Done { begun, ended, th, out }) = done {
+            let links = |cause| Links { cause, reg, ..Links::default() };
+            let more = |at| More { th: Some(th), sys: false, wall: trace::wall_of(at) };
+            let mark = trace::emit_more(Kind::WorkBegin { w }, links(0), more(begun));
+            cause = trace::emit_more(Kind::WorkEnd { w, out }, links(mark), more(ended));
         }
+        trace::emit(Kind::WorkDone { w }, Links { cause, reg, ..Links::default() });
     }
 
     /// The same for a job.

@@ -19,7 +19,7 @@ use super::mailbox::Letter;
 use super::report::{self, Payload, guard};
 use super::running::Life;
 use super::sources::Dispatch;
-use super::tell::{close_frame, fired, posted, queued};
+use super::tell::{fired, posted, queued};
 use super::timers::{Due, TimerSlot};
 use super::wait::Ready;
 use super::{EventLoop, Named, PanicPolicy, Soon};
@@ -71,6 +71,9 @@ pub(crate) struct Turn {
     /// The trace's event of the wait's end.
     pub(super) woken: Cell<EventNumber>,
     frame: Cell<Option<Frame>>,
+    /// When the callback that runs began, and how long those of this turn took; while somebody records.
+    pub(super) began: Cell<u64>,
+    pub(super) busy: Cell<u64>,
     /// The first panic of this turn, if it is to go on after it.
     panicked: Cell<Option<Payload>>,
 }
@@ -309,7 +312,7 @@ impl EventLoop {
             self.finish_up();
         }
         if let Some(frame) = turn.call_frame.take() {
-            close_frame(frame, Out::Ok);
+            self.close_frame(frame, Out::Ok);
         }
     }
 
@@ -334,6 +337,7 @@ impl EventLoop {
         let turn = &inner.turn;
         let (current, frame) = (turn.current.take(), turn.call_frame.take());
         let (scheduled, ran) = (inner.scheduled.take(), turn.ran.get());
+        let (began, busy) = (turn.began.get(), turn.busy.get());
         loop {
             let next = inner.timers.borrow_mut().next_due_at(inner.clock.now());
             let Some(Due { key, at, slot }) = next else { break };
@@ -354,6 +358,8 @@ impl EventLoop {
         turn.call_frame.set(frame);
         inner.scheduled.set(scheduled);
         turn.ran.set(ran);
+        turn.began.set(began);
+        turn.busy.set(busy);
     }
 
     /// A callback panicked: it is reported, what it belongs to is closed, and the loop can go on.
@@ -366,7 +372,7 @@ impl EventLoop {
             std::panic::resume_unwind(payload);
         };
         if let Some(frame) = turn.call_frame.take() {
-            close_frame(frame, Out::Panic);
+            self.close_frame(frame, Out::Panic);
         }
         report::report(slot, place, &payload);
         if slot == Slot::Ready {
@@ -394,7 +400,7 @@ impl EventLoop {
         turn.phase.set(Phase::Begin);
         if let Some(frame) = turn.frame.take() {
             let ran = (turn.ran_before.get() + turn.ran.get()) as u32;
-            frame.close(|b| Kind::TurnEnd { b, ran, busy: 0 }, Links::default());
+            frame.close(|b| Kind::TurnEnd { b, ran, busy: turn.busy.take() }, Links::default());
         }
     }
 

@@ -19,10 +19,10 @@ use crate::ground::several::{FailureGroup, FirstError};
 use crate::ground::sink::{Sink, let_go};
 use crate::ground::step::Outcome;
 use crate::ground::tell;
-use crate::ground::trace::{self, Place};
+use crate::ground::trace::{self, Id, IdSlot, Kind, Lane, Links, Mark, Mode, Object, Place};
 use crate::ground::{CancelledError, Failure};
 use std::any::type_name;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::rc::{Rc, Weak};
 
@@ -148,6 +148,8 @@ pub struct Entry<'a, S: Slots, G: Goal<S>> {
     group: Rc<Group<S, G>>,
     jobs: &'a mut Jobs,
     count: usize,
+    /// The members' ids, while somebody records.
+    ids: Vec<Id>,
 }
 
 impl<S: Slots, G: Goal<S>> fmt::Debug for Entry<'_, S, G> {
@@ -162,6 +164,9 @@ impl<S: Slots, G: Goal<S>> Entry<'_, S, G> {
         let (group, index) = (&self.group, self.count);
         self.count += 1;
         group.ties.missing.set(group.ties.missing.get() + 1);
+        if trace::on() {
+            self.ids.extend(member.id());
+        }
         group.ties.members.borrow_mut().push(member.chain_state().map(Tie::to));
         member.give_to(Member { group: group.clone(), index, put }, self.jobs);
     }
@@ -179,7 +184,11 @@ pub(super) fn group<M: Members, G: Goal<M::Slots>>(members: M, options: Options,
         cancelling: Cell::new(false),
         // A race that is cancelled always ends; a list waits for what its members answer.
         ends: G::FIRST == OnValue::CancelAndFire,
+        told: OnceCell::new(),
     });
+    if trace::on() {
+        ties.told.get_or_init(Box::default);
+    }
     head.part.ask.set(Some(ties.clone()));
     let group = Rc::new(Group::<M::Slots, G> {
         slots: RefCell::new(Some(members.slots())),
@@ -189,9 +198,13 @@ pub(super) fn group<M: Members, G: Goal<M::Slots>>(members: M, options: Options,
         ties,
     });
     Jobs::all(|jobs| {
-        let mut entry = Entry { group: group.clone(), jobs, count: 0 };
+        let mut entry = Entry { group: group.clone(), jobs, count: 0, ids: Vec::new() };
         members.enlist(&mut entry);
         let empty = entry.count == 0;
+        let ids = std::mem::take(&mut entry.ids);
+        if trace::on() {
+            group.tell_new(&ids);
+        }
         group.ties.missing.set(group.ties.missing.get() - 1);
         // Nobody is nobody's first: without members only a list that waits for all has an end.
         if group.ties.missing.get() == 0 && !group.won.get() && (!empty || G::FIRST == OnValue::Keep) {
@@ -226,6 +239,9 @@ impl<S: Slots, G: Goal<S>, T: 'static> Sink<T> for Member<S, G, T> {
         let Member { group, index, put } = self;
         group.ties.forget(index);
         let ok = outcome.is_ok();
+        if trace::on() {
+            group.ties.tell_got(index, ok);
+        }
         if group.has_fired() {
             group.late(outcome, from);
         } else if let Some(slots) = &mut *group.slots.borrow_mut() {
@@ -237,6 +253,25 @@ impl<S: Slots, G: Goal<S>, T: 'static> Sink<T> for Member<S, G, T> {
 }
 
 impl<S: Slots, G: Goal<S>> Group<S, G> {
+    /// All members are in.
+    #[cold]
+    fn tell_new(&self, of: &[Id]) {
+        let info = &self.head.part.info;
+        let Some(told) = self.ties.told.get() else { return };
+        let Some(d) = tell::chain_id(info, type_name::<G::Out>(), true) else { return };
+        let Some((g, _)) = trace::id(&told.id, Object::Group) else { return };
+        let mode = match G::FIRST {
+            OnValue::Keep if self.options.fire_on_one_errback => Mode::FailFast,
+            OnValue::Keep => Mode::All,
+            OnValue::Fire | OnValue::CancelAndFire => Mode::First,
+        };
+        let links = Links { at: Some(info.made()), ..Links::default() };
+        told.reg.set(trace::emit(Kind::GNew { g, mode, of, d }, links));
+        for (index, ok) in told.early.take() {
+            self.ties.tell_got(index, ok);
+        }
+    }
+
     /// It fired, or was cancelled.
     fn has_fired(&self) -> bool {
         self.head.part.info.phase.get() != Phase::Unfired || self.slots.borrow().is_none()
@@ -357,6 +392,16 @@ struct Ties {
     cancelling: Cell<bool>,
     /// A cancel ends the group, whatever the members answer.
     ends: bool,
+    /// What the trace knows of it. Made only when somebody records.
+    told: OnceCell<Box<Told>>,
+}
+
+#[derive(Default)]
+struct Told {
+    id: Cell<IdSlot>,
+    reg: Cell<Mark>,
+    /// Members that had their result before all were in, and so before the group was announced.
+    early: RefCell<Vec<(usize, bool)>>,
 }
 
 /// A cancel on its way through the members.
@@ -369,6 +414,20 @@ struct Asked {
 }
 
 impl Ties {
+    /// A member has its result.
+    #[cold]
+    fn tell_got(&self, index: usize, ok: bool) {
+        let Some(told) = self.told.get() else { return };
+        match trace::known(&told.id, Object::Group) {
+            Some(g) => {
+                let lane = if ok { Lane::Ok } else { Lane::Err };
+                let links = Links { reg: told.reg.get(), ..Links::default() };
+                trace::emit(Kind::GGot { g, i: index as u32, lane }, links);
+            }
+            None => told.early.borrow_mut().push((index, ok)),
+        }
+    }
+
     fn forget(&self, index: usize) {
         let gone = self.members.borrow_mut().get_mut(index).and_then(Option::take);
         drop(gone);

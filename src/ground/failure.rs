@@ -48,6 +48,8 @@ struct Inner {
     trail: [Option<Place>; TRAIL],
     id: IdSlot,
     birth: Birth,
+    /// The name of the error's type, where it came by `?`.
+    ty: &'static str,
 }
 
 /// In which step a failure was raised.
@@ -81,7 +83,13 @@ impl Failure {
             trail: [None; TRAIL],
             id: IdSlot::default(),
             birth: Birth::Unknown,
+            ty: "",
         }))
+    }
+
+    /// The name of the error's type, if it is known.
+    pub(crate) fn type_name(&self) -> &'static str {
+        self.0.ty
     }
 
     /// A failure that says `message`.
@@ -176,6 +184,7 @@ impl Failure {
             trail: inner.trail,
             id: IdSlot::default(),
             birth: inner.birth.clone(),
+            ty: inner.ty,
         }))
     }
 
@@ -282,7 +291,9 @@ impl Failure {
 impl<E: Error + Send + Sync + 'static> From<E> for Failure {
     #[track_caller]
     fn from(error: E) -> Failure {
-        Failure::new(Box::new(error), Location::caller(), Via::Err)
+        let mut failure = Failure::new(Box::new(error), Location::caller(), Via::Err);
+        failure.0.ty = std::any::type_name::<E>();
+        failure
     }
 }
 

@@ -44,6 +44,8 @@ struct Rare {
     id: Cell<IdSlot>,
     /// The event that brought the result to where it is now.
     cause: Cell<EventNumber>,
+    /// How many steps ran, or were passed by, in a recording.
+    ran: Cell<u32>,
 }
 
 impl Default for Info {
@@ -120,6 +122,14 @@ impl Info {
     /// The event that brought the result to where it is now.
     pub(crate) fn cause(&self) -> EventNumber {
         self.rare.get().map_or(0, |rare| rare.cause.get())
+    }
+
+    pub(crate) fn ran(&self) -> u32 {
+        self.rare.get().map_or(0, |rare| rare.ran.get())
+    }
+
+    pub(crate) fn set_ran(&self, steps: u32) {
+        self.rare().ran.set(steps);
     }
 
     pub(crate) fn set_cause(&self, event: EventNumber) {

@@ -75,9 +75,9 @@ impl<T: 'static> Resolver<T> {
     /// Answers an outcome that was swallowed.
     fn fire_among(&mut self, outcome: Outcome<T>, at: Place, jobs: &mut Jobs) -> Option<(Outcome<T>, Rc<Head<T>>)> {
         let head = self.head.take()?;
-        let swallowed = head.clone().fire(outcome, Some(at), jobs).err()?;
+        let mut swallowed = head.clone().fire(outcome, Some(at), jobs).err()?;
         if trace::on() {
-            tell::swallowed(&head.part.info, Some(at));
+            tell::swallowed(&head.part.info, &mut swallowed, Some(at));
         }
         Some((swallowed, head))
     }

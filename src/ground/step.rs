@@ -139,6 +139,10 @@ pub(crate) trait Step<T: 'static, U: 'static>: 'static {
     const ERRBACK: bool;
     /// The name of the function, or of the function around the closure.
     fn name() -> &'static str;
+    /// That of the errback, where there are two functions.
+    fn errback_name() -> Option<&'static str> {
+        None
+    }
     /// Runs it. A lane it does not take passes by unchanged.
     fn call(self, input: Outcome<T>) -> Went<Self::Back, U>;
 }
@@ -231,6 +235,9 @@ where
     const ERRBACK: bool = true;
     fn name() -> &'static str {
         type_name::<F>()
+    }
+    fn errback_name() -> Option<&'static str> {
+        Some(type_name::<G>())
     }
     #[inline]
     fn call(self, input: Outcome<T>) -> Went<Self::Back, <R as CallbackResult>::Value> {

@@ -8,7 +8,7 @@ use super::trace::{
     self, Cancel, Dropped, EventNumber, Frame, Id, Kind, Lanes, Links, Loss, Object, Out, Place, Shown, Val, Via,
     emit, id,
 };
-use super::unhandled::{Recorded, forget_panic};
+use super::unhandled::{self, Recorded, forget_panic};
 use std::any::type_name;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -34,15 +34,15 @@ fn failure_id(failure: &mut Failure, via: Via) -> Option<Id> {
             Via::Err => via,
             told => told,
         };
-        let msg = text(failure);
-        let kind = Kind::FNew { f, ty: "", msg: &msg, via };
+        let msg = failure_text(failure);
+        let kind = Kind::FNew { f, ty: failure.type_name(), msg: &msg, via };
         emit(kind, Links { at: Some(failure.raised()), ..Links::default() });
     }
     Some(f)
 }
 
 /// What a failure says. Its `Display` is the user's code, and a recording changes no program's behaviour.
-fn text(failure: &Failure) -> String {
+pub(crate) fn failure_text(failure: &Failure) -> String {
     match catch_unwind(AssertUnwindSafe(|| failure.to_string())) {
         Ok(text) => text,
         Err(payload) => {
@@ -94,7 +94,7 @@ pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
     late: bool,
 ) -> EventNumber {
     let Some(d) = chain_id(info, type_name::<T>(), true) else { return 0 };
-    let names = [step_name(S::name()), ""];
+    let names = [step_name(S::name()), S::errback_name().map_or("", step_name)];
     let kind = Kind::DAdd { d, n: site.n, lanes: Lanes::of(S::CALLBACK, S::ERRBACK), names, late };
     let name = info.step_name(site.n);
     emit(kind, Links { at: Some(site.at), label: name.as_deref(), ..Links::default() })
@@ -113,9 +113,11 @@ pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option
     outcome
 }
 
-pub(crate) fn swallowed(info: &Info, at: Option<Place>) {
-    if let Some(d) = chain_id(info, "", true) {
-        emit(Kind::DSwallow { d, val: None }, Links { at, ..Links::default() });
+pub(crate) fn swallowed<T: 'static>(info: &Info, outcome: &mut Outcome<T>, at: Option<Place>) {
+    if let Some(d) = chain_id(info, type_name::<T>(), true) {
+        let mut shown = Shown::default();
+        let val = Some(val(outcome, Via::Fail, &mut shown));
+        emit(Kind::DSwallow { d, val }, Links { at, ..Links::default() });
     }
 }
 
@@ -132,6 +134,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
         return run(step, input, || (*site, info));
     };
     let n = site.n;
+    info.set_ran(n + 1);
     let mut shown = Shown::default();
     let came_in = val(&mut input, Via::Fail, &mut shown);
     let lane = came_in.lane();
@@ -233,7 +236,8 @@ pub(crate) fn rests<T: 'static>(info: &Info, outcome: &mut Outcome<T>) {
 pub(crate) fn lost(info: &Info, failure: &mut Failure) -> Option<Recorded> {
     let d = chain_id(info, "", true)?;
     let f = failure_id(failure, Via::Err)?;
-    let s = emit(Kind::FLost { f, d, why: Loss::Dropped }, cause(info));
+    let why = if unhandled::is_ending() { Loss::LoopEnd } else { Loss::Dropped };
+    let s = emit(Kind::FLost { f, d, why }, cause(info));
     Some(Recorded { d, f, fired_by: trace::fired_by(d), rested: trace::rested(f), why: trace::why(s) })
 }
 
@@ -247,7 +251,8 @@ pub(crate) fn taken(info: &Info, ty: &'static str) {
 pub(crate) fn dropped(info: &Info, pending: bool) {
     if let Some(d) = chain_id(info, "", true) {
         let state = if pending { Dropped::Pending } else { Dropped::Fired };
-        emit(Kind::DDrop { d, state, left: 0 }, Links::default());
+        let left = if pending { info.steps.get().saturating_sub(info.ran()) } else { 0 };
+        emit(Kind::DDrop { d, state, left }, Links::default());
     }
 }
 

@@ -220,6 +220,11 @@ pub(crate) fn forget_panic(payload: Box<dyn Any + Send>) {
     }
 }
 
+/// Whether a loop is being dropped.
+pub(crate) fn is_ending() -> bool {
+    ENDING.try_with(|ending| ending.get().is_some()).unwrap_or(false)
+}
+
 /// Runs `f`, which drops a loop; answers how many Deferreds were abandoned by that with nobody to handle it.
 ///
 /// These are one summary line of the loop's, not a report each.

@@ -25,9 +25,9 @@ impl<'t> Words<'t> {
         let outward = std::iter::successors(self.event(event.frame), |frame| self.event(frame.frame));
         let begin = outward.into_iter().find(|frame| matches!(frame.kind, Kind::CbBegin { .. }));
         let Some(Event { s, kind: Kind::CbBegin { o, slot }, label, .. }) = begin else { return String::new() };
-        // That a job is back is the first thing told in its callback.
+        // How a job went is the first thing told in its callback.
         let job = match self.event(s + 1).map(|first| first.kind) {
-            Some(Kind::WorkDone { w }) => Some(w),
+            Some(Kind::WorkBegin { w } | Kind::WorkDone { w }) => Some(w),
             _ => None,
         };
         let o = job.or(o);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::event_loop::{DelayedCall, Handle};
 use crate::ground::step::{Outcome, Step, Went};
 use crate::ground::{CallbackResult, CancelHandle, CancelledError, Deferred, Failure, Who};
-use crate::trace::Place;
+use crate::trace::{self, Kind, Links, Place};
 
 impl<T: 'static> Deferred<T> {
     /// Cancels this Deferred unless it has its result within `delay`, and makes the failure of that cancel a
@@ -91,7 +91,14 @@ impl<T: 'static> Deferred<T> {
             let (target, state) = (self.cancel_handle(), timer.clone());
             let due = event_loop.time().saturating_add(delay);
             let time_out = move || state.run_out(&target, delay, at);
-            timer.call.set(Some(event_loop.call_at_for(due, at, move |_| time_out())));
+            let call = event_loop.call_at_for(due, at, move |_| time_out());
+            if trace::on()
+                && let (Some(d), Some(m)) = (self.id(), call.id())
+            {
+                let after = u64::try_from(delay.as_nanos()).unwrap_or(u64::MAX);
+                trace::emit(Kind::DTimeout { d, after, m }, Links { at: Some(at), ..Links::default() });
+            }
+            timer.call.set(Some(call));
         }
         self.add(TimeoutStep { timer, on_timeout, back: PhantomData }, at)
     }

@@ -36,6 +36,7 @@ use crate::event_loop::upper::guard;
 use crate::event_loop::{EventLoop, Interest, Readiness};
 use crate::ground::Failure;
 use crate::ground::unhandled::error_line;
+use crate::trace;
 
 pub(crate) use flow::stop;
 
@@ -296,6 +297,9 @@ impl Line {
     fn read(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
         let Some(mut desk) = Desk::take(&self.lines) else { return self.read_first(event_loop) };
         let came = self.receive(desk.scratch());
+        if trace::on() {
+            self.tell_read(came);
+        }
         let Ok(n @ 1..SCRATCH) = came else { return self.read_on(event_loop, desk, came) };
         let data = &desk.scratch()[..n];
         self.attend_as(RUNNING, |protocol, transport| protocol.data_received(event_loop, transport, data))
@@ -347,6 +351,9 @@ impl Line {
                 break;
             }
             first = self.receive(desk.scratch());
+            if trace::on() {
+                self.tell_read(first);
+            }
         }
         Ok(())
     }

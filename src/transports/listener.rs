@@ -30,7 +30,7 @@ use crate::event_loop::{EventLoop, InsertReason, Interest, Readiness};
 use crate::ground::failure::panic_message;
 use crate::ground::unhandled::error_line;
 use crate::ground::{Deferred, Resolver};
-use crate::trace::Place;
+use crate::trace::{self, Kind, Links, Place};
 
 /// How many connections are taken in one go, so that a flood of new ones does not keep the old ones waiting.
 const ACCEPTS: usize = 256;
@@ -185,6 +185,12 @@ impl Listener {
             Ok(line) => {
                 if let Some(counted) = counted {
                     line.count(counted);
+                }
+                if trace::on()
+                    && let (Some(i), Some(new)) =
+                        (event_loop.source_id(self.index.get(), self.serial.get()), line.trace_id())
+                {
+                    trace::emit(Kind::IoAccept { i, new }, Links::default());
                 }
                 line.made(event_loop);
             }

@@ -13,6 +13,7 @@ use super::connection::{HIGH_WATER, Line, stop};
 use super::error::{Disconnected, ProducerError};
 use super::producer::{Producer, Streaming, Who};
 use crate::event_loop::EventLoop;
+use crate::trace::Id;
 
 /// A way to a connection: cheap, weak, to be cloned and kept. Twisted's `ITransport` and `ITCPTransport`.
 ///
@@ -34,6 +35,11 @@ impl Transport {
     #[inline]
     fn line(&self) -> Result<Rc<Line>, Disconnected> {
         self.line.upgrade().ok_or(Disconnected)
+    }
+
+    /// The id of its source in the current recording.
+    pub(super) fn trace_id(&self) -> Option<Id> {
+        self.line.upgrade()?.trace_id()
     }
 
     /// Whether it is a handle to this connection.

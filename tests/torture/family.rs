@@ -528,9 +528,12 @@ fn line_state(gate: &Gate) -> &'static str {
 fn acquire(w: &World, method: &'static str, kind: &str) {
     let gate = Gate::of(w, kind);
     let state = line_state(&gate);
+    let before = w.steps.get();
     let permit = gate.acquire();
+    // A recorder that heard of it may have come first.
+    let alone = w.steps.get() == before;
     let refused = permit.describe().state() == DeferredState::Failed;
-    if refused != (state == "full") {
+    if alone && refused != (state == "full") {
         w.broken(format!("{method} was {}refused at {gate:?}", if refused { "" } else { "not " }));
     }
     w.hit(method, state);
@@ -551,7 +554,7 @@ fn try_acquire(w: &World, method: &'static str, kind: &str) {
 fn run(w: &World, method: &'static str, kind: &str) {
     let gate = Gate::of(w, kind);
     let (state, ticket, noise) = (line_state(&gate), w.ticket("run", true), Noise);
-    ticket.called_off.set(state == "full");
+    let (off, before) = (ticket.clone(), w.steps.get());
     let end = gate.run(move || {
         let (w, _noise) = (world(), noise);
         ticket.run(&w, Ctx::Step);
@@ -562,10 +565,13 @@ fn run(w: &World, method: &'static str, kind: &str) {
         }
         pending(&w)
     });
+    // A recorder that heard of it may have come first.
+    let alone = state == "free" || w.steps.get() == before;
     let end = end.add_errback(move |failure| {
         // The function that is not called is dropped, and that may panic.
         let full = failure.check::<BacklogFull>().is_some();
-        if (state == "full") != full && failure.check::<PanicError>().is_none() {
+        off.called_off.set(off.called_off.get() || full);
+        if alone && (state == "full") != full && failure.check::<PanicError>().is_none() {
             world().broken(format!("{state}: {failure}"));
         }
         Err(failure)

@@ -200,7 +200,7 @@ impl Current {
         Event {
             s,
             t,
-            wall,
+            wall: more.wall.or(wall),
             turn: self.turn.get() + u32::from(matches!(kind, Kind::TurnBegin { .. })),
             th: more.th,
             frame: number(frame),
@@ -256,6 +256,8 @@ impl Current {
 pub(crate) struct More {
     pub(crate) th: Option<u32>,
     pub(crate) sys: bool,
+    /// When it happened by the system's clock, where that was before it is told.
+    pub(crate) wall: Option<u64>,
 }
 
 #[cold]
@@ -307,6 +309,12 @@ pub(crate) fn emit(kind: Kind<'_>, links: Links<'_>) -> Mark {
 /// The same with what few events have.
 pub(crate) fn emit_more(kind: Kind<'_>, links: Links<'_>, more: More) -> Mark {
     current().map_or(0, |current| current.emit(kind, &links, more))
+}
+
+/// A moment as nanoseconds since the recording started.
+pub(crate) fn wall_of(at: Instant) -> Option<u64> {
+    let since = at.saturating_duration_since(current()?.started);
+    Some(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// Counts the Deferreds that have not fired: one more or one less.

@@ -74,7 +74,7 @@ impl Line {
         self.set(LOST);
         self.discard();
         let place = self.place();
-        self.detach(event_loop);
+        self.detach_because(event_loop, &reason);
         let protocol = self.protocol.take();
         let rare = self.extra.take().and_then(|extra| extra.rare);
         // This closes the socket: before anybody hears of it.

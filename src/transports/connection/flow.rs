@@ -9,9 +9,10 @@ use crate::event_loop::EventLoop;
 use crate::event_loop::upper::{drop_quietly, forget_payload, guard};
 use crate::ground::Failure;
 use crate::ground::failure::panic_message;
-use crate::trace::Place;
+use crate::trace::{self, Place};
 use crate::transports::error::{ConnectionDone, ProducerError};
 use crate::transports::producer::{Producer, Registered, Streaming, Who};
+use crate::transports::tell::Flow;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Told {
@@ -217,10 +218,14 @@ impl Line {
         let Some(told) = self.due(waiting) else { return };
         if self.has(ITSELF) {
             self.note_told(told, Streaming::Push);
-            return match told {
+            match told {
                 Told::Pause => self.pause_reading(),
                 Told::Resume => self.resume_reading(),
-            };
+            }
+            if trace::on() {
+                self.tell_flow(&self.flow(told, Streaming::Push, waiting), self.trace_id());
+            }
+            return;
         }
         let transport = self.rare(|rare| match &rare.producer {
             Some(Registered { who: Who::Transport(transport), kind, .. }) => Some((transport.clone(), *kind)),
@@ -234,8 +239,17 @@ impl Line {
                     Told::Pause => transport.pause_producing(),
                     Told::Resume => transport.resume_producing(),
                 }
+                if trace::on() {
+                    self.tell_flow(&self.flow(told, kind, waiting), transport.trace_id());
+                }
             }
         }
+    }
+
+    /// What the trace says of it.
+    fn flow(&self, told: Told, kind: Streaming, waiting: usize) -> Flow {
+        let marks = kind == Streaming::Push;
+        Flow { stop: matches!(told, Told::Pause), waiting, limit: self.high_water(), marks }
     }
 
     /// Queues the calls that are due.
@@ -288,6 +302,9 @@ impl Line {
         });
         let Some((who, kind, serial)) = called else { return Ok(()) };
         self.note_told(told, kind);
+        if trace::on() {
+            self.tell_flow(&self.flow(told, kind, self.buffered()), None);
+        }
         let Some(mut producer) = who else {
             return match told {
                 Told::Pause => self.attend(|own, transport| own.pause_producing(event_loop, transport)),

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use super::{BLOCKED, CLOSING, DIRTY, DOOMED, HALF_CLOSING, LOST, Line, MUTE, PRODUCER, RUNNING, STARVED};
 use super::{TAPPED, TELL_WRITE_LOST, WAITING, WRITE_DONE, WROTE};
+use crate::trace;
 use crate::transports::error::{ConnectionDone, ConnectionLost, Disconnected};
 use crate::transports::lines::SPARE_CAPACITY;
 use crate::transports::outgoing::Outgoing;
@@ -99,6 +100,9 @@ impl Line {
         }
         written.clear();
         drop(written);
+        if trace::on() {
+            self.tell_write(size, sent);
+        }
         if self.has(DIRTY | HALF_CLOSING | CLOSING | STARVED) {
             self.clear(DIRTY);
             self.drained();
@@ -110,13 +114,22 @@ impl Line {
     fn send_written_otherwise(self: &Rc<Line>, sent: Result<usize, Errno>) {
         self.clear(DIRTY);
         let mut out = Outgoing::from(mem::take(&mut *self.lines.written.borrow_mut()));
+        let size = out.len();
         out.advance(sent.unwrap_or(0));
+        // A connection without a socket has not been asked yet.
+        let told = trace::on() && sent != Err(Errno::INTR);
         if out.len() == 0 {
             self.lines.put_buffer(out);
+            if told {
+                self.tell_write(size, sent);
+            }
             return self.drained();
         }
         self.extra(|extra| extra.out = out);
         self.set(WAITING);
+        if told {
+            self.tell_write(size, sent);
+        }
         match sent {
             Ok(_) | Err(Errno::AGAIN) => self.blocked(),
             Err(Errno::INTR) => self.send(),
@@ -137,6 +150,9 @@ impl Line {
             let sent = self.transmit(out.rest());
             out.advance(sent.unwrap_or(0));
             let done = self.put_back(out);
+            if trace::on() {
+                self.tell_write(size, sent);
+            }
             match sent {
                 Ok(_) if done => {}
                 // A short write has filled the medium: another would only cost a system call.

@@ -1,0 +1,246 @@
+//! What holds for the trace of every example, run as a user runs it with `ROPEWALK=trace=FILE`.
+
+use ropewalk::trace::{ClockKind, Id, Kind, Trace};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A program to run, and how.
+struct Program {
+    name: &'static str,
+    args: Vec<String>,
+    input: &'static str,
+    /// Whether it prints the same each time.
+    same: bool,
+}
+
+/// A folder that is removed at the end.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let folder = std::env::temp_dir().join(format!("ropewalk-invariants-{}-{name}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder for the test");
+        Scratch(folder)
+    }
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+/// The built example. `cargo test` builds them all; `cargo test --test` does not.
+fn example(name: &str) -> PathBuf {
+    let mut path = std::env::current_exe().expect("this test has a path");
+    path.pop();
+    path.pop();
+    path.push("examples");
+    path.push(name);
+    if !path.exists() {
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", name]).status();
+        assert!(built.expect("cargo runs").success(), "the example {name} builds");
+    }
+    path
+}
+
+/// Runs a program; answers what it printed to standard output.
+fn run(program: &Program, folder: &Path, ropewalk: Option<&OsStr>) -> Vec<u8> {
+    let mut command = Command::new(example(program.name));
+    command.args(&program.args).current_dir(folder).env_remove("ROPEWALK").env("RUST_BACKTRACE", "0");
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(ropewalk) = ropewalk {
+        command.env("ROPEWALK", ropewalk);
+    }
+    let mut child = command.spawn().expect("the example starts");
+    // Whoever reads no input has closed it.
+    drop(child.stdin.take().map(|mut stdin| stdin.write_all(program.input.as_bytes())));
+    let output = child.wait_with_output().expect("the example ends");
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{} with ROPEWALK={ropewalk:?}: {error}", program.name);
+    output.stdout
+}
+
+fn read(file: &Path) -> Trace {
+    let bytes = File::open(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    Trace::read_json(BufReader::new(bytes)).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+}
+
+/// The objects that an event announces.
+fn announces(kind: &Kind<'_>) -> Option<Id> {
+    match *kind {
+        Kind::DNew { d: id, .. }
+        | Kind::FNew { f: id, .. }
+        | Kind::TimerArm { m: id, .. }
+        | Kind::Post { p: id, .. }
+        | Kind::IoOpen { i: id, .. }
+        | Kind::WorkQueue { w: id, .. }
+        | Kind::XSpawn { x: id, .. }
+        | Kind::GNew { g: id, .. } => Some(id),
+        _ => None,
+    }
+}
+
+/// The objects that an event names.
+fn named(kind: &Kind<'_>) -> Vec<Id> {
+    let text = format!("{kind:?}");
+    let after = text.split("Id(").skip(1).filter_map(|rest| {
+        let (object, rest) = rest.split_once(", ")?;
+        let (n, _) = rest.split_once(')')?;
+        let letter = match object {
+            "Deferred" => "d",
+            "Failure" => "f",
+            "Timer" => "m",
+            "Source" => "i",
+            "Post" => "p",
+            "Work" => "w",
+            "Task" => "x",
+            "Group" => "g",
+            other => panic!("an object {other}"),
+        };
+        Some(format!("{letter}{n}").parse().expect("an id"))
+    });
+    after.collect()
+}
+
+/// The rules that hold for each trace.
+fn check(trace: &Trace) {
+    let mut open: Vec<u32> = Vec::new();
+    let mut known = HashSet::new();
+    let mut counts: HashMap<_, u32> = HashMap::new();
+    let (mut time, mut turn) = (0, 0);
+    for (event, s) in trace.events().zip(1..) {
+        assert_eq!(event.s, s, "no number is left out");
+        let b = event.kind.begin().unwrap_or(0);
+        for link in [event.frame, event.cause, event.reg, b] {
+            assert!(link < s, "a reference leads back: {event:?}");
+        }
+        assert!(event.t >= time && event.turn >= turn, "time goes on: {event:?}");
+        (time, turn) = (event.t, event.turn);
+        if b != 0 && !matches!(event.kind, Kind::PollEnd { .. }) {
+            assert_eq!(open.pop(), Some(b), "frames nest: {event:?}");
+        }
+        if !matches!(event.kind, Kind::End { .. }) {
+            assert_eq!(event.frame, open.last().copied().unwrap_or(0), "called from the open frame: {event:?}");
+        }
+        if event.kind.opens_frame() {
+            open.push(s);
+        }
+        if let Some(id) = announces(&event.kind) {
+            assert!(known.insert(id), "announced once: {event:?}");
+            let count = counts.entry(id.0).or_default();
+            *count += 1;
+            assert_eq!(id.1, *count, "ids are counted from 1: {event:?}");
+        }
+        for id in named(&event.kind) {
+            assert!(known.contains(&id), "announced before: {event:?}");
+        }
+        if let Some(at) = event.at {
+            assert!(at.line() > 0 && !at.file().is_empty(), "{event:?}");
+        }
+    }
+    assert!(open.is_empty(), "each begin has its end: {open:?}");
+    assert!(matches!(trace.last().map(|event| event.kind), Some(Kind::End { .. })), "it has an end");
+}
+
+fn check_program(program: &Program) {
+    let scratch = Scratch::new(program.name);
+    let plain = run(program, &scratch.0, None);
+    let file = scratch.file("one.jsonl");
+    let word = |file: &Path, rest: &str| {
+        let mut word = std::ffi::OsString::from("trace=");
+        word.push(file);
+        word.push(rest);
+        word
+    };
+    let traced = run(program, &scratch.0, Some(&word(&file, "")));
+    if program.same {
+        let (plain, traced) = (String::from_utf8_lossy(&plain), String::from_utf8_lossy(&traced));
+        assert_eq!(plain, traced, "{}: recording changes nothing that it prints", program.name);
+    }
+    let trace = read(&file);
+    assert!(trace.len() > 3, "{}: {} events", program.name, trace.len());
+    check(&trace);
+    assert_eq!(trace.prog(), program.name);
+
+    if trace.clock() == ClockKind::Virtual {
+        let (one, two) = (scratch.file("a.jsonl"), scratch.file("b.jsonl"));
+        for file in [&one, &two] {
+            run(program, &scratch.0, Some(&word(file, ",stable")));
+        }
+        let (one, two) = (fs::read_to_string(one).unwrap(), fs::read_to_string(two).unwrap());
+        let differs = one.lines().zip(two.lines()).find(|(one, two)| one != two);
+        assert!(one == two, "{}: on a virtual clock each run gives the same trace, not {differs:#?}", program.name);
+    }
+}
+
+fn program(name: &'static str, args: &[&str], input: &'static str, same: bool) -> Program {
+    Program { name, args: args.iter().map(|arg| (*arg).to_owned()).collect(), input, same }
+}
+
+#[test]
+fn the_tour() {
+    check_program(&program("tour", &[], "", false));
+}
+
+#[test]
+fn a_state_machine_and_a_reader_of_standard_input() {
+    check_program(&program("state_machine", &[], "", true));
+    check_program(&program("tail_stdin", &[], "one\ntwo\nthree\n", false));
+}
+
+#[test]
+fn a_copied_file_in_both_models() {
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+    for model in ["callbacks", "deferreds"] {
+        check_program(&program("copy_file", &[readme, "copy.md", "--model", model], "", false));
+    }
+}
+
+#[test]
+fn a_server_of_callbacks_and_a_client_of_futures() {
+    check_program(&program("two_ways", &[], "", true));
+}
+
+/// Each lesson there is: a program whose name starts with two digits. The last one measures: it is many processes.
+#[test]
+fn every_lesson() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
+    let mut lessons: Vec<String> = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().trim_end_matches(".rs").to_owned();
+        let digits = name.bytes().take_while(u8::is_ascii_digit).count();
+        if digits == 2 && name.as_bytes().get(2) == Some(&b'_') && name != "13_four_ways" {
+            lessons.push(name);
+        }
+    }
+    for lesson in lessons {
+        check_program(&program(lesson.leak(), &[], "", true));
+    }
+}
+
+#[test]
+fn a_wrong_word_is_one_line_and_the_program_runs() {
+    let scratch = Scratch::new("wrong");
+    let output = Command::new(example("state_machine"))
+        .current_dir(&scratch.0)
+        .env("ROPEWALK", "tarce=run.jsonl")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the example starts");
+    assert!(output.status.success());
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        error.lines().filter(|line| line.contains("ROPEWALK: \"tarce=run.jsonl\" is none of")).count(),
+        1,
+        "{error}"
+    );
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 0, "nothing is written");
+}
