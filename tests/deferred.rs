@@ -390,7 +390,7 @@ fn debug_tells_the_five_facts() {
     let (resolver, d) = Deferred::<i32>::new();
     let d = d.named("answer").map(|n| n + 1);
     let text = format!("{d:?}");
-    assert!(text.contains("\"answer\" not fired, 1 steps, made tests/deferred.rs"), "{text}");
+    assert!(text.contains("\"answer\" not fired, 1 step, made at tests/deferred.rs"), "{text}");
     let (inner, waited) = Deferred::<i32>::new();
     let d = d.add_callback(move |_| waited);
     resolver.succeed(1);

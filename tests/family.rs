@@ -366,3 +366,18 @@ fn what_a_recorder_gives_while_it_is_told_of_a_waiter_reaches_that_waiter() {
     let (value, _) = trace::record_with(Meddler(Some(move || other.put(7).unwrap())), || queue.get());
     assert_eq!((success_of(value.unwrap()), queue.len(), queue.waiting()), (7, 0, 0));
 }
+
+#[test]
+fn what_a_race_and_a_list_say_names_lines_of_the_program_and_short_types() {
+    let lost = race([Deferred::<i32>::fail(Failure::msg("mirror 1 is down"))]);
+    assert_eq!(failure_of(lost).raised().file(), file!());
+
+    let (_resolver, missing) = Deferred::<i32>::new();
+    let list = DeferredList::new([Deferred::succeed(1), missing]).start().named("pages");
+    let text = format!("{list:?}");
+    assert!(
+        text.starts_with("<Deferred<Vec<Result<i32, Failure>>> \"pages\" not fired, 1 of 2 members missing"),
+        "{text}"
+    );
+    assert!(text.contains("0 steps, made at tests/family.rs:"), "{text}");
+}

@@ -61,8 +61,8 @@ pub trait Goal<S: Slots>: 'static {
     const FIRST: OnValue;
     /// What it fires with at the first value, if it does.
     fn first(one: S::One) -> Option<Self::Out>;
-    /// What it fires with when all results are there.
-    fn all(slots: S) -> Option<Outcome<Self::Out>>;
+    /// What it fires with when all results are there. `made` is where the group was made.
+    fn all(slots: S, made: Place) -> Option<Outcome<Self::Out>>;
 }
 
 /// What a group does at the first value.
@@ -87,7 +87,7 @@ impl<S: Slots> Goal<S> for AllResults {
     fn first(_: S::One) -> Option<S::Results> {
         None
     }
-    fn all(slots: S) -> Option<Outcome<S::Results>> {
+    fn all(slots: S, _: Place) -> Option<Outcome<S::Results>> {
         slots.results().map(Ok)
     }
 }
@@ -102,7 +102,7 @@ impl<S: Slots> Goal<S> for FirstValue {
     fn first(one: S::One) -> Option<Self::Out> {
         Some(FirstOrAll::First(one))
     }
-    fn all(slots: S) -> Option<Outcome<Self::Out>> {
+    fn all(slots: S, _: Place) -> Option<Outcome<Self::Out>> {
         slots.results().map(FirstOrAll::All).map(Ok)
     }
 }
@@ -116,7 +116,7 @@ impl<S: Slots> Goal<S> for AllValues {
     fn first(_: S::One) -> Option<S::Values> {
         None
     }
-    fn all(slots: S) -> Option<Outcome<S::Values>> {
+    fn all(slots: S, _: Place) -> Option<Outcome<S::Values>> {
         slots.values().map(Ok)
     }
 }
@@ -130,8 +130,8 @@ impl<S: Slots> Goal<S> for Winner {
     fn first(one: S::One) -> Option<S::One> {
         Some(one)
     }
-    fn all(mut slots: S) -> Option<Outcome<S::One>> {
-        Some(Err(FailureGroup::new(slots.failures()).into()))
+    fn all(mut slots: S, made: Place) -> Option<Outcome<S::One>> {
+        Some(Err(Failure::raised_at(FailureGroup::new(slots.failures()), made)))
     }
 }
 
@@ -331,7 +331,7 @@ impl<S: Slots, G: Goal<S>> Group<S, G> {
                 slots.share_failures().into_iter().for_each(|failure| lost(info, None, None, failure));
             }
         }
-        if let Some(outcome) = G::all(slots) {
+        if let Some(outcome) = G::all(slots, info.made()) {
             self.fire(outcome, jobs);
         }
     }

@@ -208,9 +208,25 @@ fn waits_for(core: &Core) -> Vec<WaitsFor> {
     list
 }
 
+/// A type's name as a person would write it: `Vec<Result<i32, Failure>>`.
+fn without_paths(ty: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let mut rest = ty;
+    while !rest.is_empty() {
+        let (path, behind) = rest.split_at(rest.find(|c| !is_path(c)).unwrap_or(rest.len()));
+        f.write_str(path.rsplit("::").next().unwrap_or(path))?;
+        let (other, behind) = behind.split_at(behind.find(is_path).unwrap_or(behind.len()));
+        f.write_str(other)?;
+        rest = behind;
+    }
+    Ok(())
+}
+
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "<Deferred<{}>", self.ty)?;
+        f.write_str("<Deferred<")?;
+        without_paths(self.ty, f)?;
+        f.write_str(">")?;
         if let Some(name) = &self.name {
             write!(f, " \"{name}\"")?;
         }
@@ -232,7 +248,8 @@ impl fmt::Display for Description {
             write!(f, ", {missing} of {of} members missing")?;
         }
         let born = if self.born_fired { " with its result" } else { "" };
-        write!(f, ", {} steps, made{born} {}>", self.steps, self.made)
+        let s = if self.steps == 1 { "" } else { "s" };
+        write!(f, ", {} step{s}, made{born} at {}>", self.steps, self.made)
     }
 }
 
