@@ -7,6 +7,7 @@
 //!   failure came. [`Timeline`] keeps the events and jumps to the state after any of them.
 //! * [`sentence`]: each event in plain English. [`headline`]: in a few words. [`why`]: the way back from it.
 //! * [`page`]: the whole run as one HTML file, to be stepped through in a browser.
+//! * [`stepper`]: a run event by event, back in time, and on to the next stop.
 //! * [`text_chain`]: each Deferred as a two-lane rail in plain text, for logs, docs, tests and commit messages.
 
 #[cfg(feature = "trace-env")]
@@ -19,6 +20,7 @@ mod rail;
 mod row;
 mod sentence;
 pub mod state;
+pub mod stepper;
 mod table;
 mod text_chain;
 mod timeline;
@@ -29,6 +31,7 @@ pub use page::{Finding, Page, PageError, page};
 pub use row::{headline, is_error, objects};
 pub use sentence::{sentence, sentences};
 pub use state::State;
+pub use stepper::{Key, Stepper};
 pub use text_chain::{TextChain, text_chain};
 pub use timeline::Timeline;
 pub use why::{Link, Why, WhyRow, why};

@@ -2,10 +2,12 @@
 
 use super::env::Options;
 use super::page::PageError;
+use super::stepper::plain::Plain;
+use super::stepper::{Live, Stepper};
 use crate::ground::unhandled::error_line;
 use crate::trace::{Event, Header, Recorder, Trace, TraceFile};
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Those who take in what the options ask for, in this order: what is written first, so that it is complete when the
@@ -26,7 +28,7 @@ pub(super) fn recorders(options: &Options) -> Vec<Box<dyn Recorder>> {
     if options.step || options.plain {
         match stepper(options) {
             Ok(stepper) => recorders.push(stepper),
-            Err(why) => error_line(&why),
+            Err(why) => error_line(&format_args!("{}: {why}", super::env::VARIABLE)),
         }
     }
     recorders
@@ -68,7 +70,29 @@ fn write_page(trace: &Trace, path: &Path) -> Result<(), PageError> {
     file.flush().map_err(PageError::Io)
 }
 
-/// The place for the steppers: a screen for `step` where there is a terminal, else, and for `plain`, a prompt.
-fn stepper(_options: &Options) -> Result<Box<dyn Recorder>, String> {
-    Err("this version has no stepper yet".to_owned())
+/// Who holds the program: a screen for `step` where there is a terminal, else, and for `plain`, a prompt on standard
+/// error. (Standard output is the program's.)
+fn stepper(options: &Options) -> Result<Box<dyn Recorder>, String> {
+    let mut stepper = Stepper::live();
+    for at in &options.breaks {
+        stepper.add_break(at.parse().map_err(|error| format!("break={at}: {error}"))?);
+    }
+    match options.until {
+        Some(id) => stepper.run_to(id),
+        // With nothing but breakpoints asked for, there is nothing to see before the first one.
+        None if !options.breaks.is_empty() => stepper.run_on(),
+        None => {}
+    }
+    #[cfg(feature = "stepper")]
+    {
+        use super::stepper::term::{Look, Term, is_usable};
+        if !options.plain && is_usable() {
+            let mut look = Look::of_environment();
+            look.color &= !options.no_color;
+            look.ascii |= options.ascii;
+            return Ok(Box::new(Live::new(stepper, Term::new(look))));
+        }
+    }
+    let input = BufReader::new(std::io::stdin());
+    Ok(Box::new(Live::new(stepper, Plain::new(input, std::io::stderr()))))
 }

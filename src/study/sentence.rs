@@ -253,11 +253,19 @@ impl Say<'_> {
                 upper(&name(f)),
                 name(d)
             ),
-            Kind::FLost { f, d, why: Loss::Dropped } => {
-                format!("{} is LOST: {} is gone and had no errback for it.", upper(&name(f)), name(d))
-            }
-            Kind::FLost { f, d, why: Loss::LoopEnd } => {
-                format!("{} is LOST: the loop ends, and {} had no errback for it.", upper(&name(f)), name(d))
+            Kind::FLost { f, d, why } => {
+                let gone = match why {
+                    Loss::Dropped => format!("{} is gone and had no errback for it.", name(d)),
+                    Loss::LoopEnd => format!("the loop ends, and {} had no errback for it.", name(d)),
+                };
+                let last = self.state.chain(d).and_then(|chain| chain.steps().next_back());
+                let place = match last {
+                    Some(step) => {
+                        format!("One after step {} \"{}\" would have caught it.", step.n, escaped(&step.label))
+                    }
+                    None => "It has no step at all: an errback would have caught it.".to_owned(),
+                };
+                format!("{} is LOST: {gone} {place}", upper(&name(f)))
             }
             _ => self.of_chains(),
         }

@@ -4,7 +4,7 @@ use super::chains::{Chain, Chains, Row, chain_id};
 use super::rail::{self, Mark};
 use super::state::State;
 use super::words::Words;
-use crate::trace::{Id, Lane, Trace};
+use crate::trace::{Event, EventNumber, Id, Lane, Trace};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 
@@ -162,11 +162,7 @@ impl TextChain<'_> {
     /// The rows of a chain that another one waits for.
     fn beside(&self, f: &mut fmt::Formatter<'_>, inner: &Chain<'_>, lane: Lane) -> fmt::Result {
         for row in &inner.rows {
-            // An error that has no row of its own here came with the row before.
-            let bare = row.text.is_empty() && row.note.is_empty();
-            if let Some(rail) = rail::beside(row.mark, lane)
-                && !(bare && matches!(row.mark, Mark::Value(_)))
-            {
+            if let Some(rail) = rail_beside(row, lane) {
                 self.row(f, rail, row)?;
             }
         }
@@ -220,6 +216,54 @@ impl fmt::Display for TextChain<'_> {
         }
         Ok(())
     }
+}
+
+/// The rail of one Deferred, for those who draw it themselves.
+pub(super) struct Rail {
+    pub(super) title: String,
+    pub(super) status: String,
+    pub(super) rows: Vec<RailRow>,
+}
+
+/// One row of it.
+pub(super) struct RailRow {
+    /// The two lanes.
+    pub(super) rail: String,
+    // Colours, for the terminal.
+    #[cfg_attr(not(feature = "stepper"), allow(dead_code))]
+    pub(super) mark: Mark,
+    pub(super) text: String,
+    pub(super) note: String,
+    /// The event; 0 for none.
+    pub(super) s: EventNumber,
+}
+
+/// The rail of `d` after these events, with what it waits for beside it.
+pub(super) fn rail_of<'t>(events: impl Iterator<Item = Event<'t>>, words: &Words<'t>, d: Id) -> Option<Rail> {
+    let mut chains = Chains::of(events, words);
+    name_what_is_beside(&mut chains, words);
+    let chain = chains.all.get(&d.1)?;
+    let rail_row = |rail: String, row: &Row| RailRow {
+        rail,
+        mark: row.mark,
+        text: row.text.clone(),
+        note: row.note.clone(),
+        s: row.when.2,
+    };
+    let mut rows = Vec::new();
+    for row in &chain.rows {
+        rows.push(rail_row(rail::own(row.mark), row));
+        let Mark::Beside(lane, inner) = row.mark else { continue };
+        let inner = chains.all.get(&inner).map(|inner| &inner.rows[..]).unwrap_or_default();
+        rows.extend(inner.iter().filter_map(|row| Some(rail_row(rail_beside(row, lane)?, row))));
+    }
+    Some(Rail { title: chain.title(), status: chain.status(), rows })
+}
+
+/// The rail of a row that is drawn beside another chain; an error without words came with the row before.
+fn rail_beside(row: &Row, lane: Lane) -> Option<String> {
+    let bare = row.text.is_empty() && row.note.is_empty();
+    rail::beside(row.mark, lane).filter(|_| !(bare && matches!(row.mark, Mark::Value(_))))
 }
 
 /// Gives the row that opens a chain beside a pause its title.

@@ -1,8 +1,11 @@
-//! The fold of a trace, its sentences, and the way back from an event.
+//! The fold of a trace, its sentences, the way back from an event, and stepping through it.
 
 mod every_kind;
+#[cfg(feature = "stepper")]
+mod screens;
 mod sentences;
 mod state;
+mod stepper;
 mod why;
 
 use ropewalk::testing::capture_unhandled;

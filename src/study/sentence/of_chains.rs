@@ -36,9 +36,10 @@ impl Say<'_> {
                 format!("Step {n} \"{}\" is added to {}: {what}.{when}", escaped(label), name(d))
             }
             Kind::DFire { d, val } => {
-                let then = match self.next_step(d) {
-                    Some(step) => format!(" {}", self.passes(step, val.lane(), "Next is")),
-                    None => format!(" It has no step yet, so the {} rests there.", noun(val)),
+                let then = match (self.next_step(d), self.state.chain(d).and_then(|chain| chain.waiter)) {
+                    (Some(step), _) => format!(" {}", self.passes(step, val.lane(), "Next is")),
+                    (None, Some(waiter)) => format!(" {} waits for it.", name(waiter)),
+                    (None, None) => format!(" It has no step yet, so the {} rests there.", noun(val)),
                 };
                 format!("{} is fired with {}.{then}", name(d), self.val(val))
             }

@@ -1,0 +1,513 @@
+//! Stepping through a run: what the keys do, without a terminal.
+//!
+//! There are two marks on one line of time: the *head*, where the program is (or where the trace ends), and the *cursor*,
+//! what is looked at. Behind the head, keys move the cursor, and nothing is executed again. At the head of a program
+//! that still runs, they let it go on to the next stop.
+//!
+//! [`Stepper`] is that model. [`plain`] asks for keys line by line, for pipes and screen readers; `term` (feature
+//! `stepper`) draws on a terminal.
+
+mod breaks;
+mod index;
+mod keys;
+mod live;
+pub mod plain;
+#[cfg(feature = "stepper")]
+pub mod term;
+// Most of it is for the terminal.
+#[cfg_attr(not(feature = "stepper"), allow(dead_code))]
+mod view;
+
+pub use breaks::{Break, EmptyBreak};
+pub use keys::{After, Key};
+pub use live::{Front, Live};
+
+use super::row::{headline, is_error, objects};
+use super::sentence::sentence;
+use super::state::{FrameKind, State};
+use super::timeline::Timeline;
+use super::why::{Link, Why, why};
+use crate::trace::{Event, EventNumber, Header, Id, Kind, Object, Trace};
+use breaks::starts;
+use index::Index;
+use keys::Prompt;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
+
+/// How many of one's own jumps can be gone back.
+const JUMPS: usize = 1000;
+
+/// Where to move, forward or back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Move {
+    /// One event that is shown at this level of detail.
+    Event,
+    /// To the start of a callback or step.
+    Callback,
+    /// To the event that ends this frame.
+    End(EventNumber),
+    /// To a turn.
+    Turn,
+    /// To where something goes wrong.
+    Error,
+    /// To an event of this object.
+    Object(Id),
+    /// To a breakpoint.
+    Break,
+}
+
+/// What a running program is to reach before it is stopped again.
+#[derive(Clone, Copy, Debug)]
+struct Goal {
+    to: Move,
+    left: u32,
+}
+
+/// The part of the screen that `j`, `k` and `Enter` act on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pane {
+    /// The list of events.
+    #[default]
+    Events,
+    /// The rail of the selected Deferred.
+    Chain,
+    /// Why the event at the cursor happened.
+    Why,
+}
+
+/// A run that one steps through, finished or still going on.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{Key, Stepper}, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     let (resolver, d) = Deferred::new();
+///     d.named("poem").map(|n: i32| n + 1).detach();
+///     resolver.succeed(1);
+/// });
+/// let mut stepper = Stepper::of(trace);
+/// assert_eq!(stepper.sentence(), "A Deferred of type i32 is made: d1.");
+/// stepper.key(Key::Char('n')); // the next callback or step
+/// assert_eq!(stepper.sentence(), "Step 0 \"closure\" of d1 \"poem\" runs: its callback gets the value 1.");
+/// stepper.key(Key::Char('S')); // one event back
+/// assert!(stepper.sentence().starts_with("d1 \"poem\" is fired with the value 1."));
+/// ```
+pub struct Stepper {
+    timeline: Timeline,
+    index: Index,
+    /// The event that is looked at; 0 before the first.
+    cursor: EventNumber,
+    /// The state after it.
+    state: State,
+    /// The program is still there.
+    live: bool,
+    goal: Option<Goal>,
+    /// The event for which the program is to be stopped.
+    hit: Option<EventNumber>,
+    level: u8,
+    selected: Option<Id>,
+    /// `selected` was chosen by hand, and so stays.
+    pinned: bool,
+    breaks: Vec<(Break, bool)>,
+    jumps: Vec<EventNumber>,
+    marks: BTreeMap<char, EventNumber>,
+    search: String,
+    pane: Pane,
+    row: usize,
+    prompt: Option<Prompt>,
+    count: Option<u32>,
+    /// The level before the digit that may have been a count.
+    level_before: u8,
+    note: String,
+    help: bool,
+    /// The lines of source files, as they were read.
+    sources: RefCell<BTreeMap<String, Option<Rc<Vec<String>>>>>,
+}
+
+impl Stepper {
+    /// For a finished run. The cursor is on its first event.
+    pub fn of(trace: Trace) -> Stepper {
+        let mut stepper = Stepper::over(Timeline::of(trace), false);
+        let first = stepper.timeline.trace().nth(0).map_or(0, |event| event.s);
+        stepper.look_at(first);
+        stepper
+    }
+
+    /// For a program that is about to run. It stops at its first event.
+    pub fn live() -> Stepper {
+        let mut stepper = Stepper::over(Timeline::new(), true);
+        stepper.goal = Some(Goal { to: Move::Event, left: 1 });
+        stepper
+    }
+
+    fn over(timeline: Timeline, live: bool) -> Stepper {
+        Stepper {
+            index: Index::of(timeline.trace()),
+            timeline,
+            cursor: 0,
+            state: State::new(),
+            live,
+            goal: None,
+            hit: None,
+            level: 1,
+            selected: None,
+            pinned: false,
+            breaks: Vec::new(),
+            jumps: Vec::new(),
+            marks: BTreeMap::new(),
+            search: String::new(),
+            pane: Pane::Events,
+            row: 0,
+            prompt: None,
+            count: None,
+            level_before: 1,
+            note: String::new(),
+            help: false,
+            sources: RefCell::default(),
+        }
+    }
+
+    /// Looks at event `s`; past the end, at the last one.
+    pub fn go_to(&mut self, s: EventNumber) {
+        let len = self.timeline.len_at(s);
+        if let Some(event) = len.checked_sub(1).and_then(|i| self.timeline.trace().nth(i)) {
+            let s = event.s;
+            self.jump(s);
+        }
+    }
+
+    /// Adds a breakpoint, unless it is there or there are 100.
+    pub fn add_break(&mut self, at: Break) {
+        if self.breaks.len() < breaks::MOST && !self.breaks.iter().any(|(known, _)| *known == at) {
+            self.breaks.push((at, true));
+        }
+    }
+
+    /// The breakpoints, and whether each is on.
+    pub fn breaks(&self) -> &[(Break, bool)] {
+        &self.breaks
+    }
+
+    /// Lets a live program run until something happens to this object.
+    pub fn run_to(&mut self, id: Id) {
+        self.goal = Some(Goal { to: Move::Object(id), left: 1 });
+        if id.0 == Object::Deferred {
+            (self.selected, self.pinned) = (Some(id), true);
+        }
+    }
+
+    /// Lets a live program run until a breakpoint stops it.
+    pub fn run_on(&mut self) {
+        self.goal = None;
+    }
+
+    /// Takes what the recorder is told of the run as a whole.
+    pub fn begin(&mut self, header: &Header<'_>) {
+        self.timeline.begin(header);
+    }
+
+    /// Takes an event of a live program in. One that is known already is left out.
+    pub fn arrive(&mut self, event: &Event<'_>) {
+        if event.s <= self.timeline.head().s() {
+            return;
+        }
+        self.timeline.push(event);
+        self.index.push(event);
+        if self.hit.is_some() {
+            return;
+        }
+        let head = self.timeline.head();
+        if self.breaks.iter().any(|(at, on)| *on && at.stops_at(event, head)) {
+            self.hit = Some(event.s);
+        }
+        if let Some(Goal { to, left }) = &mut self.goal
+            && goal_is(*to, self.level, event)
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.hit = Some(event.s);
+            }
+        }
+    }
+
+    /// Asked before what `event` tells of happens: whether the program is to be stopped here. Then it looks at the
+    /// event for which it was to be stopped.
+    pub fn stops_before(&mut self, event: &Event<'_>) -> bool {
+        self.arrive(event);
+        match self.hit.take() {
+            Some(s) => {
+                self.goal = None;
+                self.look_at(s);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The program is over: from now on this is a finished run, with the cursor on its last event.
+    pub fn finish(&mut self) {
+        (self.live, self.hit, self.goal) = (false, None, None);
+        "The program is over. All keys still work; q leaves.".clone_into(&mut self.note);
+        self.look_at(self.timeline.head().s());
+    }
+
+    /// Whether the program is still there.
+    pub fn is_live(&self) -> bool {
+        self.live
+    }
+
+    /// Whether the cursor is on the last event there is.
+    pub fn is_at_head(&self) -> bool {
+        self.cursor == self.timeline.head().s()
+    }
+
+    /// The events.
+    pub fn timeline(&self) -> &Timeline {
+        &self.timeline
+    }
+
+    /// The number of the event that is looked at; 0 before the first.
+    pub fn cursor(&self) -> EventNumber {
+        self.cursor
+    }
+
+    /// The event that is looked at.
+    pub fn event(&self) -> Option<Event<'_>> {
+        self.timeline.trace().get(self.cursor)
+    }
+
+    /// The state after it.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The level of detail, 1 to 3.
+    pub fn level(&self) -> u8 {
+        self.level
+    }
+
+    /// The Deferred whose rail is shown.
+    pub fn selected(&self) -> Option<Id> {
+        self.selected
+    }
+
+    /// The part of the screen that the row keys act on, and the row in it.
+    pub fn pane(&self) -> (Pane, usize) {
+        (self.pane, self.row)
+    }
+
+    /// A remark on the last key, or nothing.
+    pub fn note(&self) -> &str {
+        &self.note
+    }
+
+    /// What is being asked for, and what was typed so far.
+    pub fn asks(&self) -> Option<(&'static str, &str)> {
+        self.prompt.as_ref().map(Prompt::shown)
+    }
+
+    /// The sentence of the event that is looked at.
+    pub fn sentence(&self) -> String {
+        match self.event() {
+            Some(event) => sentence(&self.timeline.state_at(self.cursor.saturating_sub(1)), &event),
+            None => "Nothing has happened yet.".to_owned(),
+        }
+    }
+
+    /// The way back from it.
+    pub fn why(&self) -> Why {
+        why(self.timeline.trace(), self.cursor, &self.state)
+    }
+
+    fn look_at(&mut self, s: EventNumber) {
+        let near = s.checked_sub(1) == Some(self.cursor) && self.cursor > 0;
+        self.cursor = s;
+        match self.timeline.trace().get(s) {
+            Some(event) if near => self.state.apply(&event),
+            _ => self.state = self.timeline.state_at(s),
+        }
+        self.row = 0;
+        if !self.pinned
+            && let Some(event) = self.timeline.trace().get(s)
+            && let Some(d) = chain_of(&event, &self.state)
+        {
+            self.selected = Some(d);
+        }
+    }
+
+    /// Goes there, and remembers where it came from.
+    fn jump(&mut self, s: EventNumber) {
+        if s == self.cursor {
+            return;
+        }
+        if self.jumps.len() == JUMPS {
+            self.jumps.remove(0);
+        }
+        self.jumps.push(self.cursor);
+        self.look_at(s);
+    }
+
+    /// The next event after `from` (or, backwards, the last one before) for which `is` holds.
+    fn find(&self, from: EventNumber, back: bool, is: impl Fn(&Event<'_>) -> bool) -> Option<EventNumber> {
+        let trace = self.timeline.trace();
+        let len = self.timeline.len_at(from);
+        let seek = |i: usize| trace.nth(i).filter(|event| is(event)).map(|event| event.s);
+        match back {
+            false => (len..trace.len()).find_map(seek),
+            true => (0..len.saturating_sub(1)).rev().find_map(seek),
+        }
+    }
+
+    fn is(&self, to: Move, event: &Event<'_>) -> bool {
+        match to {
+            Move::Break => {
+                let head = self.timeline.head();
+                self.breaks.iter().any(|(at, on)| *on && at.stops_at(event, head))
+            }
+            to => goal_is(to, self.level, event),
+        }
+    }
+
+    /// Moves `count` times. Answers whether the program has to run for it.
+    fn go(&mut self, to: Move, back: bool, count: u32, is_jump: bool) -> bool {
+        let (mut at, mut left) = (self.cursor, count);
+        while left > 0 {
+            let Some(next) = self.find(at, back, |event| self.is(to, event)) else { break };
+            (at, left) = (next, left - 1);
+        }
+        if left == 0 {
+            if is_jump {
+                self.jump(at)
+            } else {
+                self.look_at(at)
+            }
+            return false;
+        }
+        if self.live && !back {
+            self.look_at(self.timeline.head().s());
+            self.goal = (to != Move::Break).then_some(Goal { to, left });
+            return true;
+        }
+        // As far as it goes.
+        if at != self.cursor {
+            self.jump(at);
+        }
+        self.note = match (to, back) {
+            (Move::Event, false) => "This is the last event.".to_owned(),
+            (Move::Event, true) => "This is the first event.".to_owned(),
+            (Move::Break, _) if self.breaks.is_empty() => "No breakpoints: press b to make one.".to_owned(),
+            (_, back) => {
+                let what = match to {
+                    Move::Callback => "callback or step".to_owned(),
+                    Move::End(_) => "end of this frame".to_owned(),
+                    Move::Turn => "turn".to_owned(),
+                    Move::Error => "error event".to_owned(),
+                    Move::Object(id) => format!("event of {id}"),
+                    Move::Event | Move::Break => "breakpoint".to_owned(),
+                };
+                format!("No {} {what}.", if back { "earlier" } else { "further" })
+            }
+        };
+        false
+    }
+
+    /// The frame in which the event at the cursor happened, or which it opened.
+    fn frame_here(&self) -> EventNumber {
+        match self.event() {
+            Some(event) if event.kind.opens_frame() => event.s,
+            Some(event) => event.frame,
+            None => 0,
+        }
+    }
+
+    /// To a row of the way back.
+    fn go_to_why(&mut self, row: usize) {
+        match self.why().rows().get(row).map(|row| row.s) {
+            Some(s) => self.jump(s),
+            None => self.note = format!("The way back has no row {row}."),
+        }
+    }
+
+    /// To the beginning of the frame around.
+    fn go_to_frame_start(&mut self) {
+        let start = match self.event() {
+            Some(event) => event.kind.begin().unwrap_or(event.frame),
+            None => 0,
+        };
+        match start {
+            0 => "This is in no frame: it is the program's setup.".clone_into(&mut self.note),
+            start => self.jump(start),
+        }
+    }
+
+    /// To where the event at the cursor, or what led to it, was registered.
+    fn go_to_registration(&mut self) {
+        let found = self.why().rows().iter().find(|row| row.link == Link::RegisteredAt).map(|row| row.s);
+        match found {
+            Some(s) => self.jump(s),
+            None => "The trace does not tell where this was registered.".clone_into(&mut self.note),
+        }
+    }
+
+    /// To the next event that has the text of the search in it. Around the end it begins anew.
+    fn go_to_match(&mut self, back: bool) {
+        if self.search.is_empty() {
+            return;
+        }
+        // Small letters find both.
+        let small = !self.search.chars().any(char::is_uppercase);
+        let head = self.timeline.head();
+        let has = |event: &Event<'_>| {
+            let has = |text: &str| match small {
+                true => text.to_lowercase().contains(&self.search),
+                false => text.contains(&self.search),
+            };
+            has(&headline(head, event))
+                || event.at.is_some_and(|at| has(&format!("{}:{}", at.file(), at.line())))
+                || objects(&event.kind).into_iter().flatten().any(|id| head.label(id).is_some_and(|l| has(l)))
+        };
+        let around = if back { EventNumber::MAX } else { 0 };
+        let found = self.find(self.cursor, back, has).or_else(|| self.find(around, back, has));
+        match found {
+            Some(s) if s == self.cursor => self.note = format!("\"{}\" is nowhere else.", self.search),
+            Some(s) => self.jump(s),
+            None => self.note = format!("\"{}\" is nowhere.", self.search),
+        }
+    }
+}
+
+/// For all but breakpoints.
+fn goal_is(to: Move, level: u8, event: &Event<'_>) -> bool {
+    match to {
+        Move::Event => event.level() <= level,
+        Move::Callback => starts(&event.kind) && event.level() <= level,
+        Move::End(b) => event.kind.begin() == Some(b),
+        Move::Turn => matches!(event.kind, Kind::TurnBegin { .. }),
+        Move::Error => is_error(&event.kind),
+        Move::Object(id) => objects(&event.kind).contains(&Some(id)),
+        Move::Break => false,
+    }
+}
+
+/// The Deferred that an event is about: named in it, or the home of a failure, or whose step runs.
+fn chain_of(event: &Event<'_>, state: &State) -> Option<Id> {
+    let named = objects(&event.kind).into_iter().flatten();
+    let home = |id| state.failure(id).and_then(|error| error.home);
+    let runs = || match state.frames().last().map(|frame| &frame.what) {
+        Some(FrameKind::Step { d, .. }) => Some(*d),
+        _ => None,
+    };
+    named.clone().find(|id| id.0 == Object::Deferred).or_else(|| named.clone().find_map(home)).or_else(runs)
+}
+
+impl fmt::Debug for Stepper {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stepper")
+            .field("cursor", &self.cursor)
+            .field("head", &self.timeline.head().s())
+            .field("live", &self.live)
+            .finish_non_exhaustive()
+    }
+}

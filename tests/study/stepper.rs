@@ -1,0 +1,417 @@
+use crate::{every_kind, record};
+use ropewalk::study::stepper::plain::Plain;
+use ropewalk::study::stepper::{After, Break, Front, Live, Pane};
+use ropewalk::study::{Key, Stepper};
+use ropewalk::trace::{self, Trace};
+use ropewalk::{Deferred, EventLoop, Failure};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+
+fn poem() -> Stepper {
+    Stepper::of(record(every_kind::poem))
+}
+
+/// Types keys; `\n` is Enter, `\u{8}` Backspace.
+fn keys(stepper: &mut Stepper, typed: &str) -> After {
+    let mut after = After::Show;
+    for c in typed.chars() {
+        after = stepper.key(match c {
+            '\n' => Key::Enter,
+            '\u{8}' => Key::Backspace,
+            c => Key::Char(c),
+        });
+    }
+    after
+}
+
+/// The name of the kind at the cursor.
+fn kind(stepper: &Stepper) -> &'static str {
+    stepper.event().map_or("none", |event| event.kind.name())
+}
+
+#[test]
+fn each_key_finds_its_kind_of_event_and_its_capital_letter_goes_back() {
+    let mut stepper = poem();
+    for (key, found) in [
+        ("n", "cb.begin"),
+        ("n", "d.step"),
+        ("t", "turn.begin"),
+        ("e", "f.new"),
+        ("f", "d.ret"),
+        ("F", "d.step"),
+        ("F", "cb.begin"),
+    ] {
+        keys(&mut stepper, key);
+        assert_eq!(kind(&stepper), found, "after {key}");
+    }
+    // From the middle, where there is something of each sort on both sides.
+    keys(&mut stepper, "bf.resting\nc");
+    let before = stepper.cursor();
+    for (there, back) in [("s", "S"), ("n", "N"), ("t", "T"), ("e", "E"), ("3s", "3S")] {
+        keys(&mut stepper, there);
+        assert!(stepper.cursor() > before, "{there} goes on");
+        keys(&mut stepper, back);
+        assert!(stepper.cursor() <= before, "{back} goes back");
+        stepper.go_to(before);
+    }
+}
+
+#[test]
+fn one_step_at_a_time_goes_through_all_events_of_the_level_and_back_the_same_way() {
+    for level in ["1", "2", "3"] {
+        let mut stepper = poem();
+        keys(&mut stepper, level);
+        stepper.end_of_line();
+        let mut there = vec![stepper.cursor()];
+        while !stepper.is_at_head() {
+            let before = stepper.cursor();
+            keys(&mut stepper, "s");
+            if stepper.cursor() == before {
+                break;
+            }
+            there.push(stepper.cursor());
+        }
+        let expected: Vec<u32> = stepper
+            .timeline()
+            .trace()
+            .events()
+            .filter(|event| event.level() <= stepper.level())
+            .map(|event| event.s)
+            .collect();
+        assert_eq!(there, expected, "level {level}");
+        for s in there.into_iter().rev() {
+            assert_eq!(stepper.cursor(), s);
+            assert!(*stepper.state() == stepper.timeline().state_at(s));
+            keys(&mut stepper, "S");
+        }
+        assert_eq!(stepper.note(), "This is the first event.");
+    }
+}
+
+#[test]
+fn a_number_before_a_key_counts_and_a_digit_alone_is_the_level() {
+    let mut ten = poem();
+    keys(&mut ten, "10s");
+    let mut one = poem();
+    for _ in 0..10 {
+        one.key(Key::Char('s'));
+    }
+    assert_eq!(ten.cursor(), one.cursor());
+    assert_eq!(ten.level(), 1, "the 1 of 10 was a count");
+    keys(&mut ten, "2");
+    assert_eq!(ten.level(), 2);
+    // As far as there is, and a word about it.
+    keys(&mut ten, "99999999999999s");
+    assert!(ten.is_at_head());
+    assert_eq!(ten.note(), "This is the last event.");
+}
+
+#[test]
+fn why_the_third_callback_did_not_run_can_be_found_out() {
+    let mut stepper = poem();
+    // Step 1, shout, was passed by. Why?
+    keys(&mut stepper, "/shout passed\n");
+    assert_eq!(stepper.sentence(), "Step 1 \"shout\" of d2 \"get_poem\" has no errback: the error passes it by.");
+    keys(&mut stepper, "w");
+    assert_eq!(stepper.pane().0, Pane::Why);
+    // The first row back is what woke it; Enter goes there.
+    keys(&mut stepper, "\n");
+    assert!(
+        stepper.sentence().starts_with("d2 \"get_poem\" waited for d1 \"cummingsify\""),
+        "{}",
+        stepper.sentence()
+    );
+    keys(&mut stepper, "\n");
+    assert!(stepper.sentence().starts_with("d1 \"cummingsify\" is fired with error f2"), "{}", stepper.sentence());
+    // And back, jump by jump.
+    keys(&mut stepper, "\u{8}\u{8}");
+    assert_eq!(kind(&stepper), "d.pass");
+}
+
+#[test]
+fn who_armed_a_timer_is_one_key_away() {
+    let mut stepper = poem();
+    keys(&mut stepper, "/engine reply due\n");
+    assert_eq!(kind(&stepper), "timer.fire");
+    keys(&mut stepper, "g");
+    assert_eq!(kind(&stepper), "timer.arm");
+    assert_eq!(
+        stepper.event().and_then(|event| event.at).map(|at| at.file().ends_with("every_kind.rs")),
+        Some(true)
+    );
+    keys(&mut stepper, "\u{8}");
+    assert_eq!(kind(&stepper), "timer.fire");
+}
+
+#[test]
+fn what_ran_while_a_chain_was_paused_lies_between_two_events() {
+    let mut stepper = poem();
+    keys(&mut stepper, "bd.pause\nc");
+    assert_eq!(kind(&stepper), "d.pause");
+    keys(&mut stepper, "n");
+    assert_eq!(stepper.sentence(), "The loop calls the callback of timer m3 \"audit tick\".");
+    keys(&mut stepper, "bd.resume\nc");
+    assert_eq!(kind(&stepper), "d.resume");
+    keys(&mut stepper, "C");
+    assert_eq!(kind(&stepper), "d.pause");
+}
+
+#[test]
+fn run_to_an_object_proposes_the_selected_one_and_says_what_is_no_id() {
+    let mut stepper = poem();
+    keys(&mut stepper, "r");
+    let proposed = stepper.asks().expect("it asks").1.to_owned();
+    assert_eq!(proposed, stepper.selected().expect("a Deferred").to_string());
+    keys(&mut stepper, "\u{8}\u{8}\u{8}f1\n");
+    assert_eq!(kind(&stepper), "f.new");
+    keys(&mut stepper, "r");
+    keys(&mut stepper, "\u{8}\u{8}zebra\n");
+    assert!(stepper.note().starts_with("not an id"), "{}", stepper.note());
+    keys(&mut stepper, "r\u{8}\u{8}d77\n");
+    assert_eq!(stepper.note(), "No further event of d77.");
+}
+
+#[test]
+fn breakpoints_of_every_sort() {
+    let trace = record(every_kind::poem);
+    let place = trace.events().find_map(|event| event.at).expect("a place");
+    let line = format!("every_kind.rs:{}", place.line());
+    for (text, expected) in [
+        ("f.*", "f.new"),
+        ("d.resume", "d.resume"),
+        ("m3", "timer.arm"),
+        (line.as_str(), "d.new"),
+        ("next-turn", "turn.begin"),
+        ("next-error", "f.new"),
+        ("next-callback", "cb.begin"),
+        ("audit", "d.new"),
+    ] {
+        let at: Break = text.parse().expect("a breakpoint");
+        let shown = at.to_string();
+        assert_eq!(shown.parse(), Ok(at.clone()), "what is shown can be read again");
+        let first = trace.events().find(|event| at.stops_at(event, Stepper::of(trace.clone()).timeline().head()));
+        assert_eq!(first.map(|event| event.kind.name()), Some(expected), "{text}");
+    }
+    assert!("  ".parse::<Break>().is_err());
+    // They can be listed and switched off.
+    let mut stepper = poem();
+    keys(&mut stepper, "bf.*\nb-1\n");
+    assert_eq!(stepper.note(), "Breakpoint 1 (f.*) is off.");
+    keys(&mut stepper, "c");
+    assert_eq!(stepper.note(), "No further breakpoint.");
+    keys(&mut stepper, "b\n");
+    assert_eq!(stepper.note(), "Breakpoints: 1: f.* (off)");
+    for i in 0..200 {
+        keys(&mut stepper, &format!("bname {i}\n"));
+    }
+    assert_eq!(stepper.breaks().len(), 100);
+}
+
+#[test]
+fn marks_ends_and_a_search_that_goes_around() {
+    let mut stepper = poem();
+    keys(&mut stepper, "5sma");
+    let marked = stepper.cursor();
+    stepper.key(Key::End);
+    assert!(stepper.is_at_head());
+    keys(&mut stepper, "'a");
+    assert_eq!(stepper.cursor(), marked);
+    keys(&mut stepper, "'z");
+    assert_eq!(stepper.note(), "There is no mark z.");
+    stepper.key(Key::Home);
+    assert_eq!(stepper.cursor(), 1);
+    keys(&mut stepper, "/engine down\n");
+    let first = stepper.cursor();
+    let mut seen = vec![first];
+    loop {
+        keys(&mut stepper, "\n");
+        if stepper.cursor() == first {
+            break;
+        }
+        seen.push(stepper.cursor());
+    }
+    assert!(seen.len() > 2 && seen.is_sorted(), "{seen:?}");
+    keys(&mut stepper, "/no such thing\n");
+    assert_eq!(stepper.note(), "\"no such thing\" is nowhere.");
+    keys(&mut stepper, "%");
+    assert_eq!(stepper.note(), "The key % does nothing. ? shows all keys.");
+}
+
+#[test]
+fn an_empty_trace_answers_every_key() {
+    let ((), trace) = trace::record(|| {});
+    for trace in [trace, Trace::with_limit(0)] {
+        let mut stepper = Stepper::of(trace);
+        keys(&mut stepper, "sSnNtTeEfFcCgwjk\nd\n/x\nrd1\nbd1\nma'a2\u{8}");
+        stepper.key(Key::Home);
+        stepper.key(Key::End);
+        stepper.key(Key::PageDown);
+        assert!(!stepper.sentence().is_empty());
+    }
+}
+
+/// A front end that does what it is told beforehand, and keeps what it saw.
+struct Script {
+    answers: VecDeque<&'static str>,
+    seen: Rc<RefCell<Vec<String>>>,
+    ran: Rc<Cell<u32>>,
+}
+
+impl Front for Script {
+    fn stop(&mut self, stepper: &mut Stepper) -> io::Result<After> {
+        loop {
+            let said = format!("{} {}", self.ran.get(), stepper.sentence());
+            self.seen.borrow_mut().push(said);
+            let Some(typed) = self.answers.pop_front() else { return Ok(After::Leave) };
+            match keys(stepper, typed) {
+                After::Show => {}
+                after => return Ok(after),
+            }
+        }
+    }
+}
+
+/// Runs a program with two steps; answers what was seen at each stop, with the number of steps that had run by then.
+fn live(answers: &[&'static str], breaks: &[&str]) -> (Vec<String>, Trace) {
+    let (seen, ran) = <(Rc<RefCell<Vec<String>>>, Rc<Cell<u32>>)>::default();
+    let script = Script { answers: answers.iter().copied().collect(), seen: seen.clone(), ran: ran.clone() };
+    let mut stepper = Stepper::live();
+    for at in breaks {
+        stepper.add_break(at.parse().expect("a breakpoint"));
+        stepper.run_on();
+    }
+    let both = (Live::new(stepper, script), Trace::with_limit(Trace::LIMIT));
+    let (_, (_, trace)) = trace::record_with(both, || {
+        let (resolver, d) = Deferred::new();
+        let (one, two) = (ran.clone(), ran.clone());
+        d.named("poem")
+            .step_named("first")
+            .map(move |n: i32| (one.set(1), n + 1).1)
+            .step_named("second")
+            .add_callback(move |_| {
+                two.set(2);
+                Err::<(), _>(Failure::msg("no"))
+            })
+            .add_errback(|_| Ok(()))
+            .detach();
+        resolver.succeed(1);
+    });
+    (seen.take(), trace)
+}
+
+#[test]
+fn a_live_program_is_stopped_before_what_the_sentence_tells_of_happens() {
+    let (seen, _) = live(&["n", "n", "e", "q"], &[]);
+    assert!(seen[0].starts_with("0 "), "{seen:?}");
+    assert_eq!(seen[1], "0 Step 0 \"first\" of d1 \"poem\" runs: its callback gets the value 1.");
+    assert_eq!(seen[2], "1 Step 1 \"second\" of d1 \"poem\" runs: its callback gets the value 2.");
+    assert!(seen[3].starts_with("2 A step returns an error: f1 \"no\"."), "{seen:?}");
+    assert_eq!(seen.len(), 4, "q lets it run to its end");
+}
+
+#[test]
+fn breakpoints_stop_a_live_program_and_nothing_else_does() {
+    let (seen, _) = live(&["c", "c", "c"], &["f.handled"]);
+    assert_eq!(seen[0], "2 f1 \"no\" is handled, by step 2 \"closure\" of d1 \"poem\".");
+    assert!(seen[1].starts_with("2 The recording ends"), "the end is shown too: {seen:?}");
+}
+
+#[test]
+fn going_back_executes_nothing_and_a_key_at_the_head_goes_on() {
+    // Back to the start, forward to the head, and on from there.
+    let (seen, _) = live(&["n", "SSSSssss", "n", "q"], &[]);
+    assert_eq!(seen[1].chars().next(), Some('0'));
+    assert!(seen[2].starts_with("1 ") || seen[2].starts_with("0 "), "{seen:?}");
+}
+
+#[test]
+fn the_trace_is_the_same_with_and_without_a_person_who_looks() {
+    let events = |trace: &Trace| trace.events().map(|e| (e.s, e.kind.name(), e.cause, e.reg)).collect::<Vec<_>>();
+    let (_, stepped) = live(&["s", "s", "s", "s", "s", "s", "s", "n", "e"], &[]);
+    let (_, alone) = live(&["q"], &[]);
+    assert_eq!(events(&stepped), events(&alone));
+}
+
+/// What the prompt prints for these lines.
+fn plain(trace: Trace, lines: &[u8]) -> (After, String) {
+    let mut out = Vec::new();
+    let after = Plain::new(lines, &mut out).stop(&mut Stepper::of(trace)).expect("memory takes all");
+    (after, String::from_utf8(out).expect("it prints UTF-8"))
+}
+
+#[test]
+fn the_prompt_says_sentences() {
+    let (after, said) = plain(record(every_kind::poem), b"n\n\nr f1\nw\nback\n10S\n2\n?\nq\n");
+    assert_eq!(after, After::Leave);
+    for part in [
+        "1: A Deferred of type String is made: d1. (tests/study/every_kind.rs:",
+        "> 28: The loop calls the callback of timer m1 \"deliver poem\". (",
+        ", turn 2, 50.000 ms)\n",
+        "> 30: Step 0 \"try_to_cummingsify\" of d2 \"get_poem\" runs: its callback gets the value \"If I were...\". (",
+        ": A step returns an error: f1 \"division by zero\".",
+        "1. called from event ",
+        "registered at event 17, armed m3 audit tick +60.0 ms, tests/study/every_kind.rs:",
+        "> Level of detail 2.\n",
+        "  s S   one event ",
+    ] {
+        assert!(said.contains(part), "{part} in\n{said}");
+    }
+}
+
+#[test]
+fn the_prompt_draws_the_rail_as_it_stands() {
+    let (_, said) = plain(record(every_kind::poem), b"b d.pause\nc\nv\nq\n");
+    assert!(said.contains("d2 get_poem, paused on d1, detached\n   ok   err\n"), "{said}");
+    assert!(said.contains("\n  (1)        shout  :"), "{said}");
+}
+
+#[test]
+fn the_end_of_the_input_leaves_and_no_input_can_harm() {
+    assert_eq!(plain(record(every_kind::poem), b"").0, After::Leave);
+    let mut lines = b"\xff\xfe\n\x1b[A\n".to_vec();
+    lines.extend(vec![b'x'; 100_000]);
+    lines.extend(b"Q\nq\n");
+    let (after, said) = plain(record(every_kind::poem), &lines);
+    assert_eq!(after, After::Leave, "the end of a line that is too long is no key");
+    assert!(said.contains("> That line is too long.\n"), "{said}");
+    assert!(said.chars().all(|c| c == '\n' || !c.is_control()), "{said:?}");
+}
+
+#[test]
+fn nothing_that_a_program_says_reaches_a_terminal_raw() {
+    let evil = "\u{1b}]0;owned\u{7}\u{1b}[2J\r\n\u{202e}";
+    let trace = record(|| {
+        let event_loop = EventLoop::new().expect("a loop");
+        trace::out(evil, trace::Stream::Stdout);
+        trace::note(evil.repeat(100_000));
+        let d = Deferred::<String>::fail(Failure::msg(evil)).named(evil);
+        d.step_named(evil).add_errback(move |_| Ok(evil.repeat(1000))).detach();
+        event_loop.call_soon(|_| {});
+        event_loop.turn(None).expect("it turns");
+    });
+    let (_, said) = plain(trace, "s\nv\nw\nl\n".repeat(30).as_bytes());
+    assert!(said.chars().all(|c| c == '\n' || (!c.is_control() && c != '\u{202e}')), "{said:?}");
+    assert!(said.len() < 200_000, "{}", said.len());
+}
+
+#[test]
+fn a_run_is_saved_and_nothing_is_written_over() {
+    let folder = std::env::temp_dir().join(format!("ropewalk-stepper-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let mut stepper = poem();
+    for form in ["text", "jsonl"] {
+        let path = folder.join(form);
+        keys(&mut stepper, &format!("x{form} {}\n", path.display()));
+        assert!(stepper.note().starts_with("Saved as "), "{}", stepper.note());
+        keys(&mut stepper, &format!("x{form} {}\n", path.display()));
+        assert!(stepper.note().starts_with("Cannot save "), "{}", stepper.note());
+    }
+    let file = std::fs::File::open(folder.join("jsonl")).expect("it was saved");
+    let read = Trace::read_json(io::BufReader::new(file)).expect("it can be read");
+    assert!(read.events().eq(stepper.timeline().trace().events()));
+    keys(&mut stepper, "xpdf here\n");
+    assert!(stepper.note().starts_with("There is no form pdf"), "{}", stepper.note());
+    std::fs::remove_dir_all(folder).expect("it is ours");
+}
