@@ -5,8 +5,9 @@
 
 use super::error::Problem;
 use super::head::{RequestHead, Version};
+use super::head_collector::find;
 use super::headers::Headers;
-use super::method::Method;
+use super::method::{Method, of_alphanumerics_and};
 use super::status::Status;
 
 /// How long a body is.
@@ -137,6 +138,9 @@ pub(super) fn check_host(request: &RequestHead) -> Result<(), Problem> {
     }
 }
 
+/// Which bytes may stand in a host's name or IPv4 address (RFC 3986, 3.2.2).
+static HOST: [bool; 256] = of_alphanumerics_and(b"-._~!$&'()*+,;=%");
+
 /// Whether it is `uri-host [ ":" port ]` (RFC 9110, 7.2): no user, no path. An empty host is one.
 fn is_authority(text: &[u8]) -> bool {
     let (host, port) = match text {
@@ -150,9 +154,9 @@ fn is_authority(text: &[u8]) -> bool {
             }
             (&inside[..0], &rest[end + 1..])
         }
-        _ => text.split_at(text.iter().position(|&byte| byte == b':').unwrap_or(text.len())),
+        _ => text.split_at(find(b':', text).unwrap_or(text.len())),
     };
-    let named = host.iter().all(|&byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte));
+    let named = host.iter().all(|&byte| HOST[usize::from(byte)]);
     let port = match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),

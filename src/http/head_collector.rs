@@ -128,7 +128,7 @@ impl HeadCollector {
     /// Looks for the end of the head: how many bytes it is away. An error is where an LF stands alone.
     fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, usize> {
         let mut from = 0;
-        while let Some(found) = bytes[from..].iter().position(|&byte| byte == b'\n') {
+        while let Some(found) = find(b'\n', &bytes[from..]) {
             let at = from + found;
             let before = if at == 0 { self.last } else { bytes[at - 1] };
             if before != b'\r' {
@@ -146,5 +146,39 @@ impl HeadCollector {
             self.line = (usize::from(self.line) + bytes.len() - from).min(2) as u8;
         }
         Ok(None)
+    }
+}
+
+/// Where a byte stands first: eight bytes at a time, since every byte of a head is looked at.
+#[inline]
+pub(super) fn find(byte: u8, text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 255;
+    let pattern = ONES * u64::from(byte);
+    let (eights, rest) = text.as_chunks::<8>();
+    for (at, eight) in eights.iter().enumerate() {
+        // A byte that is the one looked for is zero now, and the lowest zero has the lowest mark.
+        let differs = u64::from_le_bytes(*eight) ^ pattern;
+        let zeros = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
+        if zeros != 0 {
+            return Some(at * 8 + (zeros.trailing_zeros() / 8) as usize);
+        }
+    }
+    rest.iter().position(|&found| found == byte).map(|found| eights.len() * 8 + found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_byte_is_found_where_it_stands_first() {
+        for length in 0..40 {
+            for at in 0..=length {
+                let mut text = vec![b'\x0b'; length];
+                text[at..].fill(b'\n');
+                assert_eq!(find(b'\n', &text), (at < length).then_some(at), "{length} {at}");
+            }
+        }
+        assert_eq!(find(b'\n', b"\x8a\x0b\x09\xff\x00\x0b\x0b\x0b\x0b"), None);
     }
 }

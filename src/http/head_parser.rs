@@ -1,6 +1,8 @@
 //! Complete heads into requests, responses and trailers. `httparse` reads them; what it refuses is looked at again, line
 //! by line, to say what is wrong and where.
 
+use std::mem::MaybeUninit;
+
 use httparse::{EMPTY_HEADER, Header, ParserConfig};
 
 use super::error::{ParseError, Part, Problem};
@@ -14,13 +16,17 @@ use super::status::Status;
 /// So many fields fit on the stack, which is enough for browsers; more cost an allocation.
 const USUAL: usize = 32;
 
-/// Calls `parse` with room for the usual number of fields, and if that does not do, for as many as may be.
+/// Calls `parse` with room for the usual number of fields, and if that does not do, for as many as may be. The room is not
+/// filled with anything first: that would cost as much as the parsing.
 fn with_room<'h, R>(
     limit: usize,
-    mut parse: impl FnMut(&mut [Header<'h>]) -> Result<R, httparse::Error>,
+    mut parse: impl FnMut(&mut [MaybeUninit<Header<'h>>]) -> Result<R, httparse::Error>,
 ) -> Result<R, httparse::Error> {
-    match parse(&mut [EMPTY_HEADER; USUAL][..limit.min(USUAL)]) {
-        Err(httparse::Error::TooManyHeaders) if limit > USUAL => parse(&mut vec![EMPTY_HEADER; limit]),
+    match parse(&mut [const { MaybeUninit::uninit() }; USUAL][..limit.min(USUAL)]) {
+        Err(httparse::Error::TooManyHeaders) if limit > USUAL => {
+            let mut many: Vec<_> = std::iter::repeat_with(MaybeUninit::uninit).take(limit).collect();
+            parse(&mut many)
+        }
         parsed => parsed,
     }
 }
@@ -43,8 +49,8 @@ fn version(minor: Option<u8>) -> Version {
 /// A request's head.
 pub(super) fn request(head: &[u8], limits: &Limits) -> Result<RequestHead, ParseError> {
     let parsed = with_room(limits.fields, |fields| {
-        let mut request = httparse::Request::new(fields);
-        let complete = request.parse(head)?.is_complete();
+        let mut request = httparse::Request::new(&mut []);
+        let complete = request.parse_with_uninit_headers(head, fields)?.is_complete();
         let method = Method::of(request.method.unwrap_or_default());
         let target = request.path.unwrap_or_default().to_owned();
         let headers = headers(head, request.headers);
@@ -73,8 +79,8 @@ pub(super) fn response(head: &[u8], limits: &Limits, to: &Method) -> Result<Resp
     let mut config = ParserConfig::default();
     config.allow_obsolete_multiline_headers_in_responses(true);
     let parsed = with_room(limits.fields, |fields| {
-        let mut response = httparse::Response::new(fields);
-        let complete = config.parse_response(&mut response, head)?.is_complete();
+        let mut response = httparse::Response::new(&mut []);
+        let complete = config.parse_response_with_uninit_headers(&mut response, head, fields)?.is_complete();
         let headers = headers(head, response.headers);
         let status = response.code.and_then(Status::new);
         let reason = response.reason.unwrap_or_default().to_owned();
@@ -97,13 +103,9 @@ pub(super) fn trailers(lines: &[u8], limits: &Limits) -> Result<Headers, ParseEr
     if lines == b"\r\n" {
         return Ok(Headers::new());
     }
-    let parsed = with_room(limits.fields, |fields| match httparse::parse_headers(lines, fields)? {
-        httparse::Status::Complete((_, found)) => Ok(Some(headers(lines, found))),
-        httparse::Status::Partial => Ok(None),
-    });
-    match parsed {
-        Ok(Some(headers)) => Ok(headers),
-        Ok(None) => Err(diagnose(lines, Part::Trailers, |_| None, Problem::NoColon)),
+    match httparse::parse_headers(lines, &mut vec![EMPTY_HEADER; limits.fields]) {
+        Ok(httparse::Status::Complete((_, found))) => Ok(headers(lines, found)),
+        Ok(httparse::Status::Partial) => Err(diagnose(lines, Part::Trailers, |_| None, Problem::NoColon)),
         Err(httparse::Error::TooManyHeaders) => Err(too_many(lines, Part::Trailers, limits)),
         Err(error) => Err(diagnose(lines, Part::Trailers, |_| None, fallback(error, Problem::NoColon))),
     }

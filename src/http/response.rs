@@ -30,7 +30,7 @@ pub struct Response {
     pub(super) headers: Headers,
     pub(super) content_type: Option<Cow<'static, str>>,
     pub(super) body: Payload,
-    pub(super) invalid: Option<InvalidHeader>,
+    pub(super) invalid: Option<Box<InvalidHeader>>,
 }
 
 pub(super) enum Payload {
@@ -45,23 +45,27 @@ pub(super) enum Payload {
 impl Response {
     /// A response without a body.
     pub fn new(status: Status) -> Response {
+        Response::made(status, None, Cow::Borrowed(b""))
+    }
+
+    fn made(status: Status, content_type: Option<&'static str>, body: Cow<'static, [u8]>) -> Response {
         Response {
             status,
             headers: Headers::new(),
-            content_type: None,
-            body: Payload::Bytes(Cow::Borrowed(b"")),
+            content_type: content_type.map(Cow::Borrowed),
+            body: Payload::Bytes(body),
             invalid: None,
         }
     }
 
     /// `200 OK` with text: `text/plain; charset=utf-8`.
     pub fn text(text: impl Into<Cow<'static, str>>) -> Response {
-        Response::new(Status::OK).content_type("text/plain; charset=utf-8").body(bytes(text.into()))
+        Response::made(Status::OK, Some("text/plain; charset=utf-8"), bytes(text.into()))
     }
 
     /// `200 OK` with a page: `text/html; charset=utf-8`.
     pub fn html(text: impl Into<Cow<'static, str>>) -> Response {
-        Response::new(Status::OK).content_type("text/html; charset=utf-8").body(bytes(text.into()))
+        Response::made(Status::OK, Some("text/html; charset=utf-8"), bytes(text.into()))
     }
 
     /// A redirection to another place: an absolute URL, or a path.
@@ -150,7 +154,7 @@ impl Response {
     /// reported.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Response {
         if let Err(invalid) = self.headers.append(name, value) {
-            self.invalid.get_or_insert(invalid);
+            self.invalid.get_or_insert(Box::new(invalid));
         }
         self
     }

@@ -13,7 +13,8 @@ pub(super) enum Wanted {
 /// What a Range field wants of so many bytes.
 pub(super) fn wanted(field: &str, size: u64) -> Wanted {
     let Some((unit, ranges)) = field.split_once('=') else { return Wanted::Whole };
-    if !unit.trim().eq_ignore_ascii_case("bytes") || ranges.contains(',') {
+    // Of nothing there is no part; whoever asks for one gets the nothing, as of other servers.
+    if !unit.trim().eq_ignore_ascii_case("bytes") || ranges.contains(',') || size == 0 {
         return Wanted::Whole;
     }
     let Some((first, last)) = ranges.trim().split_once('-') else { return Wanted::Whole };
@@ -75,7 +76,7 @@ mod tests {
         for (field, expected) in table {
             assert_eq!(wanted(field, 10), expected, "{field}");
         }
-        assert_eq!(wanted("bytes=0-", 0), Wanted::None);
-        assert_eq!(wanted("bytes=-1", 0), Wanted::None);
+        assert_eq!(wanted("bytes=0-", 0), Wanted::Whole);
+        assert_eq!(wanted("bytes=-1", 0), Wanted::Whole);
     }
 }

@@ -256,7 +256,7 @@ impl ServerProtocol {
             respond(&self.site, transport, &self.peer, &mut exchange, result);
         }
         if exchange.done && exchange.incoming.is_none() {
-            return self.complete(event_loop, transport, exchange, piece);
+            return self.complete(event_loop, transport, &mut exchange, piece);
         }
         self.stage = Stage::Busy(Box::new(exchange));
         self.look(event_loop, transport, piece)
@@ -324,7 +324,7 @@ impl ServerProtocol {
         piece: &mut Piece<'_>,
     ) -> Result<(), Failure> {
         match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Busy(exchange) => self.complete(event_loop, transport, *exchange, piece),
+            Stage::Busy(mut exchange) => self.complete(event_loop, transport, &mut exchange, piece),
             other => {
                 self.stage = other;
                 Ok(())
@@ -336,12 +336,12 @@ impl ServerProtocol {
         &mut self,
         event_loop: &EventLoop,
         transport: &Transport,
-        mut exchange: Exchange,
+        exchange: &mut Exchange,
         piece: &mut Piece<'_>,
     ) -> Result<(), Failure> {
         self.served = self.served.wrapping_add(1);
         if self.site.logs {
-            self.log(event_loop, &exchange, true);
+            self.log(event_loop, exchange, true);
         }
         if let Some(protocol) = exchange.upgrade.take() {
             if let Some((_, watched)) = &self.watched {

@@ -26,7 +26,7 @@ pub(super) struct Exchange {
     /// While the handler works.
     pub(super) waiting: Option<(Slot, CancelHandle)>,
     /// While the response's body goes.
-    pub(super) outgoing: Option<OutgoingBody>,
+    pub(super) outgoing: Option<Box<OutgoingBody>>,
     /// The response is written to its end.
     pub(super) done: bool,
     /// Whether the connection stays open behind it.

@@ -8,6 +8,7 @@ use crate::ground::Failure;
 use crate::ground::unhandled::error_line;
 use crate::http::framing::BodyLength;
 use crate::http::head::Version;
+use crate::http::headers::InvalidHeader;
 use crate::http::method::Method;
 use crate::http::outgoing::{Framing, OutgoingBody};
 use crate::http::response::{Payload, Response, of_failure};
@@ -53,7 +54,7 @@ pub(super) fn respond(
     };
     let closing = site.closing.get() || framing == Some(Framing::UntilClose);
     let upgrading = matches!(response.body, Payload::Upgrade(_));
-    if closing || response.headers.list_has("Connection", "close") {
+    if closing || (!response.headers.is_empty() && response.headers.list_has("Connection", "close")) {
         exchange.keep_alive = false;
     }
     exchange.status = Some(response.status);
@@ -90,7 +91,9 @@ pub(super) fn respond(
     site.scratch.set(out);
     exchange.bytes = bytes.len() as u64;
     match (source, framing) {
-        (Some(source), Some(framing)) => exchange.outgoing = Some(OutgoingBody::new(source, framing, transport)),
+        (Some(source), Some(framing)) => {
+            exchange.outgoing = Some(Box::new(OutgoingBody::new(source, framing, transport)));
+        }
         _ => exchange.done = true,
     }
 }
@@ -103,7 +106,7 @@ fn sendable(peer: &Address, exchange: &Exchange, result: Result<Response, Failur
             None => failure,
         },
         Ok(response) => match &response.invalid {
-            Some(invalid) => invalid.clone().into(),
+            Some(invalid) => InvalidHeader::clone(invalid).into(),
             None if matches!(response.body, Payload::Upgrade(_)) && exchange.incoming.is_some() => {
                 return Response::text("400 Bad Request: the body must be there before the protocol changes\n")
                     .status(Status::BAD_REQUEST);
@@ -121,13 +124,17 @@ fn sendable(peer: &Address, exchange: &Exchange, result: Result<Response, Failur
 
 /// The status line and the fields, without those of the connection and without the empty line.
 fn head_into(out: &mut Vec<u8>, site: &SiteState, response: &Response, framing: Option<Framing>) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    let code = response.status.code();
-    push_number(out, u64::from(code));
-    out.push(b' ');
-    out.extend_from_slice(response.status.reason().as_bytes());
-    out.extend_from_slice(b"\r\n");
-    let mut dated = false;
+    let usual = response.status == Status::OK && response.headers.is_empty();
+    if usual {
+        site.push_usual(out);
+    } else {
+        out.extend_from_slice(b"HTTP/1.1 ");
+        push_number(out, u64::from(response.status.code()));
+        out.push(b' ');
+        out.extend_from_slice(response.status.reason().as_bytes());
+        out.extend_from_slice(b"\r\n");
+    }
+    let mut dated = usual;
     for (name, value) in response.headers.iter() {
         if is_own(name) {
             continue;

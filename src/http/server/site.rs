@@ -27,6 +27,8 @@ use crate::transports::{Address, ListenTcp, Port, Transport};
 /// How exact the time limits are, and the date.
 const TICK: Duration = Duration::from_millis(500);
 
+const USUAL_STATUS: &str = "HTTP/1.1 200 OK\r\n";
+
 /// No limit.
 pub(super) const NEVER: u64 = u64::MAX;
 
@@ -44,8 +46,8 @@ pub(super) struct SiteState {
     connections: RefCell<Slab<Rc<Watched>>>,
     tick: Cell<u64>,
     ticking: Cell<Option<DelayedCall>>,
-    /// `Date: Wed, 25 Nov 2026 22:24:58 GMT` CR LF.
-    date: RefCell<String>,
+    /// `HTTP/1.1 200 OK` CR LF `Date: Wed, 25 Nov 2026 22:24:58 GMT` CR LF: what most responses begin with.
+    usual: RefCell<String>,
     ports: RefCell<Vec<Port>>,
     pub(super) closing: Cell<bool>,
     waiting: RefCell<Vec<Resolver<()>>>,
@@ -78,7 +80,7 @@ impl Site {
                 connections: RefCell::default(),
                 tick: Cell::new(0),
                 ticking: Cell::new(None),
-                date: RefCell::default(),
+                usual: RefCell::default(),
                 ports: RefCell::default(),
                 closing: Cell::new(false),
                 waiting: RefCell::default(),
@@ -284,15 +286,21 @@ impl SiteState {
 
     fn set_date(&self) {
         let now = httpdate::fmt_http_date(SystemTime::now());
-        let mut date = self.date.borrow_mut();
-        date.clear();
-        date.push_str("Date: ");
-        date.push_str(&now);
-        date.push_str("\r\n");
+        let mut usual = self.usual.borrow_mut();
+        usual.clear();
+        usual.push_str(USUAL_STATUS);
+        usual.push_str("Date: ");
+        usual.push_str(&now);
+        usual.push_str("\r\n");
+    }
+
+    /// The status line of a response that went well, and the date.
+    pub(super) fn push_usual(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.usual.borrow().as_bytes());
     }
 
     pub(super) fn push_date(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(self.date.borrow().as_bytes());
+        out.extend_from_slice(&self.usual.borrow().as_bytes()[USUAL_STATUS.len()..]);
     }
 
     /// The tick at which a time that begins now is over. It may be longer by one tick, not shorter.
