@@ -136,6 +136,9 @@ mod book {
     mod event_loop {}
     #[doc = include_str!("../docs/glass-case.md")]
     mod glass_case {}
+    #[cfg(feature = "http")]
+    #[doc = include_str!("../docs/http.md")]
+    mod http {}
     #[doc = include_str!("../docs/models.md")]
     mod models {}
     #[doc = include_str!("../docs/performance.md")]
