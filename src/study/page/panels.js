@@ -100,7 +100,7 @@ function drawSource(i) {
   const box = $("source");
   if (!file?.lines) {
     sourceRows.show(0, -1);
-    sourceRows.body.replaceChildren(h("p", { class: "empty", text: file ? `The text of ${show(file.path, 80)} is not in this trace.` : "This trace holds no source." }));
+    sourceRows.body.replaceChildren(h("p", { class: "empty", text: file ? `The text of ${show(file.path, 80)} is not in this trace: it was recorded where that file does not lie.` : "This trace holds no source." }));
     sourceRows.body.style.height = "auto";
     box.setAttribute("aria-activedescendant", "");
     return;
@@ -236,7 +236,7 @@ function drawWhy(i) {
   for (const { i: k, how, reg } of whyChain(i, 24)) {
     if (how) hop(k, k === near.C ? "C" : k === near.W ? "W" : "", how === "C" || k === near.C ? "← called from" : how === "B" ? "← began at" : "⇠ woken by", k === near.C ? "C" : k === near.W ? "W" : "");
     if (reg >= 0) {
-      hop(reg, reg === near.R ? "R" : "", "⋯ registered", "reg");
+      hop(reg, reg === near.R ? "R" : "", "⋯ registered", reg === near.R ? "reg R" : "reg");
       // Inside of what it was registered.
       const inside = at(T.ev[reg].in);
       if (inside >= 0) hop(inside, "", "⋯ inside", "reg");

@@ -47,6 +47,7 @@ function statusWords(id, i) {
       return status;
     }
     case "ok": case "error": return value(lastValue(id, i));
+    case "done": return ["done", value(lastValue(id, i))].filter(Boolean).join(", ");
     case "resting": return `${lastValue(id, i)?.err ?? "error"} rests !`;
     case "lost": return `LOST ${lastValue(id, i)?.err ?? ""}`;
     default: return status;
@@ -97,7 +98,7 @@ function drawRail(id, i, links) {
       const mid = y + ROW / 2;
       const lane = row.mark === "resume" ? row.to : row.lane;
       const x = laneX(depth, lane);
-      const left = textX(open?.drew ? depth + 1 : depth) + (row.mark === "member" ? 20 : 0);
+      const left = textX(open?.drew && /resume|ask/.test(row.mark) ? depth + 1 : depth) + (row.mark === "member" ? 20 : 0);
       const item = h("li"), here = row.ev.includes(i);
       const letters = ["C", "W", "R"].filter((l) => links[l] >= 0 && row.ev.includes(links[l]));
       item.append(
@@ -296,15 +297,16 @@ function drawRails(i) {
   view.drawn = drawn;
   box.replaceChildren(...kids);
   const chip = (text, on, key, what, tip) => h("button", { type: "button", "aria-pressed": String(!!on), "data-key": key, onclick: what, title: tip, text });
-  chips.replaceChildren(
+  chips.replaceChildren();
+  fill(chips, {}, [
     chip("follow", !view.sel.length, "follow", () => select(null), "Show what the event is about"),
     ...[...new Set([...view.sel, ...drawn])].slice(0, 6).map((id) => chip(title(id), view.sel.includes(id), id, (event) => select(id, event.ctrlKey || event.metaKey || event.shiftKey), "Keep this one (Shift: beside the others)")),
-    chip(`${all ? "−" : "+"} all ${T.rails.length}`, all, "all", () => {
+    T.rails.length > 0 && chip(`${all ? "−" : "+"} all ${T.rails.length}`, all, "all", () => {
       view.all = !view.all;
       view.page = null;
       redraw();
     }, "Small rails of all Deferreds and tasks"),
-  );
+  ]);
   const here = box.querySelector(".row.here");
   if (here && here.scrollIntoView) scrollTo(box, here);
 }

@@ -123,7 +123,8 @@ function drawObjects(i) {
   const box = $("objects"), ax = axis(i), list = lanesOf(ax);
   const w = Math.max((box.clientWidth || 700) - (innerWidth <= 700 ? 116 : 184), 60);
   lanes.draw = { i, ax, w, x: (k) => ax.x(Math.min(Math.max(k, ax.from), ax.to)) * w };
-  laneRows.show(list.length, list.findIndex((o) => view.drawn.has(o.id)));
+  const about = list.findIndex((o) => T.touched[i].includes(o));
+  laneRows.show(list.length, about < 0 ? list.findIndex((o) => view.drawn.has(o.id)) : about);
   $("lane-key").textContent = "○ made   ● ok   ◆ error   ═ paused   ! rests   ▪ woken";
 }
 
