@@ -70,7 +70,7 @@ impl EventLoop {
                 kind: RegisteredKind::Source(Interest(slot.wanted)),
                 place: slot.place,
                 label: inner.label(Named::Source(slot.serial)),
-                id: id_text(&slot.id, Object::Source),
+                id: if trace::on() { slot.known().map(|id| id.to_string()) } else { None },
             });
         }
         for (key, at, slot) in inner.timers.borrow().iter() {

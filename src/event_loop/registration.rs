@@ -5,7 +5,7 @@ use std::panic::Location;
 use std::rc::Rc;
 
 use crate::ground::unhandled::error_line;
-use crate::trace::{self, Id, Kind, Links, Object};
+use crate::trace::{self, Id, Kind, Links};
 
 use super::error::{Gone, InsertError};
 use super::interest::{Interest, Readiness};
@@ -197,13 +197,13 @@ impl EventLoop {
         let slot = inner.sources.borrow_mut().remove(&inner.registry, index, serial)?;
         let label = inner.take_label(Named::Source(serial));
         if trace::on()
-            && let Some(i) = trace::known(&slot.id, Object::Source)
+            && let Some(i) = slot.known()
         {
             let at = asked.then(|| Location::caller() as _);
             let why = inner.closing.take();
             trace::emit(
                 Kind::IoClose { i, why: why.as_deref() },
-                Links { cause: 0, reg: slot.reg, at, label: label.as_deref() },
+                Links { cause: 0, reg: slot.reg(), at, label: label.as_deref() },
             );
         }
         Some(slot)

@@ -12,7 +12,7 @@
 //! write interest on and off within a turn costs no system call at all.
 
 use std::any::Any;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::io;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -176,19 +176,29 @@ pub(crate) struct SourceSlot {
     pub(crate) entry: Rc<dyn AnySource>,
     pub(crate) serial: u64,
     pub(crate) place: Place,
-    pub(crate) id: Cell<IdSlot>,
-    pub(crate) reg: EventNumber,
+    /// Made when the trace tells of it: few programs record, and all have sources.
+    traced: OnceCell<Box<Traced>>,
     pub(crate) fd: RawFd,
     pub(crate) wanted: u8,
     /// What `resume` goes back to.
     pub(crate) before_pause: u8,
     armed: u8,
-    /// Whether the poller watches it.
-    watched: bool,
-    /// Whether the dirty list holds it.
-    dirty: bool,
-    /// A descriptor that the poller refuses, because it is always ready.
-    always: bool,
+    state: u8,
+}
+
+/// The poller watches it.
+const WATCHED: u8 = 1;
+/// The dirty list holds it.
+const DIRTY: u8 = 2;
+/// A descriptor that the poller refuses, because it is always ready.
+const ALWAYS: u8 = 4;
+
+/// What the trace knows of a source.
+#[derive(Default)]
+struct Traced {
+    id: Cell<IdSlot>,
+    /// The event that registered it.
+    reg: Cell<EventNumber>,
 }
 
 /// What a ready source needs to be called.
@@ -232,7 +242,7 @@ impl Sources {
         }
         let first = self.at_descriptor(number);
         if let Some(first) = first
-            && !first.watched
+            && !first.is(WATCHED)
         {
             return Err(InsertReason::AlreadyRegistered(Some(first.place)));
         }
@@ -262,15 +272,12 @@ impl Sources {
             entry,
             serial,
             place,
-            id: Cell::default(),
-            reg: 0,
+            traced: OnceCell::new(),
             fd: number,
             wanted: wanted.0,
             before_pause: 0,
             armed: wanted.0,
-            watched: !always,
-            dirty: false,
-            always,
+            state: if always { ALWAYS } else { WATCHED },
         });
         Ok(index as u32)
     }
@@ -310,7 +317,7 @@ impl Sources {
     pub(crate) fn watched(&self, most: usize) -> Vec<Asked> {
         let wanted = self.iter().filter(|slot| slot.wanted & (READ | WRITE) != 0);
         let asked = |slot: &SourceSlot| {
-            let i = trace::known(&slot.id, Object::Source)?;
+            let i = slot.known()?;
             Some(Asked { i, r: slot.wanted & READ != 0, w: slot.wanted & WRITE != 0 })
         };
         wanted.take(most).filter_map(asked).collect()
@@ -320,7 +327,7 @@ impl Sources {
     pub(crate) fn id_of(&self, ready: Ready) -> Option<Id> {
         let index = ready.key & INDEX_MASK;
         let slot = self.slots.get(index).filter(|slot| key(index as u32, slot.serial) == ready.key)?;
-        trace::known(&slot.id, Object::Source)
+        slot.known()
     }
 
     /// Index and serial of each.
@@ -343,12 +350,12 @@ impl Sources {
             && *owner == index + 1
         {
             *owner = 0;
-            if slot.watched {
+            if slot.is(WATCHED) {
                 // Nothing is left to do if the system has ended the watch itself.
                 let _ = registry.delete(slot.fd);
             }
         }
-        if slot.always {
+        if slot.is(ALWAYS) {
             self.always.retain(|&(i, _)| i != index);
         }
         self.wanting -= usize::from(slot.wanted != 0);
@@ -361,9 +368,9 @@ impl Sources {
             return false;
         };
         let before = std::mem::replace(&mut slot.wanted, wanted.0);
-        let grows = !slot.always && (wanted.0 & !slot.armed != 0 || (!slot.watched && wanted.0 != 0));
-        if grows && !slot.dirty {
-            slot.dirty = true;
+        let grows = !slot.is(ALWAYS) && (wanted.0 & !slot.armed != 0 || (!slot.is(WATCHED) && wanted.0 != 0));
+        if grows && !slot.is(DIRTY) {
+            slot.state |= DIRTY;
             self.dirty.push((index, serial));
         }
         self.wanting += usize::from(wanted.0 != 0);
@@ -380,19 +387,19 @@ impl Sources {
             if slot.serial != serial {
                 continue;
             }
-            slot.dirty = false;
-            if slot.wanted & !slot.armed == 0 && (slot.watched || slot.wanted == 0) {
+            slot.state &= !DIRTY;
+            if slot.wanted & !slot.armed == 0 && (slot.is(WATCHED) || slot.wanted == 0) {
                 continue;
             }
             let key = key(index, serial);
-            let told = if slot.watched {
+            let told = if slot.is(WATCHED) {
                 registry.modify(slot.fd, key, slot.wanted)
             } else {
                 registry.add_again(slot.fd, key, slot.wanted)
             };
             // Once more: a lack of memory may pass, and a watch that could not be deleted is still there to modify.
             match told.or_else(|_| registry.modify(slot.fd, key, slot.wanted)) {
-                Ok(()) => (slot.armed, slot.watched) = (slot.wanted, true),
+                Ok(()) => (slot.armed, slot.state) = (slot.wanted, slot.state | WATCHED),
                 Err(error) => refused.push((index, serial, error)),
             }
         }
@@ -445,7 +452,7 @@ impl Sources {
         self.dirty.clear();
         self.wanting = 0;
         let slots: Vec<SourceSlot> = self.slots.drain().collect();
-        for slot in slots.iter().filter(|slot| slot.watched) {
+        for slot in slots.iter().filter(|slot| slot.is(WATCHED)) {
             let _ = registry.delete(slot.fd);
         }
         slots
@@ -453,6 +460,30 @@ impl Sources {
 }
 
 impl SourceSlot {
+    #[inline(always)]
+    fn is(&self, state: u8) -> bool {
+        self.state & state != 0
+    }
+
+    /// Its id in the current recording, and whether that is new.
+    pub(crate) fn id(&self) -> Option<(Id, bool)> {
+        trace::id(&self.traced.get_or_init(Box::default).id, Object::Source)
+    }
+
+    /// Its id in the current recording, if it has one.
+    pub(crate) fn known(&self) -> Option<Id> {
+        trace::known(&self.traced.get()?.id, Object::Source)
+    }
+
+    /// The event that registered it.
+    pub(crate) fn reg(&self) -> EventNumber {
+        self.traced.get().map_or(0, |traced| traced.reg.get())
+    }
+
+    pub(crate) fn set_reg(&self, reg: EventNumber) {
+        self.traced.get_or_init(Box::default).reg.set(reg);
+    }
+
     /// What of an event is wanted; `None` if nothing is. The poller is told when it tells too much.
     fn told(&mut self, registry: &Registry, ready: Ready) -> Option<u8> {
         let bits = if ready.bits & !Interest::BOTH.0 == 0 { ready.bits } else { implied(ready.bits) };
@@ -470,7 +501,7 @@ impl SourceSlot {
     fn narrow(&mut self, registry: &Registry, key: usize) {
         if self.wanted == 0 {
             let _ = registry.delete(self.fd);
-            (self.armed, self.watched) = (0, false);
+            (self.armed, self.state) = (0, self.state & !WATCHED);
         } else if registry.modify(self.fd, key, self.wanted).is_ok() {
             self.armed = self.wanted;
         }

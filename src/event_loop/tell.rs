@@ -211,7 +211,7 @@ impl EventLoop {
         let ((i, new), reg, place, entry) = {
             let sources = self.inner.sources.borrow();
             let slot = sources.get(index, serial)?;
-            (trace::id(&slot.id, Object::Source)?, slot.reg, slot.place, slot.entry.clone())
+            (slot.id()?, slot.reg(), slot.place, slot.entry.clone())
         };
         if !new {
             return Some((i, reg));
@@ -223,7 +223,7 @@ impl EventLoop {
     #[cold]
     pub(super) fn opened(&self, index: u32, serial: u64, place: Place, what: &'static str) {
         let id = match self.inner.sources.borrow().get(index, serial) {
-            Some(slot) => trace::id(&slot.id, Object::Source),
+            Some(slot) => slot.id(),
             None => None,
         };
         if let Some((i, _)) = id {
@@ -235,8 +235,8 @@ impl EventLoop {
         let label = self.inner.label(Named::Source(serial));
         let links = Links { at: Some(place), label: label.as_deref(), ..Links::default() };
         let reg = trace::emit(Kind::IoOpen { i, what, name: None, late }, links);
-        if let Some(slot) = self.inner.sources.borrow_mut().get_mut(index, serial) {
-            slot.reg = reg;
+        if let Some(slot) = self.inner.sources.borrow().get(index, serial) {
+            slot.set_reg(reg);
         }
         reg
     }
@@ -269,9 +269,9 @@ impl EventLoop {
             _ => None,
         };
         Site {
-            id: trace::known(&slot.id, Object::Source),
+            id: slot.known(),
             cause,
-            reg: slot.reg,
+            reg: slot.reg(),
             label: self.inner.label(Named::Source(serial)),
             slot: slot_word,
         }
