@@ -114,10 +114,11 @@ impl Say<'_> {
             }
             Kind::LoopStop {} => "The loop is asked to stop: it finishes this batch and returns.".to_owned(),
 
-            Kind::TimerArm { m, due, every, .. } => {
+            Kind::TimerArm { m, due, every, late } => {
+                let when = if late { "was armed before the recording" } else { "is armed" };
                 let due = due.saturating_sub(self.event.t);
                 let again = every.map(|every| format!(", and again every {}", duration(every))).unwrap_or_default();
-                format!("Timer {} is armed. It is due in {}{again}.", self.labelled(m), duration(due))
+                format!("Timer {} {when}. It is due in {}{again}.", self.labelled(m), duration(due))
             }
             Kind::TimerName { m } => match self.event.label {
                 Some(label) => format!("Timer {m} gets a name: \"{}\".", escaped(label)),
@@ -131,11 +132,19 @@ impl Say<'_> {
                 format!("Timer {} is set anew. It is now due in {}.", name(m), duration(due))
             }
 
-            Kind::Post { p, .. } => format!("A call is queued for the next turn: {}.", self.labelled(p)),
-            Kind::IoOpen { i, what, name, .. } => {
+            Kind::Post { p, late: false } => format!("A call is queued for the next turn: {}.", self.labelled(p)),
+            Kind::Post { p, late: true } => {
+                format!("A call that was queued before the recording is met here: {}.", self.labelled(p))
+            }
+            Kind::IoOpen { i, what, name, late } => {
+                let when = if late {
+                    "was registered with the loop before the recording"
+                } else {
+                    "is registered with the loop"
+                };
                 let name = name.map(|name| format!(" at {}", escaped(name))).unwrap_or_default();
                 let what = short_type(&escaped(what));
-                format!("A source is registered with the loop: {}, a {what}{name}.", self.labelled(i))
+                format!("A source {when}: {}, a {what}{name}.", self.labelled(i))
             }
             Kind::IoWant { i, r, w } => format!("{} now wants {}.", upper(&self.source(i)), directions(r, w)),
             Kind::IoReady { i, r, w, hup } => {
@@ -186,7 +195,10 @@ impl Say<'_> {
                 format!("{} is asked to stop{}.", self.producer(src), self.because(because))
             }
             Kind::FlowGo { src, because } => format!("{} may go on{}.", self.producer(src), self.because(because)),
-            Kind::WorkQueue { w, .. } => format!("Job {} goes to the worker pool.", self.labelled(w)),
+            Kind::WorkQueue { w, late: false } => format!("Job {} goes to the worker pool.", self.labelled(w)),
+            Kind::WorkQueue { w, late: true } => {
+                format!("Job {} was given to the worker pool before the recording.", self.labelled(w))
+            }
             Kind::WorkBegin { w } => format!("{} starts job {}.", self.worker(), name(w)),
             Kind::WorkEnd { w, out } => {
                 let how = match out {
@@ -198,7 +210,10 @@ impl Say<'_> {
             }
             Kind::WorkDone { w } => format!("The result of job {} is back on the loop's thread.", name(w)),
 
-            Kind::XSpawn { x, .. } => format!("Task {} is spawned.", self.labelled(x)),
+            Kind::XSpawn { x, late: false } => format!("Task {} is spawned.", self.labelled(x)),
+            Kind::XSpawn { x, late: true } => {
+                format!("Task {} was spawned before the recording.", self.labelled(x))
+            }
             Kind::XPoll { x, n: 0 } => format!("Task {} is polled for the first time.", name(x)),
             Kind::XPoll { x, n } => {
                 format!("Task {} is polled again (poll {}).", name(x), u64::from(n) + 1)

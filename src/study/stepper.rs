@@ -117,6 +117,8 @@ pub struct Stepper {
     pane: Pane,
     row: usize,
     prompt: Option<Prompt>,
+    /// The question whose answer was shown last.
+    answered: EventNumber,
     count: Option<u32>,
     /// The level before the digit that may have been a count.
     level_before: u8,
@@ -161,6 +163,7 @@ impl Stepper {
             pane: Pane::Events,
             row: 0,
             prompt: None,
+            answered: 0,
             count: None,
             level_before: 1,
             note: String::new(),
@@ -222,12 +225,16 @@ impl Stepper {
         if self.breaks.iter().any(|(at, on)| *on && at.stops_at(event, head)) {
             self.hit = Some(event.s);
         }
+        // A question of a lesson is asked, unless the program runs to a breakpoint.
+        if self.goal.is_some() && matches!(event.kind, Kind::Ask { .. }) {
+            self.hit = Some(event.s);
+        }
         if let Some(Goal { to, left }) = &mut self.goal
             && goal_is(*to, self.level, event)
         {
             *left = left.saturating_sub(1);
             if *left == 0 {
-                self.hit = Some(event.s);
+                self.hit = self.hit.or(Some(event.s));
             }
         }
     }

@@ -252,6 +252,26 @@ fn an_empty_trace_answers_every_key() {
     }
 }
 
+#[test]
+fn a_question_is_answered_by_the_next_key_and_never_holds_up_a_breakpoint() {
+    let trace = record(|| {
+        trace::note("one");
+        trace::ask("What runs next?", "nothing");
+        trace::note("two");
+    });
+    let mut stepper = Stepper::of(trace);
+    keys(&mut stepper, "s");
+    assert_eq!(stepper.sentence(), "A question: What runs next?");
+    keys(&mut stepper, "s");
+    assert_eq!((kind(&stepper), stepper.note()), ("ask", "The answer: nothing"));
+    keys(&mut stepper, "s");
+    assert_eq!(stepper.sentence(), "The program notes: two.");
+    // A fresh one: c does not wait for an answer.
+    let mut stepper = Stepper::of(stepper.timeline().trace().clone());
+    keys(&mut stepper, "sc");
+    assert_eq!(stepper.note(), "No breakpoints: press b to make one.");
+}
+
 /// A front end that does what it is told beforehand, and keeps what it saw.
 struct Script {
     answers: VecDeque<&'static str>,
@@ -401,7 +421,7 @@ fn a_run_is_saved_and_nothing_is_written_over() {
     let folder = std::env::temp_dir().join(format!("ropewalk-stepper-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("a folder");
     let mut stepper = poem();
-    for form in ["text", "jsonl"] {
+    for form in ["text", "jsonl", "html"] {
         let path = folder.join(form);
         keys(&mut stepper, &format!("x{form} {}\n", path.display()));
         assert!(stepper.note().starts_with("Saved as "), "{}", stepper.note());

@@ -1,8 +1,8 @@
 //! Keys, and what each does.
 
 use super::{Break, Move, Pane, Stepper};
-use crate::study::text_chain;
-use crate::trace::{EventNumber, Id};
+use crate::study::{page, text_chain};
+use crate::trace::{EventNumber, Id, Kind};
 use std::io::{self, Write};
 
 /// The most that can be typed into a question: far more than any name or path.
@@ -56,7 +56,7 @@ impl Prompt {
             Prompt::RunTo { text, back: false } => ("run to the next event of (d3)", text),
             Prompt::RunTo { text, back: true } => ("back to the last event of (d3)", text),
             Prompt::Break(text) => ("break at (f.*, d1, poem.rs:40, a name; -2 switches no. 2)", text),
-            Prompt::Save(text) => ("save (text FILE, jsonl FILE)", text),
+            Prompt::Save(text) => ("save (text FILE, jsonl FILE, html FILE)", text),
             Prompt::Mark => ("mark this event with a letter", ""),
             Prompt::GoToMark => ("go to the mark", ""),
         }
@@ -82,6 +82,9 @@ impl Stepper {
         }
         if let Some(prompt) = self.prompt.take() {
             return self.answer(prompt, key);
+        }
+        if self.tells_answer() && !matches!(key, Key::Char('c' | 'C' | 'q' | 'Q')) {
+            return After::Show;
         }
         if let Key::Char(digit @ '0'..='9') = key {
             self.digit(digit);
@@ -204,6 +207,17 @@ impl Stepper {
                 false
             }
         })
+    }
+
+    /// At a question of a lesson the first key shows its answer, and does nothing else.
+    fn tells_answer(&mut self) -> bool {
+        let Some(Kind::Ask { answer, .. }) = self.event().map(|event| event.kind) else { return false };
+        let answer = format!("The answer: {answer}");
+        if self.answered == self.cursor {
+            return false;
+        }
+        (self.answered, self.note) = (self.cursor, answer);
+        true
     }
 
     /// One digit is a level of detail at once, unless more digits or a key that counts follow.
@@ -375,15 +389,16 @@ impl Stepper {
         }
     }
 
-    /// Saves the run as `text FILE` or `jsonl FILE` says, and answers what to tell.
+    /// Saves the run as `text FILE`, `jsonl FILE` or `html FILE` says, and answers what to tell.
     fn save(&self, text: &str) -> String {
         let Some((format, path)) = text.trim().split_once(char::is_whitespace) else {
-            return "Say a form and a file: text poem.txt, or jsonl poem.jsonl.".to_owned();
+            return "Say a form and a file: text poem.txt, jsonl poem.jsonl, html poem.html.".to_owned();
         };
         let trace = self.timeline.trace();
         let write = || -> io::Result<()> {
             let bytes = match format {
                 "text" => text_chain(trace).to_string().into_bytes(),
+                "html" => page(trace).to_html().map_err(io::Error::other)?.into_bytes(),
                 _ => {
                     let mut bytes = Vec::new();
                     trace.write_json(&mut bytes)?;
@@ -393,8 +408,8 @@ impl Stepper {
             // Nothing of what is there is written over.
             std::fs::File::create_new(path.trim())?.write_all(&bytes)
         };
-        if !matches!(format, "text" | "jsonl") {
-            return format!("There is no form {format}: text or jsonl.");
+        if !matches!(format, "text" | "jsonl" | "html") {
+            return format!("There is no form {format}: text, jsonl or html.");
         }
         match write() {
             Ok(()) => format!("Saved as {}.", path.trim()),

@@ -22,7 +22,7 @@ ten times. Enter alone does the last move again.
   r d3  next event of d3; R: last     v     the rail; d D: of another Deferred
   c C   breakpoint                    l     lines of the program around here
   b x   breakpoint: f.* d1 poem.rs:40 or a name; b: list; b -2: switch no. 2
-  1 2 3 level of detail               x     save: x text FILE, x jsonl FILE
+  1 2 3 level of detail               x     save: x text FILE; jsonl, html
   home end  first event, last event   q Q   leave; leave and end the program
 ";
 

@@ -3,12 +3,10 @@
 use super::{Line, Tone, cut, wrap};
 use crate::study::chains::chain_id;
 use crate::study::rail::Mark;
-use crate::study::row::objects;
 use crate::study::stepper::{Pane, Stepper};
 use crate::study::text_chain::{Rail, RailRow, rail_of};
 use crate::study::words::Words;
-use crate::trace::{EventNumber, Id, Lane};
-use std::collections::BTreeSet;
+use crate::trace::{EventNumber, Lane};
 
 /// One row of the rail.
 #[derive(Clone, Debug)]
@@ -22,12 +20,9 @@ impl Stepper {
         let d = self.selected?;
         // Only what it and those beside it did: the rest of a long run needs no drawing.
         let inner = self.state.chains().filter(|chain| chain.waiter == Some(d)).map(|chain| chain.id);
-        let drawn: BTreeSet<Id> = inner.chain([d]).collect();
         let trace = self.timeline.trace();
-        let events = trace.events().take(self.timeline.len_at(self.cursor));
-        let about = events.filter(|event| {
-            objects(&event.kind).iter().flatten().any(|id| drawn.contains(id)) || event.kind.begin().is_some()
-        });
+        let places = self.index.about(inner.chain([d]), self.timeline.len_at(self.cursor));
+        let about = places.into_iter().filter_map(|place| trace.nth(place));
         let words = Words::new(trace, &self.state, false);
         rail_of(about, &words, d)
     }
