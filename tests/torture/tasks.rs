@@ -104,7 +104,7 @@ pub(crate) static TASK_METHODS: &[Method] = &[
         let Some((kept, state)) = some_waker(w) else { return };
         let hits =
             w.hits.borrow().get(&("Waker::wake, another thread", state)).map_or(0, |row| row[w.ctx() as usize]);
-        if hits >= 5 && !w.one_in(10) {
+        if hits >= 2 && !w.one_in(100) {
             return; // to another thread and back takes as long as everything else
         }
         kept.record.wakes_elsewhere();
