@@ -76,7 +76,7 @@ pub struct Page<'t> {
 }
 
 impl Page<'_> {
-    /// The most events that a page holds: 200,000 (a file of about 45 MB, 330 MB in a browser). With more, browsers run out of breath.
+    /// The most events that a page holds: 200,000 (a file of about 45 MB, 360 MB in a browser). With more, browsers run out of breath.
     pub const LIMIT: usize = 200_000;
 
     /// Adds findings to the panel that lists them. One whose event is not in the page is left out.
