@@ -357,6 +357,11 @@ fn a_client_that_waits_for_100_continue_is_told_when_the_body_is_wanted() {
         ok().post("/read", |_, mut request| {
             request.take_body().collect(100).map(|body| Response::text(format!("{} bytes", body.len())))
         })
+        .post("/echo", |_, mut request| {
+            let length = request.body_length().exact();
+            let mut body = request.take_body();
+            Response::pieces(length, move |_| body.read())
+        })
         .post("/refuse", |_, _| Status::FORBIDDEN),
     );
     let head = |path: &str| {
@@ -372,6 +377,12 @@ fn a_client_that_waits_for_100_continue_is_told_when_the_body_is_wanted() {
     // Sent without waiting.
     peer.send(head("/read") + "hello");
     assert!(peer.text().ends_with("\r\n\r\n5 bytes"));
+    peer.clear();
+    // The answer begins before the body is there, and so before it is read.
+    peer.send(head("/echo"));
+    assert!(peer.text().starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"), "{}", peer.text());
+    peer.send("hello");
+    assert!(peer.text().ends_with("\r\n\r\nhello"));
     peer.clear();
     peer.send(head("/refuse"));
     let text = peer.text();
