@@ -300,9 +300,11 @@ impl ServerProtocol {
                 }
                 Err(failure) => {
                     // Too late for a status: the client sees it break off.
-                    if !transport.is_disconnected() {
-                        let (method, target) = (&exchange.head.method, &exchange.head.target);
-                        let peer = &self.peer;
+                    let (method, target) = (&exchange.head.method, &exchange.head.target);
+                    let peer = &self.peer;
+                    if is_clients_own(&failure) {
+                        log::debug!(target: "ropewalk", "a body ended early ({method} {target} for {peer}): {failure}");
+                    } else if !transport.is_disconnected() {
                         error_line(&format_args!("a body failed ({method} {target} for {peer}): {failure:?}"));
                     }
                     transport.abort();
@@ -486,6 +488,13 @@ impl ServerProtocol {
     }
 }
 
+/// Whether a failure is what a client did, and no error of the program's: its request's body broke the rules, was too
+/// large, or came too slowly.
+fn is_clients_own(failure: &Failure) -> bool {
+    let slow = failure.check::<StatusError>().is_some_and(|error| error.status() == Status::REQUEST_TIMEOUT);
+    slow || failure.check::<ParseError>().is_some() || failure.check::<BodyTooLarge>().is_some()
+}
+
 /// Gives another protocol what came before it was there.
 fn pass_on(
     protocol: &mut dyn Protocol,
@@ -587,8 +596,10 @@ impl Protocol for ServerProtocol {
             Stage::Busy(exchange) => {
                 if let Some(incoming) = exchange.incoming.take() {
                     exchange.keep_alive = false;
-                    let error = self.decoder.end_of_data().err();
-                    incoming.fail(error.map_or_else(|| Failure::msg("the client closed"), Failure::from));
+                    incoming.fail(match self.decoder.end_of_data() {
+                        Err(error) => error.into(),
+                        Ok(()) => Failure::msg("the client closed"),
+                    });
                     self.look(event_loop, transport, &mut Piece::new(b""))?;
                 }
             }
