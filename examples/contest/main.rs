@@ -8,6 +8,7 @@
 
 mod cross;
 mod deferred;
+mod record;
 mod soon;
 mod support;
 mod timers;
@@ -32,12 +33,23 @@ fn main() -> ExitCode {
         }
         "cross" => cross::cross(),
         "soon" => soon::soon(),
+        "record" => record::record(),
+        "echo" | "chains" => match std::env::args().nth(2).map_or(Ok(20_000), |n| n.parse()) {
+            Ok(n) if suite == "echo" => record::echo(n),
+            Ok(n) => {
+                record::chains(n);
+                Ok(())
+            }
+            Err(error) => Err(std::io::Error::other(error)),
+        },
         "wake" => match std::env::args().nth(2).map_or(Ok(1_000_000), |n| n.parse()) {
             Ok(n) => wake::wake(n),
             Err(error) => Err(std::io::Error::other(error)),
         },
         _ => {
-            eprintln!("usage: contest timers|spread|churn|deferred|deep|cross|soon|wake [N]");
+            eprintln!(
+                "usage: contest timers|spread|churn|deferred|deep|cross|soon|record|wake [N]|echo [N]|chains [N]"
+            );
             return ExitCode::from(2);
         }
     };

@@ -13,8 +13,8 @@ use super::step::{
     Both, Callback, CallbackResult, Callbacks, Errback, Map, Outcome, Returned, Step, StepSite, run,
 };
 use super::tell;
-use super::trace::{self, Id, Place};
-use std::any::type_name;
+use super::trace::{self, Id, Place, Shows};
+use std::any::{Any, TypeId, type_name};
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -231,6 +231,33 @@ impl<T: 'static> Deferred<T> {
                 tell::named(info, &name, Location::caller());
             }
             info.set_name(name);
+        }
+        self
+    }
+
+    /// Says how the trace is to show values of type `T` that travel along this chain. Write it before the chain is fired.
+    ///
+    /// Numbers, texts and the other simple types need none; of every other type a trace shows the name. Of the text 80
+    /// characters are shown, and control characters as escapes. Called only while somebody records.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, trace::{self, Kind, Val}};
+    ///
+    /// struct Poem(Vec<String>);
+    ///
+    /// let (_, trace) = trace::record(|| {
+    ///     let (resolver, poem) = Deferred::new();
+    ///     let poem = poem.show(|poem: &Poem| format!("{} lines", poem.0.len()));
+    ///     resolver.succeed(Poem(vec!["If I were".to_owned()]));
+    ///     poem
+    /// });
+    /// let shown = |kind| matches!(kind, Kind::DFire { val: Val::Ok { text: "1 lines", .. }, .. });
+    /// assert!(trace.events().any(|event| shown(event.kind)));
+    /// ```
+    pub fn show(self, show: impl Fn(&T) -> String + 'static) -> Deferred<T> {
+        if let (_, Some(info)) = self.origin() {
+            let show = move |value: &dyn Any| value.downcast_ref().map(&show).unwrap_or_default();
+            info.set_show(Shows { of: TypeId::of::<T>(), show: Box::new(show) });
         }
         self
     }

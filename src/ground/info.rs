@@ -2,9 +2,11 @@
 //!
 //! Its size is what a million Deferreds cost, so what few chains have (names, a trace) lies behind one pointer.
 
-use super::trace::{EventNumber, IdSlot, Place};
+use super::trace::{EventNumber, IdSlot, Place, Shows};
+use super::unhandled::forget_panic;
+use std::any::TypeId;
 use std::cell::{Cell, OnceCell, RefCell};
-use std::panic::Location;
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::rc::Rc;
 
 /// What every chain knows about itself.
@@ -44,6 +46,8 @@ struct Rare {
     id: Cell<IdSlot>,
     /// The event that brought the result to where it is now.
     cause: Cell<EventNumber>,
+    /// How the program wants values of some types shown.
+    shows: RefCell<Vec<Rc<Shows>>>,
     /// How many steps ran, or were passed by, in a recording.
     ran: Cell<u32>,
 }
@@ -122,6 +126,35 @@ impl Info {
     /// The event that brought the result to where it is now.
     pub(crate) fn cause(&self) -> EventNumber {
         self.rare.get().map_or(0, |rare| rare.cause.get())
+    }
+
+    /// How values of one type are to be shown from now on.
+    pub(crate) fn set_show(&self, shows: Shows) {
+        let mut list = self.rare().shows.borrow_mut();
+        let known = list.iter_mut().find(|known| known.of == shows.of);
+        let before = match known {
+            Some(known) => Some(std::mem::replace(known, Rc::new(shows))),
+            None => {
+                list.push(Rc::new(shows));
+                None
+            }
+        };
+        drop(list);
+        // What it holds is the user's.
+        drop(before);
+    }
+
+    /// The text that the program wants for a value. A panic of its function is no text.
+    pub(crate) fn show<T: 'static>(&self, value: &T) -> Option<String> {
+        let of = TypeId::of::<T>();
+        let shows = self.rare.get()?.shows.borrow().iter().find(|shows| shows.of == of).cloned()?;
+        match catch_unwind(AssertUnwindSafe(|| (shows.show)(value))) {
+            Ok(text) => Some(text),
+            Err(payload) => {
+                forget_panic(payload);
+                Some("(its show panicked)".to_owned())
+            }
+        }
     }
 
     pub(crate) fn ran(&self) -> u32 {

@@ -52,9 +52,12 @@ pub(crate) fn failure_text(failure: &Failure) -> String {
     }
 }
 
-fn val<'s, T: 'static>(outcome: &mut Outcome<T>, via: Via, shown: &'s mut Shown) -> Val<'s> {
+fn val<'s, T: 'static>(info: &Info, outcome: &mut Outcome<T>, via: Via, shown: &'s mut Shown) -> Val<'s> {
     match outcome {
-        Ok(value) => shown.val(value),
+        Ok(value) => match info.show(value) {
+            None => shown.val(value),
+            Some(text) => shown.own::<T>(&text),
+        },
         Err(failure) => match failure_id(failure, via) {
             Some(f) => Val::Err(f),
             None => Val::Ok { text: "", ty: "" },
@@ -75,7 +78,7 @@ pub(crate) fn made(info: &Info, ty: &'static str) {
 pub(crate) fn made_fired<T: 'static>(info: &Info, outcome: &mut Outcome<T>) {
     let Some(d) = chain_id(info, type_name::<T>(), false) else { return };
     let mut shown = Shown::default();
-    let val = val(outcome, Via::Fail, &mut shown);
+    let val = val(info, outcome, Via::Fail, &mut shown);
     info.set_cause(emit(Kind::DFire { d, val }, Links { at: Some(info.made()), ..Links::default() }));
 }
 
@@ -107,7 +110,7 @@ pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option
     }
     if let Some(d) = chain_id(&core.info, type_name::<T>(), true) {
         let mut shown = Shown::default();
-        let val = val(&mut outcome, Via::Fail, &mut shown);
+        let val = val(&core.info, &mut outcome, Via::Fail, &mut shown);
         core.info.set_cause(emit(Kind::DFire { d, val }, Links { at, ..Links::default() }));
     }
     outcome
@@ -116,7 +119,7 @@ pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option
 pub(crate) fn swallowed<T: 'static>(info: &Info, outcome: &mut Outcome<T>, at: Option<Place>) {
     if let Some(d) = chain_id(info, type_name::<T>(), true) {
         let mut shown = Shown::default();
-        let val = Some(val(outcome, Via::Fail, &mut shown));
+        let val = Some(val(info, outcome, Via::Fail, &mut shown));
         emit(Kind::DSwallow { d, val }, Links { at, ..Links::default() });
     }
 }
@@ -136,7 +139,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     let n = site.n;
     info.set_ran(n + 1);
     let mut shown = Shown::default();
-    let came_in = val(&mut input, Via::Fail, &mut shown);
+    let came_in = val(info, &mut input, Via::Fail, &mut shown);
     let lane = came_in.lane();
     let name = info.step_name(n);
     let label = name.as_deref();
@@ -153,7 +156,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     let mut returned = run(step, input, || (*site, info));
     let mut shown = Shown::default();
     let (went_out, inner) = match &mut returned {
-        Returned::Now(outcome) => (Some(val(outcome, Via::Err, &mut shown)), None),
+        Returned::Now(outcome) => (Some(val(info, outcome, Via::Err, &mut shown)), None),
         Returned::Later(inner) => (None, inner.id()),
     };
     let raised = match went_out {
@@ -204,7 +207,7 @@ pub(crate) fn moved<T: 'static>(
 ) -> Outcome<T> {
     if let (Some(d), Some(from)) = (chain_id(outer, ty, true), chain_id(inner, ty, true)) {
         let mut shown = Shown::default();
-        let val = val(&mut outcome, Via::Err, &mut shown);
+        let val = val(outer, &mut outcome, Via::Err, &mut shown);
         let failure = match val {
             Val::Err(f) => Some(f),
             Val::Ok { .. } => None,

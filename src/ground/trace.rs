@@ -39,7 +39,7 @@ pub use kind::Kind;
 pub use lines::JsonLines;
 pub use memory::{Events, Trace, record};
 pub(crate) use past::{fired_by, rested, why};
-pub(crate) use preview::Shown;
+pub(crate) use preview::{Shown, Shows};
 pub use recorder::{Pass, Recorder};
 pub use recording::{Recording, record_with};
 pub(crate) use slot::{

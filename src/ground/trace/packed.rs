@@ -34,47 +34,43 @@ impl Packed {
     /// Appends an event. Answers whether there was room for it: 4 GB are the most.
     #[inline]
     pub(super) fn push(&mut self, event: &Event<'_>) -> bool {
-        // Less than any event takes.
-        let Ok(start) = u32::try_from(self.bytes.len() + 4096) else { return false };
-        let start = start - 4096;
-        let at = event.at.and_then(|at| self.texts.spot(at));
-        let label = event.label.and_then(|label| self.texts.number(label));
+        let Ok(start) = u32::try_from(self.bytes.len() + MOST) else { return false };
+        let start = start - MOST as u32;
+        let mut row = Row { packed: self, bytes: [0; MOST], length: 2 };
+        let at = event.at.and_then(|at| row.packed.texts.spot(at));
+        let label = event.label.and_then(|label| row.packed.texts.number(label));
         let mut flags = 0;
-        for (is, flag) in [
-            (event.frame != 0, has::FRAME),
-            (event.cause != 0, has::CAUSE),
-            (event.reg != 0, has::REG),
-            (at.is_some(), has::AT),
-            (label.is_some(), has::LABEL),
-            (event.wall.is_some(), has::WALL),
-            (event.th.is_some(), has::THREAD),
-            (event.sys, has::SYS),
-        ] {
-            if is {
-                flags |= flag;
-            }
-        }
-        self.starts.push(start);
-        self.bytes.extend_from_slice(&[event.kind.code() as u8, flags]);
-        self.number(u64::from(event.s));
-        self.number(event.t);
-        self.number(u64::from(event.turn));
+        row.number(u64::from(event.s));
+        row.number(event.t);
+        row.number(u64::from(event.turn));
         // How far back: smaller than the number itself.
-        for link in [event.frame, event.cause, event.reg] {
+        for (link, flag) in [(event.frame, has::FRAME), (event.cause, has::CAUSE), (event.reg, has::REG)] {
             if link != 0 {
-                self.number(u64::from(event.s.wrapping_sub(link)));
+                flags |= flag;
+                row.number(u64::from(event.s.wrapping_sub(link)));
             }
         }
-        for n in [at, label].into_iter().flatten() {
-            self.number(u64::from(n));
+        let rare = [
+            (at.map(u64::from), has::AT),
+            (label.map(u64::from), has::LABEL),
+            (event.wall, has::WALL),
+            (event.th.map(u64::from), has::THREAD),
+        ];
+        for (n, flag) in rare {
+            if let Some(n) = n {
+                flags |= flag;
+                row.number(n);
+            }
         }
-        if let Some(wall) = event.wall {
-            self.number(wall);
+        if event.sys {
+            flags |= has::SYS;
         }
-        if let Some(th) = event.th {
-            self.number(u64::from(th));
-        }
-        event.kind.put(self);
+        row.bytes[0] = event.kind.code() as u8;
+        row.bytes[1] = flags;
+        event.kind.put(&mut row);
+        let Row { bytes, length, .. } = row;
+        self.starts.push(start);
+        self.bytes.extend_from_slice(&bytes[..length]);
         true
     }
 
@@ -153,44 +149,64 @@ impl Packed {
             + self.asked.capacity() * size_of::<Asked>();
         (events, self.texts.size())
     }
+}
+
+/// The most bytes that an event can take: 62 for what every event may have, and 37 for its own fields (those of `io.write`).
+const MOST: usize = 128;
+
+/// An event that is being packed.
+struct Row<'p> {
+    packed: &'p mut Packed,
+    bytes: [u8; MOST],
+    length: usize,
+}
+
+impl Row<'_> {
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+            self.length += 1;
+        }
+    }
 
     /// Seven bits a byte, the lowest first.
     #[inline]
     fn number(&mut self, mut n: u64) {
         while n >= 0x80 {
-            self.bytes.push(n as u8 | 0x80);
+            self.byte(n as u8 | 0x80);
             n >>= 7;
         }
-        self.bytes.push(n as u8);
+        self.byte(n as u8);
     }
 
     /// Texts beyond the room are shown as none.
     #[inline]
     fn text_number(&mut self, text: &str) {
-        let n = self.texts.number(text).map_or(0, |n| u64::from(n) + 1);
+        let n = self.packed.texts.number(text).map_or(0, |n| u64::from(n) + 1);
         self.number(n);
     }
 }
 
-impl Put for Packed {
+impl Put for Row<'_> {
     #[inline]
     fn num(&mut self, _: &'static str, n: u64) {
         self.number(n);
     }
     #[inline]
     fn flag(&mut self, _: &'static str, is: bool) {
-        self.bytes.push(u8::from(is));
+        self.byte(u8::from(is));
     }
     #[inline]
     fn word(&mut self, _: &'static str, _: &'static str, code: u8) {
-        self.bytes.push(code);
+        self.byte(code);
     }
     #[inline]
     fn text(&mut self, _: &'static str, text: &str) {
         self.text_number(text);
     }
     fn texts(&mut self, _: &'static str, texts: &[&str]) {
-        self.bytes.push(texts.len() as u8);
+        self.byte(texts.len() as u8);
         texts.iter().for_each(|text| self.text_number(text));
     }
     #[inline]
@@ -198,25 +214,25 @@ impl Put for Packed {
         self.number(u64::from(n) << 3 | object as u64);
     }
     fn ids(&mut self, _: &'static str, ids: &[Id]) {
-        self.number(self.ids.len() as u64);
+        self.number(self.packed.ids.len() as u64);
         self.number(ids.len() as u64);
-        self.ids.extend_from_slice(ids);
+        self.packed.ids.extend_from_slice(ids);
     }
     fn asked(&mut self, _: &'static str, asked: &[Asked]) {
-        self.number(self.asked.len() as u64);
+        self.number(self.packed.asked.len() as u64);
         self.number(asked.len() as u64);
-        self.asked.extend_from_slice(asked);
+        self.packed.asked.extend_from_slice(asked);
     }
     #[inline]
     fn val(&mut self, key: &'static str, val: Val<'_>) {
         match val {
             Val::Ok { text, ty } => {
-                self.bytes.push(0);
+                self.byte(0);
                 self.text_number(text);
                 self.text_number(ty);
             }
             Val::Err(f) => {
-                self.bytes.push(1);
+                self.byte(1);
                 self.id(key, f);
             }
         }
@@ -228,7 +244,7 @@ impl Put for Packed {
             Gave::Eof => (2, 0),
             Gave::Errno(n) => (3, u64::from(n)),
         };
-        self.bytes.push(code);
+        self.byte(code);
         self.number(n);
     }
     fn open(&mut self, _: &'static str, Open { d, m, i, x }: Open) {
@@ -236,7 +252,7 @@ impl Put for Packed {
     }
     #[inline]
     fn there(&mut self, is: bool) {
-        self.bytes.push(u8::from(is));
+        self.byte(u8::from(is));
     }
 }
 

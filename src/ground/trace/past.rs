@@ -5,8 +5,9 @@ use super::kind::Kind;
 use super::slot::{Mark, current};
 use std::rc::Rc;
 
-/// How many events back it remembers. A lost error is mostly lost soon; 16,384 events take half a megabyte.
-const BACK: usize = 1 << 14;
+/// How many events back it remembers. A lost error is mostly lost soon; 4096 events take 160 KB, which stay in the
+/// cache.
+const BACK: usize = 1 << 12;
 
 /// How many events [`why`] names: a line, not a listing.
 const HOPS: usize = 12;

@@ -1,47 +1,236 @@
 //! Values as text.
 
 use super::event::Val;
-use std::any::type_name;
+use std::any::{Any, TypeId, type_name};
+use std::fmt::{self, Write};
 
-/// The text of a value, for as long as an event is told.
-#[derive(Debug, Default)]
-pub(crate) struct Shown(String);
+/// The most characters of a preview.
+const MOST: usize = 80;
+
+/// A program's way to show a value.
+type Show = dyn Fn(&dyn Any) -> String;
+
+/// How a program wants its values of one type shown.
+pub(crate) struct Shows {
+    pub(crate) of: TypeId,
+    pub(crate) show: Box<Show>,
+}
+
+/// The text of a value, for as long as an event is told. Short ones take no allocation.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    short: [u8; 40],
+    length: usize,
+    long: String,
+}
+
+impl Default for Shown {
+    #[inline]
+    fn default() -> Shown {
+        Shown { short: [0; 40], length: 0, long: String::new() }
+    }
+}
 
 impl Shown {
-    /// A value as an event shows it.
+    /// A value as an event shows it: for the types everybody uses; for others the type's name in angle brackets.
     pub(crate) fn val<T: 'static>(&mut self, value: &T) -> Val<'_> {
-        self.0 = preview(value);
-        Val::Ok { text: &self.0, ty: type_name::<T>() }
+        if !self.known(value) {
+            // It takes everything.
+            let _ = write!(self, "<{}>", type_name::<T>());
+        }
+        Val::Ok { text: self.text(), ty: type_name::<T>() }
+    }
+
+    /// A value as the program wants it shown.
+    pub(crate) fn own<T: 'static>(&mut self, text: &str) -> Val<'_> {
+        let text = text.chars().take(MOST + 1);
+        text.flat_map(|c| if c.is_control() { Escaped::Yes(c.escape_default()) } else { Escaped::No(Some(c)) })
+            .for_each(|c| self.push(c));
+        self.cut();
+        Val::Ok { text: self.text(), ty: type_name::<T>() }
+    }
+
+    /// Answers whether it is one of the types that are known.
+    #[inline]
+    fn known<T: 'static>(&mut self, value: &T) -> bool {
+        let any: &dyn Any = value;
+        macro_rules! debug {
+            ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() {
+                let _ = write!(self, "{v:?}");
+                return true;
+            } )* };
+        }
+        macro_rules! whole {
+            ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() {
+                self.whole(v.unsigned_abs() as u64, *v < 0);
+                return true;
+            } )* };
+        }
+        macro_rules! natural {
+            ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() {
+                self.whole(*v as u64, false);
+                return true;
+            } )* };
+        }
+        if any.is::<()>() {
+            self.push_str("()");
+            return true;
+        }
+        whole!(i32, i64, i8, i16, isize);
+        natural!(u8, u16, u32, u64, usize);
+        if let Some(v) = any.downcast_ref::<String>() {
+            self.quoted(v);
+            return true;
+        }
+        if let Some(v) = any.downcast_ref::<&'static str>() {
+            self.quoted(v);
+            return true;
+        }
+        if let Some(v) = any.downcast_ref::<Vec<u8>>() {
+            let _ = write!(self, "<{} bytes>", v.len());
+            return true;
+        }
+        debug!(bool, char, i128, u128, f32, f64, std::time::Duration, Option<i32>, Option<i64>, Option<bool>);
+        debug!(std::net::SocketAddr, std::net::IpAddr);
+        if let Some(v) = any.downcast_ref::<Option<String>>() {
+            match v {
+                None => self.push_str("None"),
+                Some(v) => {
+                    self.push_str("Some(");
+                    self.quoted(v);
+                    self.push(')');
+                }
+            }
+            return true;
+        }
+        if let Some(v) = any.downcast_ref::<Vec<String>>() {
+            let _ = write!(self, "<{} strings>", v.len());
+            return true;
+        }
+        false
+    }
+
+    fn whole(&mut self, mut n: u64, negative: bool) {
+        let mut digits = [0; 21];
+        let mut at = digits.len();
+        loop {
+            at -= 1;
+            digits[at] = b'0' + (n % 10) as u8;
+            n /= 10;
+            if n == 0 {
+                break;
+            }
+        }
+        if negative {
+            at -= 1;
+            digits[at] = b'-';
+        }
+        self.push_str(std::str::from_utf8(&digits[at..]).unwrap_or_default());
+    }
+
+    /// The beginning of a text, as Rust writes it.
+    fn quoted(&mut self, text: &str) {
+        let start = text.char_indices().nth(MOST).map_or(text, |(end, _)| &text[..end]);
+        let _ = write!(self, "{start:?}");
+        self.cut();
+    }
+
+    fn text(&self) -> &str {
+        if self.long.is_empty() {
+            // Only whole texts were copied there.
+            std::str::from_utf8(&self.short[..self.length]).unwrap_or_default()
+        } else {
+            &self.long
+        }
+    }
+
+    fn push(&mut self, c: char) {
+        self.push_str(c.encode_utf8(&mut [0; 4]));
+    }
+
+    #[inline]
+    fn push_str(&mut self, text: &str) {
+        if self.long.is_empty() {
+            if let Some(room) = self.short.get_mut(self.length..self.length + text.len()) {
+                room.copy_from_slice(text.as_bytes());
+                self.length += text.len();
+                return;
+            }
+            self.long = self.text().to_owned();
+        }
+        self.long.push_str(text);
+    }
+
+    /// What is longer than a preview loses its end.
+    fn cut(&mut self) {
+        // What is in the short place is short.
+        if let Some((end, _)) = self.long.char_indices().nth(MOST) {
+            let dots = self.long[..end].char_indices().rev().nth(2).map_or(end, |(at, _)| at);
+            self.long.truncate(dots);
+            self.long.push_str("...");
+        }
     }
 }
 
-/// A value as text, for the types everybody uses; for others the type's name in angle brackets.
-///
-/// At most 80 characters; control characters are escaped.
-pub(crate) fn preview<T: 'static>(value: &T) -> String {
-    use std::any::Any;
-    let any: &dyn Any = value;
-    macro_rules! debug {
-        ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() { return cut(format!("{v:?}")); } )* };
+impl Write for Shown {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push_str(text);
+        Ok(())
     }
-    debug!((), bool, char, i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize, f32, f64);
-    if let Some(v) = any.downcast_ref::<String>() {
-        return cut(format!("{:?}", v.chars().take(80).collect::<String>()));
-    }
-    if let Some(v) = any.downcast_ref::<&'static str>() {
-        return cut(format!("{:?}", v.chars().take(80).collect::<String>()));
-    }
-    if let Some(v) = any.downcast_ref::<Vec<u8>>() {
-        return format!("<{} bytes>", v.len());
-    }
-    cut(format!("<{}>", type_name::<T>()))
 }
 
-fn cut(text: String) -> String {
-    if text.chars().count() <= 80 {
-        return text;
+/// A character, or its escape.
+enum Escaped {
+    No(Option<char>),
+    Yes(std::char::EscapeDefault),
+}
+
+impl Iterator for Escaped {
+    type Item = char;
+
+    fn next(&mut self) -> Option<char> {
+        match self {
+            Escaped::No(c) => c.take(),
+            Escaped::Yes(escape) => escape.next(),
+        }
     }
-    let mut short: String = text.chars().take(77).collect();
-    short.push_str("...");
-    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Shown, Val};
+
+    fn shown<T: 'static>(value: T) -> String {
+        match Shown::default().val(&value) {
+            Val::Ok { text, .. } => text.to_owned(),
+            Val::Err(f) => panic!("{f}"),
+        }
+    }
+
+    #[test]
+    fn values_are_shown_as_rust_writes_them_and_at_most_80_characters_of_them() {
+        assert_eq!(shown(()), "()");
+        assert_eq!(
+            (shown(i64::MIN), shown(-7_i8), shown(u64::MAX)),
+            (i64::MIN.to_string(), "-7".into(), u64::MAX.to_string())
+        );
+        assert_eq!((shown(1.5), shown(true), shown('x')), ("1.5".into(), "true".into(), "'x'".into()));
+        assert_eq!(shown("a\n\u{1b}[0m"), r#""a\n\u{1b}[0m""#);
+        assert_eq!(shown(Some("x".to_owned())), r#"Some("x")"#);
+        assert_eq!(shown(vec![1_u8, 2]), "<2 bytes>");
+        assert!(shown(vec![1_u16]).starts_with("<alloc::vec::Vec<u16>"));
+        for n in [38, 39, 40, 78, 79, 80, 81, 1_000_000] {
+            let text = shown("\u{e9}".repeat(n));
+            assert_eq!(text.chars().count(), (n + 2).min(80), "{text}");
+            assert_eq!(text.ends_with("..."), n > 78);
+        }
+    }
+
+    #[test]
+    fn what_a_program_shows_is_cut_and_escaped_too() {
+        let mut place = Shown::default();
+        let Val::Ok { text, .. } = place.own::<u8>(&"\u{1b}".repeat(500)) else { panic!("a value") };
+        assert_eq!(text.chars().count(), 80);
+        assert!(text.starts_with("\\u{1b}\\u{1b}") && text.ends_with("..."));
+    }
 }

@@ -10,9 +10,9 @@ use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-/// A recorder in a place that its owner can reach too.
+/// A recorder in a place that its owner can reach too. Boxed, as it is taken out for each event.
 struct Shared<R> {
-    recorder: Rc<RefCell<Option<R>>>,
+    recorder: Rc<RefCell<Option<Box<R>>>>,
     panicked: bool,
     gate: bool,
 }
@@ -63,7 +63,7 @@ impl<R: Recorder> Recorder for Shared<R> {
 #[must_use = "a recording ends when this is dropped"]
 pub struct Recording<R: Recorder + 'static> {
     current: Rc<Current>,
-    recorder: Rc<RefCell<Option<R>>>,
+    recorder: Rc<RefCell<Option<Box<R>>>>,
     /// It belongs to its thread.
     thread: PhantomData<*const ()>,
 }
@@ -72,7 +72,7 @@ impl<R: Recorder + 'static> Recording<R> {
     /// Begins to record with `recorder` on this thread.
     pub fn begin(recorder: R) -> Recording<R> {
         let gate = recorder.is_gate();
-        let recorder = Rc::new(RefCell::new(Some(recorder)));
+        let recorder = Rc::new(RefCell::new(Some(Box::new(recorder))));
         let sink = Shared { recorder: recorder.clone(), panicked: false, gate };
         let current = Current::new(Box::new(sink));
         let before = slot::replace(Some(current.clone()));
@@ -88,7 +88,7 @@ impl<R: Recorder + 'static> Recording<R> {
     /// it is the recorder that asks, while it is called: it is dropped when it returns.
     pub fn finish(self) -> Option<R> {
         self.end();
-        self.recorder.take()
+        self.recorder.take().map(|recorder| *recorder)
     }
 
     fn end(&self) {

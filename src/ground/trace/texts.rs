@@ -101,12 +101,39 @@ pub(super) struct Texts {
     spot_table: Table,
     /// The file of the place that was asked for last: mostly that of the next one too.
     last_file: u32,
+    /// What was found last for texts at such addresses, and for places of such lines, plus one. A guess: each is looked at
+    /// before it is believed.
+    by_address: Guesses,
+    by_line: Guesses,
 }
+
+#[derive(Clone, Debug)]
+struct Guesses([u32; GUESSES]);
+
+impl Default for Guesses {
+    fn default() -> Guesses {
+        Guesses([0; GUESSES])
+    }
+}
+
+/// How many guesses are kept: a program has some hundred types and steps that are busy at a time.
+const GUESSES: usize = 256;
 
 impl Texts {
     /// The number of a text. `None` when there is no more room: 4 GB of texts.
     #[inline]
     pub(super) fn number(&mut self, text: &str) -> Option<u32> {
+        let guess = (text.as_ptr().addr() >> 2 ^ text.len() << 3) % GUESSES;
+        let known = self.by_address.0[guess];
+        if known != 0 && self.text(known - 1) == Some(text) {
+            return Some(known - 1);
+        }
+        let n = self.search(text)?;
+        self.by_address.0[guess] = n + 1;
+        Some(n)
+    }
+
+    fn search(&mut self, text: &str) -> Option<u32> {
         let hash = hash(text.as_bytes());
         match self.table.find(hash, |n| self.text(n) == Some(text)) {
             Some(n) => Some(n),
@@ -133,6 +160,17 @@ impl Texts {
     /// The number of a place.
     #[inline]
     pub(super) fn spot(&mut self, at: At<'_>) -> Option<u32> {
+        let guess = (at.line() as usize * 8 + at.column() as usize) % GUESSES;
+        let known = self.by_line.0[guess];
+        if known != 0 && self.at(known - 1) == Some(at) {
+            return Some(known - 1);
+        }
+        let n = self.search_spot(at)?;
+        self.by_line.0[guess] = n + 1;
+        Some(n)
+    }
+
+    fn search_spot(&mut self, at: At<'_>) -> Option<u32> {
         let file = match self.text(self.last_file) {
             Some(last) if last == at.file() => self.last_file,
             _ => self.number(at.file())?,
