@@ -102,6 +102,7 @@ fn the_pause_of_a_chain_is_seen_while_it_lasts() {
     assert_eq!(waiting, ["engine reply", "audit tick", "-"]);
     // And in the end.
     let chain = timeline.head().chain(outer).expect("it is known");
+    assert_eq!(chain.paused, None, "the pause is over");
     let fates: Vec<&Fate> = chain.steps().map(|step| &step.fate).collect();
     assert!(matches!(fates[0], Fate::Ran(Lane::Ok, None)), "{fates:?}");
     assert_eq!(fates[1], &Fate::Passed(Lane::Err), "the error passed by the step that was to shout");

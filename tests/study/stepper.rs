@@ -347,6 +347,30 @@ fn going_back_executes_nothing_and_a_key_at_the_head_goes_on() {
 }
 
 #[test]
+fn a_live_program_is_held_at_a_question_but_not_on_the_way_to_a_breakpoint() {
+    let stops = |answers: &[&'static str], breaks: &[&str]| {
+        let seen: Rc<RefCell<Vec<String>>> = Rc::default();
+        let ran = Rc::default();
+        let script = Script { answers: answers.iter().copied().collect(), seen: seen.clone(), ran };
+        let mut stepper = Stepper::live();
+        for at in breaks {
+            stepper.add_break(at.parse().expect("a breakpoint"));
+            stepper.run_on();
+        }
+        trace::record_with(Live::new(stepper, script), || {
+            Deferred::succeed(1).map(|n| n + 1).detach();
+            trace::ask("What next?", "a step");
+            Deferred::succeed(2).map(|n| n + 1).detach();
+            Deferred::succeed(3).map(|n| n + 1).named("last").map(|n| n + 1).detach();
+        });
+        seen.take().iter().any(|said| said.contains("What next?"))
+    };
+    // Far on to the turn that never comes: the question is in the way.
+    assert!(stops(&["t", "q"], &[]));
+    assert!(!stops(&["q"], &["last"]));
+}
+
+#[test]
 fn the_trace_is_the_same_with_and_without_a_person_who_looks() {
     let events = |trace: &Trace| trace.events().map(|e| (e.s, e.kind.name(), e.cause, e.reg)).collect::<Vec<_>>();
     let (_, stepped) = live(&["s", "s", "s", "s", "s", "s", "s", "n", "e"], &[]);

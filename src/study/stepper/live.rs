@@ -20,8 +20,7 @@ pub trait Front {
 /// ```
 /// use ropewalk::{Deferred, study::stepper::{Live, Stepper, plain::Plain}, trace};
 ///
-/// // Two steps on, then leave: the program runs on by itself.
-/// let mut screen = Vec::new();
+/// // To the first step, then leave: the program runs on by itself.
 /// let keys = &b"n\nq\n"[..];
 /// let (sum, _) = trace::record_with(Live::new(Stepper::live(), Plain::new(keys, std::io::sink())), || {
 ///     let (resolver, d) = Deferred::new();
@@ -30,7 +29,6 @@ pub trait Front {
 ///     ropewalk::testing::success_of(d)
 /// });
 /// assert_eq!(sum, 2);
-/// # screen.push(0);
 /// ```
 pub struct Live<F> {
     stepper: Stepper,
