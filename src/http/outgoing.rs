@@ -247,7 +247,7 @@ impl Written {
 ///
 /// ```
 /// use ropewalk::{EventLoop, Failure};
-/// use ropewalk::http::{BodyWriter, Request, Response};
+/// use ropewalk::http::{Request, Response};
 /// use std::time::Duration;
 ///
 /// fn countdown(event_loop: &EventLoop, _: Request) -> Response {
@@ -260,9 +260,9 @@ impl Written {
 ///             handle.defer_later(Duration::from_millis(1), |_| Ok(())).await?;
 ///         }
 ///         writer.finish();
-///         Ok(())
+///         Ok::<(), Failure>(())
 ///     };
-///     event_loop.spawn(counting).log_errors();
+///     event_loop.spawn(counting).log_errors("a client left before the end");
 ///     response.content_type("text/plain")
 /// }
 /// # let _ = countdown;
