@@ -160,7 +160,7 @@ impl EventLoop {
                     guard(|| running.poll(&mut Context::from_waker(&waker)))
                 };
                 if let Some(frame) = frame {
-                    tell::poll_ends(frame, !matches!(polled, Ok(Poll::Pending)));
+                    tell::poll_ends(frame, root, !matches!(polled, Ok(Poll::Pending)));
                 }
                 match polled {
                     Ok(Poll::Ready(outcome)) => return outcome,

@@ -347,6 +347,14 @@ impl Tasks {
         self.table.borrow().slots.iter().any(|(_, slot)| Arc::strong_count(&slot.signal) > 2)
     }
 
+    /// Whether somebody keeps a waker of this task, which is polled or waits.
+    fn is_waker_kept(&self, task: TaskId) -> bool {
+        self.table.borrow_mut().get_mut(task).is_some_and(|slot| {
+            // The slot has one and so has its work; the future that it stands in for has one more.
+            Arc::strong_count(&slot.signal) > 2 + usize::from(slot.stands_in)
+        })
+    }
+
     /// How many tasks the next batch has, those that other threads woke among them.
     pub(crate) fn batch(&self, mailbox: &Mailbox) -> usize {
         if mailbox.has_woken_tasks() {
@@ -452,7 +460,7 @@ impl EventLoop {
             body.as_mut().poll(&mut Context::from_waker(waker))
         };
         if let Some(frame) = frame {
-            tell::poll_ends(frame, polled.is_ready());
+            tell::poll_ends(frame, task, polled.is_ready());
         }
         match polled {
             Poll::Pending => drop(tasks.put_back(task, work)),

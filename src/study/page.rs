@@ -14,6 +14,7 @@
 mod data;
 mod part;
 
+use super::lints::lints;
 use super::text_chain::text_chain;
 use crate::trace::{EventNumber, Id, Trace};
 use data::{Bounded, Escaped, escape_html, write_words};
@@ -79,7 +80,8 @@ impl Page<'_> {
     /// The most events that a page holds: 200,000 (a file of about 45 MB, 360 MB in a browser). With more, browsers run out of breath.
     pub const LIMIT: usize = 200_000;
 
-    /// Adds findings to the panel that lists them. One whose event is not in the page is left out.
+    /// Adds findings to the panel that lists them, in front of those that the page has by itself: the [`lints`]. One whose
+    /// event is not in the page is left out.
     pub fn findings(mut self, findings: impl IntoIterator<Item = Finding>) -> Self {
         self.findings.extend(findings);
         self
@@ -133,7 +135,9 @@ impl Page<'_> {
         writeln!(out, "</script>\n<script type=\"application/x-ndjson\" id=\"sentences\">")?;
         write_words(&mut *out, self.trace, &chosen)?;
         writeln!(out, "</script>\n<script type=\"application/json\" id=\"about-run\">")?;
-        data::write_about(&mut *out, &self.findings, &self.part.title(count, self.trace.len()))?;
+        let derived = lints(self.trace).into_iter().map(Finding::from);
+        let findings: Vec<Finding> = self.findings.iter().cloned().chain(derived).collect();
+        data::write_about(&mut *out, &findings, &self.part.title(count, self.trace.len()))?;
         writeln!(out, "</script>\n<script>\n\"use strict\";\n(() => {{")?;
         for script in SCRIPTS {
             out.write_all(squeeze(script, Source::Script).as_bytes())?;

@@ -22,6 +22,7 @@ pub use breaks::{Break, EmptyBreak};
 pub use keys::{After, Key};
 pub use live::{Front, Live};
 
+use super::lints::{Lint, lints};
 use super::row::{headline, is_error, objects};
 use super::sentence::sentence;
 use super::state::{FrameKind, State};
@@ -124,6 +125,8 @@ pub struct Stepper {
     level_before: u8,
     note: String,
     help: bool,
+    /// What is probably wrong, derived when there were so many events.
+    lints: RefCell<(usize, Rc<[Lint]>)>,
     /// The lines of source files, as they were read.
     sources: RefCell<BTreeMap<String, Option<Rc<Vec<String>>>>>,
 }
@@ -168,6 +171,7 @@ impl Stepper {
             level_before: 1,
             note: String::new(),
             help: false,
+            lints: RefCell::new((0, Rc::from([]))),
             sources: RefCell::default(),
         }
     }
@@ -313,6 +317,16 @@ impl Stepper {
     /// What is being asked for, and what was typed so far.
     pub fn asks(&self) -> Option<(&'static str, &str)> {
         self.prompt.as_ref().map(Prompt::shown)
+    }
+
+    /// What is probably wrong in the run so far.
+    pub fn lints(&self) -> Rc<[Lint]> {
+        let trace = self.timeline.trace();
+        let mut known = self.lints.borrow_mut();
+        if known.0 != trace.len() {
+            *known = (trace.len(), lints(trace).into());
+        }
+        known.1.clone()
     }
 
     /// The sentence of the event that is looked at.

@@ -125,6 +125,8 @@ fn findings_are_in_the_page() {
     let finding: &Fields = findings[0].get().expect("an object");
     assert_eq!(number(finding, "s"), 2);
     assert_eq!(finding["text"].get::<String>(), Some(&text));
+    let derived: Vec<Finding> = study::lints(&trace).into_iter().map(Finding::from).collect();
+    assert_eq!(findings.len(), 1 + derived.len(), "those of the lints come by themselves");
 }
 
 #[test]
@@ -203,9 +205,7 @@ fn pages_for_a_browser() {
     let Some(folder) = std::env::var_os("PAGES").map(std::path::PathBuf::from) else { return };
     std::fs::create_dir_all(&folder).expect("a folder for the pages");
     let write = |name: &str, trace: &Trace| {
-        let rests = study::sentences(trace).find(|(event, _)| event.kind.name() == "f.resting");
-        let findings = rests.map(|(event, text)| Finding { s: event.s, text });
-        let page = study::page(trace).findings(findings).to_html().expect("it fits");
+        let page = study::page(trace).to_html().expect("it fits");
         std::fs::write(folder.join(name), page).expect("the page can be written");
     };
     write("timers.html", &record(timers::program));

@@ -98,9 +98,15 @@ pub(crate) fn poll_begins(task: TaskId, itself: bool) -> Option<Frame> {
     Some(Frame::open(Kind::XPoll { x, n: polls }, Links { cause, at: Some(place), ..Links::default() }))
 }
 
-/// It is over.
+/// It is over. Whether somebody keeps a waker of a task that is pending is told too: else nobody can wake it.
 #[cold]
-pub(crate) fn poll_ends(frame: Frame, ready: bool) {
+pub(crate) fn poll_ends(frame: Frame, task: TaskId, ready: bool) {
+    if !ready
+        && let Some(Known { x, .. }) = task.known()
+        && task.at_home(|tasks| tasks.is_waker_kept(task)) == Some(true)
+    {
+        trace::emit(Kind::WakerClone { x }, Links::default());
+    }
     frame.close(|b| Kind::XRet { b, out: polled(ready), val: None }, Links::default());
 }
 

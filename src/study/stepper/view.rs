@@ -9,6 +9,7 @@ mod rail;
 mod strip;
 
 use super::Stepper;
+use crate::study::lints::{Rule, Weight};
 use crate::study::row::{headline, objects};
 use crate::study::state::Life;
 use crate::study::words::{duration, escaped};
@@ -309,16 +310,24 @@ impl Stepper {
         lines
     }
 
-    /// What needs somebody's eye at this moment: errors that rest, errors that are lost.
+    /// What needs somebody's eye at this moment: errors that rest or are lost; then what else is probably wrong so far.
     pub(super) fn warnings(&self, width: usize, height: usize) -> Vec<Line> {
         let mut lines = Vec::new();
-        for error in self.state.failures().rev() {
+        let errors = self.state.failures().rev().filter_map(|error| {
             let (sign, what) = match error.life {
                 Life::Lost(d, _) => ("x", format!("{} is lost in {}", error.id, self.state.title(d))),
                 Life::Rests(d) => ("!", format!("{} rests in {}, no errback", error.id, self.state.title(d))),
-                _ => continue,
+                _ => return None,
             };
-            let text = format!("{sign} {what} (s{})", error.since.0);
+            Some(format!("{sign} {what} (s{})", error.since.0))
+        });
+        let lints = self.lints();
+        let others = lints.iter().rev().filter(|lint| lint.s <= self.cursor);
+        let others = others.filter(|lint| !matches!(lint.rule, Rule::Lost | Rule::Resting)).map(|lint| {
+            let sign = if lint.weight == Weight::Problem { "!" } else { "-" };
+            format!("{sign} {} (s{})", lint.text, lint.s)
+        });
+        for text in errors.chain(others) {
             lines.extend(wrap(&text, width.max(1)).into_iter().map(|line| Line::of(Tone::Warn, line).fit(width)));
             if lines.len() >= height {
                 break;
