@@ -1,0 +1,107 @@
+//! Each lesson is run as its reader runs it: what it prints, and the chains that its trace draws, are kept here. Its page
+//! in the book shows parts of that.
+//!
+//! `SNAPSHOTS=write cargo test --test lessons` writes those files anew.
+
+use ropewalk::study::text_chain;
+use ropewalk::trace::{Kind, Trace};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The example, which `cargo test` has built; for a single test it may have to be built first.
+fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name);
+    if !path.exists() {
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", name]).status();
+        assert!(built.unwrap().success());
+    }
+    path
+}
+
+/// Runs a lesson in the package's folder, where its sources are found.
+fn run(name: &str, ropewalk: &str) -> Output {
+    let mut command = Command::new(example(name));
+    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("ROPEWALK", ropewalk).env("RUST_BACKTRACE", "0");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// A folder of its own, which is gone at the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Folder {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lesson-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        Folder(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Compares a lesson with what is kept of it.
+fn check(name: &str, expected: &str) {
+    let folder = Folder::new(name);
+    let plain = run(name, "");
+    let recorded = |file: &str| {
+        let path = folder.0.join(file);
+        let output = run(name, &format!("trace={},stable", path.display()));
+        assert_eq!(output.stdout, plain.stdout, "{name}: recording changes nothing");
+        std::fs::read(path).unwrap()
+    };
+    let (one, two) = (recorded("one"), recorded("two"));
+    assert!(one == two, "{name}: two runs give the same trace, byte for byte");
+    let trace = Trace::read_json(&one[..]).unwrap();
+    let asks = trace.events().filter(|event| matches!(event.kind, Kind::Ask { .. })).count();
+    assert_eq!(asks, 1, "{name} asks one question");
+
+    let chains = text_chain(&trace).stable().to_string();
+    let [stdout, stderr] = [plain.stdout, plain.stderr].map(|text| String::from_utf8(text).unwrap());
+    let mut text = stdout;
+    for (title, part) in [("standard error", stderr), ("chains", chains)] {
+        if !part.is_empty() {
+            text += &format!("\n---- {title}\n{part}");
+        }
+    }
+    if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "write") {
+        let path = format!("{}/tests/lessons/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        return std::fs::write(path, text).expect("the folder of this test can be written to");
+    }
+    assert!(text == expected, "{name}: expected:\n{expected}\nbut it is:\n{text}");
+    // What its page shows is what it prints and draws.
+    let page = format!("{}/docs/lessons/{}.md", env!("CARGO_MANIFEST_DIR"), &name[..2]);
+    let page = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{page}: {error}"));
+    let drawings: Vec<_> = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!drawings.is_empty(), "the page of {name} shows something");
+    for drawing in drawings {
+        assert!(text.contains(drawing), "the page of {name} has what the lesson has not:\n{drawing}");
+    }
+}
+
+macro_rules! lessons {
+    ($($name:literal => $test:ident),* $(,)?) => { $(
+        #[test]
+        fn $test() {
+            check($name, include_str!(concat!($name, ".txt")));
+        }
+    )* };
+}
+
+lessons! {
+    "06_deferred" => a_step_runs_later_or_at_once,
+    "07_two_lanes" => an_error_changes_lanes,
+    "08_lost" => an_error_that_nobody_took_is_reported,
+}
+
+#[test]
+fn a_lesson_takes_no_arguments() {
+    let output = Command::new(example("06_deferred")).arg("x").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "usage: 06_deferred\n");
+}
