@@ -381,16 +381,28 @@ impl<T: 'static, S: Part + 'static> Land<T> for Node<T, S> {
 
 impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
     fn accept(self: Rc<Self>, input: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
+        if trace::on() {
+            return self.accept_told(input, chain, stride);
+        }
         // Sixteen of these lie on the stack at once, unless what each holds there is large.
         let large = const { size_of::<S>() + size_of::<Outcome<T>>() + size_of::<Outcome<U>>() > 256 };
         // A link is armed until it runs, and it runs once.
         let Some(step) = self.part.step.take() else { return Advance::Paused };
-        let returned = if trace::on() {
-            tell::step(&chain.core().info, &self.part.site(), step, input)
-        } else {
-            run(step, input, || (self.part.site(), &chain.core().info))
-        };
-        match returned {
+        match run(step, input, || (self.part.site(), &chain.core().info)) {
+            Returned::Now(outcome) => self.lay(outcome, chain, if large { STRIDE } else { stride }),
+            Returned::Later(inner) => self.wait(inner, chain),
+        }
+    }
+}
+
+impl<T: 'static, U: 'static, S: Step<T, U>> Node<U, Link<T, S>> {
+    /// The same while somebody records. A function of its own: beside the other it costs that one its registers.
+    #[cold]
+    #[inline(never)]
+    fn accept_told(self: Rc<Self>, input: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
+        let large = const { size_of::<S>() + size_of::<Outcome<T>>() + size_of::<Outcome<U>>() > 128 };
+        let Some(step) = self.part.step.take() else { return Advance::Paused };
+        match tell::step(&chain.core().info, &self.part.site(), step, input) {
             Returned::Now(outcome) => self.lay(outcome, chain, if large { STRIDE } else { stride }),
             Returned::Later(inner) => self.wait(inner, chain),
         }
