@@ -72,6 +72,7 @@
 //! | Close a connection that is silent; connect again | [`protocols::TimeoutProtocol`], [`protocols::ReconnectingClient`] |
 //! | Put TLS under a protocol | `tls` (feature `tls`) |
 //! | Serve HTTP/1.1; read and write its messages | `http::Server`, `http` (feature `http`) |
+//! | Serve WebSockets; be a client of one | `websocket` (feature `websocket`) |
 //! | Test a protocol without sockets | [`testing::MemoryLoop`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
 //! | See a chain run | [`trace::record`], [`study::text_chain`] |
@@ -93,6 +94,8 @@ pub mod testing;
 #[cfg(feature = "tls")]
 pub mod tls;
 mod transports;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use event_loop::{
     Builder, Closed, DelayedCall, EventLoop, Gone, Handle, InsertError, InsertReason, Interest, PanicPolicy, Phase,
