@@ -6,18 +6,30 @@
 //! | `decoder` | messages out of bytes |
 //! | `close` | why a peer closes |
 //! | `limits`, `error` | how much a peer may send; what was wrong with it, and where |
+//! | `handshake` | how both sides agree on a WebSocket |
+//! | `protocol`, `transport`, `connection` | the program's trait, its handle, and what runs it on a transport |
+//! | `server` | the server's side |
 //!
-//! All of it is sans-I/O: bytes in, events out, every way to cut the bytes gives the same events. The codec is our
+//! The first rows are sans-I/O: bytes in, events out, every way to cut the bytes gives the same events. The codec is our
 //! own: those that were looked at read from a stream they own, and a callback has bytes and no stream.
 
 mod close;
+mod connection;
 mod decoder;
 mod error;
 mod frame;
+mod handshake;
 mod limits;
+mod protocol;
+mod server;
+mod transport;
 
 pub use close::{Close, CloseCode};
 pub use decoder::{Event, MessageDecoder};
 pub use error::{FrameError, FrameProblem};
 pub use frame::{Opcode, Role, apply_mask, encode_frame};
+pub use handshake::{HandshakeError, accept_key, check_request, check_response};
 pub use limits::Limits;
+pub use protocol::{Message, WebSocketEnd, WebSocketProtocol};
+pub use server::WebSocketServer;
+pub use transport::WebSocket;

@@ -1,0 +1,48 @@
+//! A WebSocket server that sends every message back.
+//!
+//! ```text
+//! cargo run --example ws_echo -- 9001
+//! ```
+//!
+//! Listens on 127.0.0.1 (port 0, or none: any free port, see the `ready` line), and ends on Ctrl-C or SIGTERM.
+
+#[path = "support/program.rs"]
+mod program;
+
+use program::{Usage, say};
+use ropewalk::websocket::{Limits, Message, WebSocket, WebSocketProtocol, WebSocketServer};
+use ropewalk::{EventLoop, Failure};
+use std::process::ExitCode;
+
+/// Test suites send messages of 16 MiB.
+const LARGEST: u64 = 64 << 20;
+
+fn main() -> ExitCode {
+    env_logger::init();
+    program::run("ws_echo [PORT]", |arguments| {
+        let port: u16 = match arguments {
+            [] => 0,
+            [port] => port.parse().map_err(|_| Usage)?,
+            _ => return Err(Usage.into()),
+        };
+        let event_loop = EventLoop::new()?;
+        event_loop.stop_on_signals()?;
+        let sockets = WebSocketServer::new().limits(Limits::of_message(LARGEST));
+        let site = sockets.listen(&event_loop, ("127.0.0.1", port), |_, _| Echo)?;
+        say(format_args!("ready {}", site.address().map_or(0, |address| address.port())))?;
+        event_loop.run()?;
+        Ok(())
+    })
+}
+
+struct Echo;
+
+impl WebSocketProtocol for Echo {
+    fn message_received(&mut self, _: &EventLoop, socket: &WebSocket, message: Message<'_>) -> Result<(), Failure> {
+        match message {
+            Message::Text(text) => socket.send_text(text)?,
+            Message::Binary(data) => socket.send_binary(data)?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! The handshake of both sides, without I/O: heads in, heads out (RFC 6455, 4).
+
+use std::error::Error;
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::http::{Headers, Method, RequestHead, ResponseHead, Status, Version};
+
+/// What a server appends to a client's key (RFC 6455, 1.3).
+const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// What a server answers to a client's `Sec-WebSocket-Key`, in `Sec-WebSocket-Accept`.
+///
+/// ```
+/// use ropewalk::websocket::accept_key;
+///
+/// assert_eq!(accept_key("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+pub fn accept_key(key: &str) -> String {
+    let mut hash = sha1_smol::Sha1::new();
+    hash.update(key.as_bytes());
+    hash.update(GUID.as_bytes());
+    STANDARD.encode(hash.digest().bytes())
+}
+
+/// What was wrong with the other side's handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// The request is not GET of HTTP/1.1.
+    Method,
+    /// The request does not ask for a WebSocket: no `Upgrade: websocket` with `Connection: Upgrade`.
+    NoUpgrade,
+    /// Not version 13, the one of RFC 6455.
+    Version(Option<String>),
+    /// No `Sec-WebSocket-Key`, more than one, or not the base64 of 16 bytes.
+    Key,
+    /// The page that asks is of an origin that is not allowed, or does not say.
+    Origin(Option<String>),
+    /// The server did not answer 101: what it answered.
+    Status(Status),
+    /// The response does not say `Upgrade: websocket` and `Connection: Upgrade`.
+    NotUpgraded,
+    /// `Sec-WebSocket-Accept` is not the answer to our key.
+    Accept,
+    /// The server chose a subprotocol that was not offered.
+    Subprotocol(String),
+    /// The server uses an extension that was not offered.
+    Extension(String),
+}
+
+impl HandshakeError {
+    /// What a server answers to it.
+    pub fn status(&self) -> Status {
+        match self {
+            HandshakeError::NoUpgrade | HandshakeError::Version(_) => Status::UPGRADE_REQUIRED,
+            HandshakeError::Origin(_) => Status::FORBIDDEN,
+            _ => Status::BAD_REQUEST,
+        }
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            HandshakeError::Method => f.write_str("a WebSocket begins with GET of HTTP/1.1"),
+            HandshakeError::NoUpgrade => {
+                f.write_str("this is a WebSocket: ask with Upgrade: websocket and Connection: Upgrade")
+            }
+            HandshakeError::Version(None) => f.write_str("Sec-WebSocket-Version is missing: 13 is the one"),
+            HandshakeError::Version(Some(version)) => {
+                write!(f, "Sec-WebSocket-Version is {}: 13 is the one", version.escape_debug())
+            }
+            HandshakeError::Key => f.write_str("Sec-WebSocket-Key is not one base64 of 16 bytes"),
+            HandshakeError::Origin(None) => f.write_str("the Origin field is missing"),
+            HandshakeError::Origin(Some(origin)) => {
+                write!(f, "pages of {} are not allowed here", origin.escape_debug())
+            }
+            HandshakeError::Status(status) => write!(f, "the server answered {status} in place of 101"),
+            HandshakeError::NotUpgraded => {
+                f.write_str("the response lacks Upgrade: websocket or Connection: Upgrade")
+            }
+            HandshakeError::Accept => f.write_str("Sec-WebSocket-Accept is not the answer to our key"),
+            HandshakeError::Subprotocol(name) => {
+                write!(f, "the server chose the subprotocol {}, which was not offered", name.escape_debug())
+            }
+            HandshakeError::Extension(name) => {
+                write!(f, "the server uses the extension {}, which was not offered", name.escape_debug())
+            }
+        }
+    }
+}
+
+impl Error for HandshakeError {}
+
+fn upgrades(headers: &Headers) -> bool {
+    headers.list_has("Connection", "upgrade") && headers.list_has("Upgrade", "websocket")
+}
+
+/// Looks at a client's request, and answers its key.
+///
+/// # Errors
+///
+/// It is no handshake, or not a right one.
+pub fn check_request(head: &RequestHead) -> Result<&str, HandshakeError> {
+    if !upgrades(&head.headers) {
+        return Err(HandshakeError::NoUpgrade);
+    }
+    if head.method != Method::Get || head.version != Version::Http11 {
+        return Err(HandshakeError::Method);
+    }
+    let version = head.headers.get("Sec-WebSocket-Version");
+    if version != Some("13") || head.headers.get_all("Sec-WebSocket-Version").count() != 1 {
+        return Err(HandshakeError::Version(version.map(str::to_owned)));
+    }
+    if head.headers.get_all("Sec-WebSocket-Key").count() != 1 {
+        return Err(HandshakeError::Key);
+    }
+    let key = head.headers.get("Sec-WebSocket-Key").ok_or(HandshakeError::Key)?;
+    match STANDARD.decode(key) {
+        Ok(bytes) if bytes.len() == 16 => Ok(key),
+        _ => Err(HandshakeError::Key),
+    }
+}
+
+/// Looks at the server's response to a request with this key and these subprotocols, and answers the subprotocol that it
+/// chose, if any.
+///
+/// # Errors
+///
+/// The server did not change over to a WebSocket, or says something that was not offered.
+pub fn check_response(
+    head: &ResponseHead,
+    key: &str,
+    subprotocols: &[String],
+) -> Result<Option<String>, HandshakeError> {
+    if head.status != Status::SWITCHING_PROTOCOLS {
+        return Err(HandshakeError::Status(head.status));
+    }
+    let headers = &head.headers;
+    if !upgrades(headers) {
+        return Err(HandshakeError::NotUpgraded);
+    }
+    let mut accepts = headers.get_all("Sec-WebSocket-Accept");
+    if accepts.next() != Some(accept_key(key).as_bytes()) || accepts.next().is_some() {
+        return Err(HandshakeError::Accept);
+    }
+    if let Some(extension) = headers.get_bytes("Sec-WebSocket-Extensions") {
+        return Err(HandshakeError::Extension(String::from_utf8_lossy(extension).into_owned()));
+    }
+    let Some(chosen) = headers.get_bytes("Sec-WebSocket-Protocol") else { return Ok(None) };
+    let chosen = String::from_utf8_lossy(chosen);
+    let one = headers.get_all("Sec-WebSocket-Protocol").count() == 1;
+    match subprotocols.iter().find(|offered| **offered == *chosen) {
+        Some(offered) if one => Ok(Some(offered.clone())),
+        _ => Err(HandshakeError::Subprotocol(chosen.into_owned())),
+    }
+}

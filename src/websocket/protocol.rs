@@ -1,0 +1,137 @@
+//! The trait that a program writes its WebSockets in.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use super::close::Close;
+use super::error::FrameError;
+use super::transport::WebSocket;
+use crate::event_loop::EventLoop;
+use crate::ground::Failure;
+use crate::transports::report_unexpected;
+
+/// A whole message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'m> {
+    /// Text.
+    Text(&'m str),
+    /// Bytes.
+    Binary(&'m [u8]),
+}
+
+/// One WebSocket's program, on either side. No method is called while another one runs, nor a message delivered after
+/// [`WebSocket::close`].
+///
+/// A method that answers `Err` or panics loses its own connection, as with [`Protocol`](crate::Protocol): the peer is told
+/// nothing, and sees it break off.
+pub trait WebSocketProtocol: 'static {
+    /// The hands are shaken: messages can be sent.
+    ///
+    /// # Errors
+    ///
+    /// An error loses the connection, and is what `connection_lost` is told.
+    fn connection_made(&mut self, event_loop: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
+        let _ = (event_loop, socket);
+        Ok(())
+    }
+
+    /// A whole message came.
+    ///
+    /// # Errors
+    ///
+    /// An error loses the connection, and is what `connection_lost` is told.
+    fn message_received(
+        &mut self,
+        event_loop: &EventLoop,
+        socket: &WebSocket,
+        message: Message<'_>,
+    ) -> Result<(), Failure>;
+
+    /// A pong came: the answer to [`WebSocket::ping`], with its bytes, or one that nobody asked for.
+    ///
+    /// # Errors
+    ///
+    /// An error loses the connection, and is what `connection_lost` is told.
+    fn pong_received(&mut self, event_loop: &EventLoop, socket: &WebSocket, data: &[u8]) -> Result<(), Failure> {
+        let _ = (event_loop, socket, data);
+        Ok(())
+    }
+
+    /// More waits to be sent than the high-water mark: send no more until it is resumed. Nothing is read meanwhile, so a
+    /// program that only answers need not care.
+    ///
+    /// # Errors
+    ///
+    /// An error loses the connection, and is what `connection_lost` is told.
+    fn pause_producing(&mut self, event_loop: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
+        let _ = (event_loop, socket);
+        Ok(())
+    }
+
+    /// All was sent: send on.
+    ///
+    /// # Errors
+    ///
+    /// An error loses the connection, and is what `connection_lost` is told.
+    fn resume_producing(&mut self, event_loop: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
+        let _ = (event_loop, socket);
+        Ok(())
+    }
+
+    /// It is over: exactly once after `connection_made`, and the last call.
+    ///
+    /// `reason` holds a [`WebSocketEnd`], the program's own error, or, where the peer said nothing, what the transport
+    /// says: [`ConnectionDone`](crate::ConnectionDone), [`ConnectionLost`](crate::ConnectionLost) or
+    /// [`ConnectionAborted`](crate::ConnectionAborted). The default reports the program's own errors, so that none is lost
+    /// in silence.
+    fn connection_lost(&mut self, event_loop: &EventLoop, reason: Failure) {
+        let _ = event_loop;
+        if reason.check::<WebSocketEnd>().is_none() {
+            report_unexpected(&reason);
+        }
+    }
+}
+
+/// How a WebSocket ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum WebSocketEnd {
+    /// In order, with the close handshake. This is what the peer said: its own reason if it began, else its answer.
+    Closed {
+        /// What the peer's close frame says.
+        close: Close,
+        /// Whether the peer began.
+        by_peer: bool,
+    },
+    /// The peer broke the protocol, or a limit. It was told.
+    Broken(FrameError),
+    /// The peer did not answer a close frame in this time.
+    CloseTimeout(Duration),
+    /// The peer did not answer a ping in this time.
+    NoPong(Duration),
+    /// The peer took nothing of what was sent for this time.
+    Stalled(Duration),
+}
+
+impl fmt::Display for WebSocketEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WebSocketEnd::Closed { close, by_peer: true } => write!(f, "the peer closed the WebSocket, {close}"),
+            WebSocketEnd::Closed { close, .. } => write!(f, "the WebSocket was closed; the peer answered {close}"),
+            WebSocketEnd::Broken(error) => write!(f, "the peer broke the WebSocket protocol: {error}"),
+            WebSocketEnd::CloseTimeout(time) => write!(f, "the peer did not answer a close frame in {time:?}"),
+            WebSocketEnd::NoPong(time) => write!(f, "the peer did not answer a ping in {time:?}"),
+            WebSocketEnd::Stalled(time) => write!(f, "the peer took nothing for {time:?}"),
+        }
+    }
+}
+
+impl Error for WebSocketEnd {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            WebSocketEnd::Broken(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The handle to a WebSocket.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+
+use super::close::{Close, CloseCode};
+use super::frame::{Head, Opcode, Role, apply_mask};
+use crate::transports::{Disconnected, Transport};
+
+/// A way to a WebSocket: cheap to clone and to keep. No method calls anybody; what is sent goes out after the loop callback
+/// that runs, in one write.
+#[derive(Clone)]
+pub struct WebSocket {
+    transport: Transport,
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    role: Role,
+    stage: Cell<Stage>,
+    subprotocol: Option<Box<str>>,
+    /// The program does not want to read.
+    paused: Cell<bool>,
+    /// Too much waits to be sent.
+    blocked: Cell<bool>,
+    masks: RefCell<Masks>,
+}
+
+/// How far the close handshake is, in what this side sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Open,
+    /// Our close frame is sent, and the peer's has not come.
+    Closing,
+    /// Nothing is sent any more.
+    Over,
+}
+
+impl WebSocket {
+    pub(super) fn new(transport: &Transport, role: Role, subprotocol: Option<Box<str>>) -> WebSocket {
+        let shared = Shared {
+            role,
+            stage: Cell::new(Stage::Open),
+            subprotocol,
+            paused: Cell::new(false),
+            blocked: Cell::new(false),
+            masks: RefCell::default(),
+        };
+        WebSocket { transport: transport.clone(), shared: Rc::new(shared) }
+    }
+
+    /// Sends a text message.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost, or is being closed: the message goes nowhere.
+    pub fn send_text(&self, text: &str) -> Result<(), Disconnected> {
+        self.send(Opcode::Text, text.as_bytes())
+    }
+
+    /// Sends a binary message.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](WebSocket::send_text).
+    pub fn send_binary(&self, data: &[u8]) -> Result<(), Disconnected> {
+        self.send(Opcode::Binary, data)
+    }
+
+    /// Asks the peer for a sign of life. It answers with the same bytes, of which there may be 125; more are cut off.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](WebSocket::send_text).
+    pub fn ping(&self, data: &[u8]) -> Result<(), Disconnected> {
+        self.send(Opcode::Ping, &data[..data.len().min(125)])
+    }
+
+    pub(super) fn pong(&self, data: &[u8]) -> Result<(), Disconnected> {
+        self.send(Opcode::Pong, data)
+    }
+
+    /// Begins to close, with a reason of at most 123 bytes: no message is delivered any more, and
+    /// [`connection_lost`](super::WebSocketProtocol::connection_lost) comes when the peer has answered, or its time is
+    /// over. Nothing happens to what is being closed already.
+    pub fn close(&self, code: CloseCode, reason: &str) {
+        if self.shared.stage.get() == Stage::Open {
+            // A connection that is lost needs no closing.
+            let _ = self.send(Opcode::Close, &Close::new(code, reason).payload());
+            self.shared.stage.set(Stage::Closing);
+            self.transport.wake_protocol();
+        }
+    }
+
+    /// Sends the last frame of this side.
+    pub(super) fn send_last(&self, close: &Close) {
+        if self.shared.stage.replace(Stage::Over) == Stage::Open {
+            // The peer may be gone, which is told next.
+            let _ = self.write(Opcode::Close, &close.payload());
+        }
+    }
+
+    fn send(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Disconnected> {
+        if self.shared.stage.get() != Stage::Open {
+            return Err(Disconnected);
+        }
+        self.write(opcode, payload)?;
+        if !self.shared.blocked.get() && self.transport.is_full() {
+            self.transport.wake_protocol();
+        }
+        Ok(())
+    }
+
+    fn write(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Disconnected> {
+        if self.shared.role == Role::Server {
+            let head = Head::new(opcode, true, payload.len(), None);
+            return self.transport.write_vectored(&[head.bytes(), payload]);
+        }
+        let Some(mask) = self.shared.masks.borrow_mut().next() else {
+            // Without chance a client must not send (10.3).
+            self.transport.abort();
+            return Err(Disconnected);
+        };
+        let head = Head::new(opcode, true, payload.len(), Some(mask));
+        let mut masked = payload.to_vec();
+        apply_mask(&mut masked, mask, 0);
+        self.transport.write_vectored(&[head.bytes(), &masked])
+    }
+
+    /// Has no more messages delivered until [`resume_producing`](WebSocket::resume_producing): the peer will have to wait.
+    /// Pings are not answered meanwhile.
+    pub fn pause_producing(&self) {
+        self.shared.paused.set(true);
+        self.transport.pause_producing();
+    }
+
+    /// Has messages delivered again.
+    pub fn resume_producing(&self) {
+        self.shared.paused.set(false);
+        if !self.shared.blocked.get() {
+            self.transport.resume_producing();
+        }
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.shared.paused.get() || self.shared.blocked.get()
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.shared.blocked.get()
+    }
+
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        self.shared.blocked.set(blocked);
+        if blocked {
+            self.transport.pause_producing();
+        } else if !self.shared.paused.get() {
+            self.transport.resume_producing();
+        }
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        self.shared.stage.get()
+    }
+
+    /// The subprotocol that was agreed upon.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.shared.subprotocol.as_deref()
+    }
+
+    /// Whether messages can be sent.
+    pub fn is_open(&self) -> bool {
+        self.stage() == Stage::Open && !self.transport.is_disconnecting()
+    }
+
+    /// Breaks it off: nothing is sent any more, and the peer sees a reset.
+    pub fn abort(&self) {
+        self.transport.abort();
+    }
+
+    /// How many bytes wait to be sent.
+    pub fn buffered(&self) -> usize {
+        self.transport.buffered()
+    }
+
+    /// The connection under it: for its addresses. Bytes that are written to it would stand between the frames.
+    pub fn transport(&self) -> &Transport {
+        &self.transport
+    }
+}
+
+/// Two handles are equal if they are of the same WebSocket.
+impl PartialEq for WebSocket {
+    fn eq(&self, other: &WebSocket) -> bool {
+        Rc::ptr_eq(&self.shared, &other.shared)
+    }
+}
+
+impl Eq for WebSocket {}
+
+impl fmt::Debug for WebSocket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebSocket")
+            .field("role", &self.shared.role)
+            .field("stage", &self.shared.stage.get())
+            .field("transport", &self.transport)
+            .finish()
+    }
+}
+
+/// How many masks are asked of the system at a time: a call for each message would cost more than the message.
+const MASKS: usize = 64;
+
+/// Masks that nobody can foretell: the system's chance.
+#[derive(Default)]
+struct Masks {
+    left: Vec<[u8; 4]>,
+}
+
+impl Masks {
+    fn next(&mut self) -> Option<[u8; 4]> {
+        if self.left.is_empty() {
+            let mut bytes = [0; 4 * MASKS];
+            getrandom::fill(&mut bytes).ok()?;
+            self.left.extend_from_slice(bytes.as_chunks().0);
+        }
+        self.left.pop()
+    }
+}
