@@ -6,10 +6,12 @@ mod program;
 pub(crate) use program::Outcome;
 
 use ropewalk::{Deferred, EventLoop, Failure, trace};
+use std::cell::Cell;
 use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
+#[allow(dead_code)] // Not every lesson needs all that stands here.
 pub(crate) const MS: Duration = Duration::from_millis(1);
 
 /// A poem of three short lines, which fits into a drawing. Its server is slow: each line takes `every`.
@@ -20,7 +22,7 @@ pub(crate) struct Poem {
     pub(crate) lines: [&'static str; 3],
 }
 
-#[allow(dead_code)] // Not every lesson reads all three, here and below.
+#[allow(dead_code)]
 pub(crate) const RAIN: Poem =
     Poem { name: "rain", every: Duration::from_millis(10), lines: ["rain comes,", "stays,", "goes"] };
 #[allow(dead_code)]
@@ -32,14 +34,19 @@ pub(crate) const TIDE: Poem =
 
 /// Runs a lesson, which takes no arguments.
 pub(crate) fn run(name: &'static str, lesson: fn() -> Outcome) -> ExitCode {
-    program::run(name, |arguments| if arguments.is_empty() { lesson() } else { Err(program::Usage.into()) })
+    program::run(name, |arguments| {
+        if !arguments.is_empty() {
+            return Err(program::Usage.into());
+        }
+        lesson()?;
+        OUTPUT_IS_GONE.take().map_or(Ok(()), |failure| Err(failure.into()))
+    })
 }
 
 /// Prints a line, and tells the trace.
 #[track_caller]
 pub(crate) fn tell(line: impl Display) -> Result<(), Failure> {
     trace::out(format!("{line}\n"), trace::Stream::Stdout);
-    // A failure is to name the lesson's line.
     program::say(line).map_err(Failure::from)
 }
 
@@ -69,4 +76,17 @@ pub(crate) fn get_poem(event_loop: &EventLoop, poem: &'static Poem) -> Deferred<
     let (resolver, text) = Deferred::new();
     event_loop.call_later(3 * poem.every, move |_| resolver.succeed(poem.lines.join(" "))).named(poem.name);
     text.named(poem.name)
+}
+
+thread_local! {
+    static OUTPUT_IS_GONE: Cell<Option<Failure>> = const { Cell::new(None) };
+}
+
+/// As [`tell`], for a callback of the loop: an error has nowhere to go there, so it is kept for the program's end.
+#[allow(dead_code)]
+#[track_caller]
+pub(crate) fn put(line: impl Display) {
+    if let Err(failure) = tell(line) {
+        OUTPUT_IS_GONE.set(Some(failure));
+    }
 }

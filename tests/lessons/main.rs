@@ -45,8 +45,19 @@ impl Drop for Folder {
     }
 }
 
+/// How much of a run is the same each time.
+#[derive(Clone, Copy, PartialEq)]
+enum Same {
+    /// All of the trace, byte for byte.
+    Trace,
+    /// The chains: there are threads, or the real clock.
+    Chains,
+    /// What it prints: there is no loop, and so no trace.
+    Output,
+}
+
 /// Compares a lesson with what is kept of it.
-fn check(name: &str, expected: &str) {
+fn check(name: &str, same: Same, expected: &str) {
     let folder = Folder::new(name);
     let plain = run(name, "");
     let recorded = |file: &str| {
@@ -55,13 +66,16 @@ fn check(name: &str, expected: &str) {
         assert_eq!(output.stdout, plain.stdout, "{name}: recording changes nothing");
         std::fs::read(path).unwrap()
     };
-    let (one, two) = (recorded("one"), recorded("two"));
-    assert!(one == two, "{name}: two runs give the same trace, byte for byte");
-    let trace = Trace::read_json(&one[..]).unwrap();
-    let asks = trace.events().filter(|event| matches!(event.kind, Kind::Ask { .. })).count();
-    assert_eq!(asks, 1, "{name} asks one question");
-
-    let chains = text_chain(&trace).stable().to_string();
+    let mut chains = String::new();
+    if same != Same::Output {
+        let (one, two) = (recorded("one"), recorded("two"));
+        assert!(same != Same::Trace || one == two, "{name}: two runs give the same trace, byte for byte");
+        let trace = Trace::read_json(&one[..]).unwrap();
+        let asks = trace.events().filter(|event| matches!(event.kind, Kind::Ask { .. })).count();
+        assert_eq!(asks, 1, "{name} asks one question");
+        chains = text_chain(&trace).stable().to_string();
+        assert_eq!(chains, text_chain(&Trace::read_json(&two[..]).unwrap()).stable().to_string());
+    }
     let [stdout, stderr] = [plain.stdout, plain.stderr].map(|text| String::from_utf8(text).unwrap());
     let mut text = stdout;
     for (title, part) in [("standard error", stderr), ("chains", chains)] {
@@ -85,18 +99,26 @@ fn check(name: &str, expected: &str) {
 }
 
 macro_rules! lessons {
-    ($($name:literal => $test:ident),* $(,)?) => { $(
+    ($($name:literal, $same:ident => $test:ident),* $(,)?) => { $(
         #[test]
         fn $test() {
-            check($name, include_str!(concat!($name, ".txt")));
+            check($name, Same::$same, include_str!(concat!($name, ".txt")));
         }
     )* };
 }
 
 lessons! {
-    "06_deferred" => a_step_runs_later_or_at_once,
-    "07_two_lanes" => an_error_changes_lanes,
-    "08_lost" => an_error_that_nobody_took_is_reported,
+    "01_blocking", Output => waiting_is_the_program,
+    "02_by_hand", Trace => a_loop_is_wait_then_call,
+    "03_order", Trace => order_is_by_phase_and_not_by_text,
+    "04_blocked", Chains => a_callback_owns_the_loop,
+    "05_callbacks", Trace => what_a_callback_raises_has_nowhere_to_go,
+    "06_deferred", Trace => a_step_runs_later_or_at_once,
+    "07_two_lanes", Trace => an_error_changes_lanes,
+    "08_lost", Trace => an_error_that_nobody_took_is_reported,
+    "10_many", Trace => results_stand_by_member_and_arrive_by_time,
+    "11_cancel", Trace => a_cancel_asks_at_the_bottom,
+    "12_flow", Chains => a_slow_writer_stops_the_reader,
 }
 
 #[test]
