@@ -7,6 +7,7 @@
 //!   failure came. [`Timeline`] keeps the events and jumps to the state after any of them.
 //! * [`sentence`]: each event in plain English. [`headline`]: in a few words. [`why`]: the way back from it.
 //! * [`lints()`]: what is probably wrong in the run.
+//! * [`chrome`], [`diagram`]: the run for Perfetto, Mermaid and Graphviz.
 //! * [`page`]: the whole run as one HTML file, to be stepped through in a browser.
 //! * [`stepper`]: a run event by event, back in time, and on to the next stop.
 //! * [`text_chain`]: each Deferred as a two-lane rail in plain text, for logs, docs, tests and commit messages.
@@ -16,6 +17,7 @@ mod attach;
 mod chains;
 #[cfg(feature = "trace-env")]
 pub mod env;
+mod export;
 pub mod lints;
 mod page;
 mod rail;
@@ -29,6 +31,7 @@ mod timeline;
 mod why;
 mod words;
 
+pub use export::{Chrome, Diagram, DiagramError, chrome, diagram};
 pub use lints::{Limits, Lint, Rule, Weight, lints, lints_with};
 pub use page::{Finding, Page, PageError, page};
 pub use row::{headline, is_error, objects};

@@ -1,5 +1,6 @@
 //! What holds for the trace of every example, run as a user runs it with `ROPEWALK=trace=FILE`.
 
+use ropewalk::study::{self, Limits, Lint, Rule, Weight};
 use ropewalk::trace::{ClockKind, Id, Kind, Trace};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -7,6 +8,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// A program to run, and how.
 struct Program {
@@ -150,6 +152,20 @@ fn check(trace: &Trace) {
     assert!(matches!(trace.last().map(|event| event.kind), Some(Kind::End { .. })), "it has an end");
 }
 
+/// The examples that go wrong on purpose, and what the lints say of them. Of the others they have no more than remarks.
+const BROKEN: [(&str, &[Rule]); 2] = [("09_inner", &[Rule::Lost]), ("tour", &[Rule::Lost])];
+
+fn check_lints(name: &str, trace: &Trace) {
+    // Whether a callback is slow depends on who else uses this machine.
+    let mut limits = Limits::default();
+    (limits.slow, limits.late) = (Duration::from_secs(60), Duration::from_secs(60));
+    let problems: Vec<Lint> =
+        study::lints_with(trace, &limits).into_iter().filter(|lint| lint.weight == Weight::Problem).collect();
+    let rules: Vec<Rule> = problems.iter().map(|lint| lint.rule).collect();
+    let expected = BROKEN.iter().find(|(broken, _)| *broken == name).map_or(&[][..], |(_, rules)| rules);
+    assert_eq!(rules, expected, "{name}: {problems:#?}");
+}
+
 fn check_program(program: &Program) {
     let scratch = Scratch::new(program.name);
     let plain = run(program, &scratch.0, None);
@@ -169,6 +185,7 @@ fn check_program(program: &Program) {
     assert!(trace.len() > 3, "{}: {} events", program.name, trace.len());
     check(&trace);
     assert_eq!(trace.prog(), program.name);
+    check_lints(program.name, &trace);
 
     if trace.clock() == ClockKind::Virtual {
         let (one, two) = (scratch.file("a.jsonl"), scratch.file("b.jsonl"));

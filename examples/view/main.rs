@@ -1,8 +1,11 @@
-//! Shows a recorded run: as a page for a browser, or as text.
+//! Shows a recorded run: as a page for a browser, as text, as diagrams, or for Perfetto.
 //!
 //! ```text
 //! cargo run --example view -- run.jsonl -o run.html
 //! cargo run --example view -- run.jsonl -o - --format text
+//! cargo run --example view -- run.jsonl -o - --format lints      what is probably wrong
+//! cargo run --example view -- run.jsonl -o run.json --format chrome --clock steps
+//! cargo run --example view -- run.jsonl -o - --format dot --around d3 --hops 2 | dot -Tsvg >run.svg
 //! ```
 //!
 //! A run that is too long for one page is shown in parts: `--turns 3..9`, `--around d3`.
@@ -20,21 +23,39 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-const USAGE: &str =
-    "view TRACE -o FILE [--format html|text] [--turns A..B | --around ID]    (- is standard input or output)";
+const USAGE: &str = "view TRACE -o FILE [--format html|text|lints|chrome|mermaid|flowchart|dot] [--turns A..B] [--around ID \
+[--hops N]] [--clock real|steps] [--all-flows]    (- is standard input or output)";
 
 /// What to make of the trace.
 #[derive(Clone, Copy)]
 enum Format {
     Html,
     Text,
+    Lints,
+    Chrome,
+    Mermaid,
+    Flowchart,
+    Dot,
+}
+
+impl Format {
+    const NAMES: [(&str, Format); 7] = [
+        ("html", Format::Html),
+        ("text", Format::Text),
+        ("lints", Format::Lints),
+        ("chrome", Format::Chrome),
+        ("mermaid", Format::Mermaid),
+        ("flowchart", Format::Flowchart),
+        ("dot", Format::Dot),
+    ];
 }
 
 /// Which part of it.
-enum Part {
-    All,
-    Turns(RangeInclusive<u32>),
-    Around(Id),
+#[derive(Default)]
+struct Part {
+    turns: Option<RangeInclusive<u32>>,
+    around: Option<Id>,
+    hops: Option<usize>,
 }
 
 struct Job {
@@ -42,6 +63,8 @@ struct Job {
     to: PathBuf,
     format: Format,
     part: Part,
+    steps: bool,
+    all_flows: bool,
 }
 
 fn main() -> ExitCode {
@@ -53,22 +76,56 @@ fn main() -> ExitCode {
         match job.format {
             Format::Html => {
                 let page = study::page(&trace);
-                let page = match job.part {
-                    Part::All => page,
-                    Part::Turns(turns) => page.turns(turns),
-                    Part::Around(id) => page.around(id),
+                let page = match (job.part.turns, job.part.around, job.part.hops) {
+                    (None, None, None) => page,
+                    (Some(turns), None, None) => page.turns(turns),
+                    (None, Some(id), None) => page.around(id),
+                    _ => return Err("a page takes --turns or --around, and no --hops".into()),
                 };
                 page.write(&mut out)?;
             }
             Format::Text => {
                 let chain = study::text_chain(&trace);
-                match job.part {
-                    Part::All => write!(out, "{chain}")?,
-                    Part::Around(id) => write!(out, "{}", chain.only(id))?,
-                    Part::Turns(_) => {
-                        return Err("--turns is for a page: a text shows each chain as a whole".into());
+                match (job.part.turns, job.part.around) {
+                    (None, None) => write!(out, "{chain}")?,
+                    (None, Some(id)) => write!(out, "{}", chain.only(id))?,
+                    (Some(_), _) => {
+                        return Err("--turns is for a page or a diagram: a text shows each chain as a whole".into());
                     }
                 }
+            }
+            Format::Lints => {
+                for lint in study::lints(&trace) {
+                    writeln!(out, "{lint}")?;
+                }
+            }
+            Format::Chrome => {
+                let mut chrome = study::chrome(&trace);
+                if job.steps {
+                    chrome = chrome.steps();
+                }
+                if job.all_flows {
+                    chrome = chrome.all_flows();
+                }
+                chrome.write(&mut out)?;
+            }
+            Format::Mermaid | Format::Flowchart | Format::Dot => {
+                let mut diagram = study::diagram(&trace);
+                if let Some(turns) = job.part.turns {
+                    diagram = diagram.turns(turns);
+                }
+                if let Some(id) = job.part.around {
+                    diagram = diagram.around(id);
+                }
+                if let Some(hops) = job.part.hops {
+                    diagram = diagram.hops(hops);
+                }
+                let text = match job.format {
+                    Format::Dot => diagram.dot()?,
+                    Format::Flowchart => diagram.flowchart()?,
+                    _ => diagram.sequence()?,
+                };
+                out.write_all(text.as_bytes())?;
             }
         }
         out.flush().map_err(Into::into)
@@ -76,32 +133,43 @@ fn main() -> ExitCode {
 }
 
 fn parse(arguments: &[OsString]) -> Result<Job, Box<dyn std::error::Error>> {
-    let (mut trace, mut to, mut format, mut part) = (None, None, Format::Html, Part::All);
+    let (mut trace, mut to, mut format, mut part) = (None, None, Format::Html, Part::default());
+    let (mut steps, mut all_flows) = (false, false);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut value = || rest.next().ok_or(Usage);
         match argument.to_str() {
             Some("-o" | "--output") => to = Some(PathBuf::from(value()?)),
             Some("--format") => {
-                format = match value()?.to_str() {
-                    Some("html") => Format::Html,
-                    Some("text") => Format::Text,
-                    _ => return Err(Usage.into()),
-                }
+                let name = value()?;
+                let known = Format::NAMES.iter().find(|(known, _)| name == known);
+                format = known.map(|(_, format)| *format).ok_or(Usage)?;
             }
             Some("--turns") => {
-                part = Part::Turns(turns(value()?).ok_or("--turns takes two numbers, such as 3..9")?)
+                part.turns = Some(turns(value()?).ok_or("--turns takes two numbers, such as 3..9")?);
             }
             Some("--around") => {
                 let id = value()?.to_str().and_then(|id| id.parse().ok());
-                part = Part::Around(id.ok_or("--around takes an object of the trace, such as d3")?);
+                part.around = Some(id.ok_or("--around takes an object of the trace, such as d3")?);
             }
+            Some("--hops") => {
+                let hops = value()?.to_str().and_then(|hops| hops.parse().ok());
+                part.hops = Some(hops.ok_or("--hops takes a number, such as 2")?);
+            }
+            Some("--clock") => {
+                steps = match value()?.to_str() {
+                    Some("real") => false,
+                    Some("steps") => true,
+                    _ => return Err("--clock takes real or steps".into()),
+                }
+            }
+            Some("--all-flows") => all_flows = true,
             Some(option) if option.starts_with('-') && option != "-" => return Err(Usage.into()),
             _ if trace.is_none() => trace = Some(PathBuf::from(argument)),
             _ => return Err(Usage.into()),
         }
     }
-    Ok(Job { trace: trace.ok_or(Usage)?, to: to.ok_or(Usage)?, format, part })
+    Ok(Job { trace: trace.ok_or(Usage)?, to: to.ok_or(Usage)?, format, part, steps, all_flows })
 }
 
 /// `3..9`: from turn 3 to turn 9, both included. `4` is that turn alone.

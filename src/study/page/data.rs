@@ -100,7 +100,7 @@ pub(super) fn write_about(out: &mut impl Write, findings: &[Finding], part: &str
 }
 
 /// A text of JSON, in which nothing stands that HTML could take for a mark.
-fn json_text(out: &mut String, text: &str) {
+pub(in crate::study) fn json_text(out: &mut String, text: &str) {
     out.push('"');
     for c in text.chars() {
         match c {

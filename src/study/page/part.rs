@@ -2,7 +2,7 @@
 
 use crate::study::objects;
 use crate::trace::{Event, EventNumber, Id, Kind, Trace};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::RangeInclusive;
 
 #[derive(Clone, Debug)]
@@ -56,7 +56,7 @@ impl Part {
                 with_parents(trace, inside, 1)
             }
             Part::Around(id) => {
-                let ids = partners(trace, *id);
+                let ids = partners(trace, *id, usize::MAX);
                 let names = |event: &Event<'_>| objects(&event.kind).iter().flatten().any(|id| ids.contains(id));
                 let inside = trace.events().filter(names).map(|event| event.s).collect();
                 with_parents(trace, inside, usize::MAX)
@@ -66,8 +66,8 @@ impl Part {
     }
 }
 
-/// What an object waits for and what waits for it, and so on, and the members of its groups.
-fn partners(trace: &Trace, id: Id) -> HashSet<Id> {
+/// What an object waits for and what waits for it, and so on up to `hops` times, and the members of its groups.
+pub(in crate::study) fn partners(trace: &Trace, id: Id, hops: usize) -> HashSet<Id> {
     let mut pairs: HashMap<Id, Vec<Id>> = HashMap::new();
     let mut pair = |a: Id, b: Id| {
         pairs.entry(a).or_default().push(b);
@@ -88,11 +88,14 @@ fn partners(trace: &Trace, id: Id) -> HashSet<Id> {
         }
     }
     let mut found = HashSet::from([id]);
-    let mut queue = vec![id];
-    while let Some(id) = queue.pop() {
+    let mut queue = VecDeque::from([(id, 0)]);
+    while let Some((id, far)) = queue.pop_front() {
+        if far == hops {
+            break;
+        }
         for other in pairs.remove(&id).unwrap_or_default() {
             if found.insert(other) {
-                queue.push(other);
+                queue.push_back((other, far + 1));
             }
         }
     }
