@@ -158,4 +158,7 @@ mod book {
     mod transports {}
     #[doc = include_str!("../docs/twisted.md")]
     mod twisted {}
+    #[cfg(feature = "websocket")]
+    #[doc = include_str!("../docs/websocket.md")]
+    mod websocket {}
 }

@@ -8,11 +8,12 @@
 //! | `limits`, `error` | how much a peer may send; what was wrong with it, and where |
 //! | `handshake` | how both sides agree on a WebSocket |
 //! | `protocol`, `transport`, `connection` | the program's trait, its handle, and what runs it on a transport |
-//! | `server` | the server's side |
+//! | `server`, `client` | either side |
 //!
 //! The first rows are sans-I/O: bytes in, events out, every way to cut the bytes gives the same events. The codec is our
 //! own: those that were looked at read from a stream they own, and a callback has bytes and no stream.
 
+mod client;
 mod close;
 mod connection;
 mod decoder;
@@ -24,6 +25,7 @@ mod protocol;
 mod server;
 mod transport;
 
+pub use client::WebSocketClient;
 pub use close::{Close, CloseCode};
 pub use decoder::{Event, MessageDecoder};
 pub use error::{FrameError, FrameProblem};

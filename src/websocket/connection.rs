@@ -86,6 +86,11 @@ impl Connection {
         }
     }
 
+    /// The handle, once the connection is made.
+    pub(super) fn socket(&self) -> Option<WebSocket> {
+        self.socket.clone()
+    }
+
     /// Delivers what is in the piece, until it is paused.
     fn deliver(
         &mut self,

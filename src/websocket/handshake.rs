@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -49,6 +50,10 @@ pub enum HandshakeError {
     Subprotocol(String),
     /// The server uses an extension that was not offered.
     Extension(String),
+    /// A text that is no URL of a WebSocket, and why.
+    Url(String, &'static str),
+    /// The server did not answer in this time.
+    Timeout(Duration),
 }
 
 impl HandshakeError {
@@ -86,6 +91,10 @@ impl fmt::Display for HandshakeError {
             HandshakeError::Subprotocol(name) => {
                 write!(f, "the server chose the subprotocol {}, which was not offered", name.escape_debug())
             }
+            HandshakeError::Url(url, why) => {
+                write!(f, "\"{}\" is no URL of a WebSocket: {why}", url.escape_debug())
+            }
+            HandshakeError::Timeout(time) => write!(f, "the server did not answer the handshake in {time:?}"),
             HandshakeError::Extension(name) => {
                 write!(f, "the server uses the extension {}, which was not offered", name.escape_debug())
             }
