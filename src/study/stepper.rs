@@ -257,11 +257,13 @@ impl Stepper {
         }
     }
 
-    /// The program is over: from now on this is a finished run, with the cursor on its last event.
+    /// The program is over: from now on this is a finished run. The cursor is where the program was to be stopped, if it
+    /// came there behind the last place where it can be held; else on the last event.
     pub fn finish(&mut self) {
-        (self.live, self.hit, self.goal) = (false, None, None);
+        let hit = self.hit.take();
+        (self.live, self.goal) = (false, None);
         "The program is over. All keys still work; q leaves.".clone_into(&mut self.note);
-        self.look_at(self.timeline.head().s());
+        self.look_at(hit.unwrap_or(self.timeline.head().s()));
     }
 
     /// Whether the program is still there.

@@ -371,6 +371,32 @@ fn a_live_program_is_held_at_a_question_but_not_on_the_way_to_a_breakpoint() {
 }
 
 #[test]
+fn a_question_is_asked_before_the_program_answers_it() {
+    let (seen, ran) = <(Rc<RefCell<Vec<String>>>, Rc<Cell<u32>>)>::default();
+    let script = Script { answers: ["s", "q"].into(), seen: seen.clone(), ran: ran.clone() };
+    trace::record_with(Live::new(Stepper::live(), script), || {
+        trace::ask("What is printed?", "one");
+        ran.set(1);
+        trace::note("one");
+    });
+    assert_eq!(*seen.borrow(), ["0 A question: What is printed?"; 2]);
+}
+
+#[test]
+fn a_key_goes_to_the_next_event_also_where_the_program_cannot_be_held_any_more() {
+    let (seen, ran) = <(Rc<RefCell<Vec<String>>>, Rc<Cell<u32>>)>::default();
+    let script = Script { answers: ["n", "s", "s", "q"].into(), seen: seen.clone(), ran };
+    trace::record_with(Live::new(Stepper::live(), script), || {
+        Deferred::succeed(1).named("last").map(|n| n + 1).detach();
+        trace::note("one more");
+    });
+    let seen = seen.borrow();
+    assert!(seen[2].contains("returns the value 2"), "{seen:#?}");
+    assert!(seen[3].contains("one more") || seen[3].contains("d1"), "{seen:#?}");
+    assert!(!seen[3].contains("recording ends"), "{seen:#?}");
+}
+
+#[test]
 fn the_trace_is_the_same_with_and_without_a_person_who_looks() {
     let events = |trace: &Trace| trace.events().map(|e| (e.s, e.kind.name(), e.cause, e.reg)).collect::<Vec<_>>();
     let (_, stepped) = live(&["s", "s", "s", "s", "s", "s", "s", "n", "e"], &[]);

@@ -43,7 +43,8 @@ pub enum Pass {
 
 impl Kind<'_> {
     /// Whether a gate is asked before it: before a turn, a callback, a step, a step that is passed by, what a resumed
-    /// chain goes on with, a failure's life, the poll of a task, a canceller.
+    /// chain goes on with, a failure's life, the poll of a task, a canceller. And at a question, so that the program does
+    /// not answer it first.
     pub fn is_gate(&self) -> bool {
         matches!(
             self,
@@ -60,6 +61,7 @@ impl Kind<'_> {
                 | Kind::FLost { .. }
                 | Kind::XPoll { .. }
                 | Kind::CancellerBegin { .. }
+                | Kind::Ask { .. }
         )
     }
 }

@@ -194,7 +194,13 @@ impl Stepper {
 
     /// The sentence, and what it is inside of.
     pub(super) fn caption(&self, width: usize, height: usize) -> Vec<Line> {
-        let mut text = self.sentence();
+        let mut text = match self.event().map(|event| event.kind) {
+            // The line of remarks may be too short for it.
+            Some(Kind::Ask { answer, .. }) if self.answered == self.cursor => {
+                format!("The answer: {}", escaped(answer))
+            }
+            _ => self.sentence(),
+        };
         if height > 2
             && let Some(context) = self.context()
         {
