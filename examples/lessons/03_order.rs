@@ -26,7 +26,7 @@ fn lesson() -> Outcome {
     let event_loop = EventLoop::builder().clock(&clock).build()?;
     let answer = ask(
         "The text says: timer 5, timer 0, pipe, posted, soon, now.\n  Write down the order in which they run.",
-        "now, soon, posted, pipe, timer 0, timer 5: all but \"now\" wait for the loop,\n  which asks for them in the order of its phases.",
+        "now, soon, posted, pipe, timer 0, timer 5: a turn goes through its phases.",
     )?;
 
     event_loop.call_later(5 * MS, |event_loop| {

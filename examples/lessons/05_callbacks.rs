@@ -55,7 +55,7 @@ fn lesson() -> Outcome {
     let event_loop = EventLoop::builder().clock(&clock).build()?;
     let answer = ask(
         "The last on_done calls save, which fails. Where could this error go?",
-        "Nowhere: the loop called on_done, and does not know who wanted the poems.\n  So it must be handled at this very line, or it is lost.",
+        "Nowhere: its caller is the loop, which does not know who wanted the poems.",
     )?;
     // What three closures of three poems share: the state, by hand.
     let poems = Rc::new(RefCell::new((Vec::new(), 3)));

@@ -35,7 +35,7 @@ fn lesson() -> Outcome {
     let event_loop = EventLoop::builder().clock(&clock).build()?;
     let answer = ask(
         "Two steps are added. Does each run before the line after it, or later?",
-        "The first later: there was no poem yet.\n  The second before: the poem was there, so it ran inside add_callback.",
+        "The first later. The second before: the poem was there,\n  so it ran inside add_callback.",
     )?;
 
     tell("1. a step for a poem that is on its way")?;

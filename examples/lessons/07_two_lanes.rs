@@ -49,7 +49,7 @@ fn lesson() -> Outcome {
     let event_loop = EventLoop::builder().clock(&clock).build()?;
     let answer = ask(
         "The first chain has six steps. Which four of them run?",
-        "translate, keep_english, print, use_the_wall.\n  shout wanted a value and complain an error, and there was none.",
+        "translate, keep_english, print, use_the_wall.\n  The others were on the other lane.",
     )?;
 
     tell("one step after the other:")?;

@@ -37,7 +37,7 @@ fn lesson() -> Outcome {
     let event_loop = EventLoop::builder().clock(&clock).build()?;
     let answer = ask(
         "Three chains end with an error. When do we learn of each?",
-        "rain: at once, as nobody has that chain. tide: when its shelf goes away.\n  rope is not lost: its errback came in time.",
+        "rain: as it fails. tide: as its shelf goes away.\n  rope is not lost: its errback came in time.",
     )?;
 
     // Nobody has this chain any more when it fails.

@@ -46,7 +46,7 @@ fn lesson() -> Outcome {
     let event_loop = MemoryLoop::new()?;
     let answer = ask(
         "The fast peer sends on and on, the slow one has room for 10 bytes.\n  Who stops the reader?",
-        "The writer: its transport had more to send than its high-water mark,\n  and told its producer, which is the reader, to pause.",
+        "The writer: above its high-water mark it tells its producer to pause,\n  and that is the reader.",
     )?;
 
     tell("1. a fast reader, a slow writer")?;

@@ -57,7 +57,8 @@ pub(crate) struct Answer(&'static str);
 /// Asks the reader. The trace has the answer too: a stepper shows it on request.
 #[track_caller]
 pub(crate) fn ask(question: &'static str, answer: &'static str) -> Result<Answer, Failure> {
-    trace::ask(question, answer);
+    let line = |text: &str| text.replace("\n  ", " ");
+    trace::ask(line(question), line(answer));
     tell(format_args!("? {question}\n"))?;
     Ok(Answer(answer))
 }
