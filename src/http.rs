@@ -11,12 +11,15 @@
 //! | `body`, `outgoing` | bodies on their way in and out, with flow control |
 //! | `request`, `response`, `server` | servers |
 //! | `files` | files of a folder, served |
+//! | `client` | clients (feature `http-client`) |
 //!
 //! The first six are sans-I/O: bytes in, events out, every way to cut the bytes gives the same events.
 
 mod body;
 mod body_decoder;
 mod chunked;
+#[cfg(feature = "http-client")]
+mod client;
 mod decoder;
 mod encode;
 mod error;
@@ -36,6 +39,8 @@ mod status;
 
 pub use body::{Body, BodyTooLarge};
 pub use chunked::{ChunkHead, LAST_CHUNK, encode_chunk, encode_last_chunk};
+#[cfg(feature = "http-client")]
+pub use client::{ClientError, ClientPhase, ClientProblem, ClientRequest, ClientResponse, get};
 pub use decoder::{Event, RequestDecoder, ResponseDecoder};
 pub use encode::{encode_request_head, encode_response_head};
 pub use error::{ParseError, Part, Problem};

@@ -48,6 +48,8 @@ struct State {
     gone: Cell<bool>,
     /// The peer waits for `100 Continue`.
     awaits_continue: Cell<bool>,
+    /// The connection's protocol is woken when nobody wants the rest.
+    wakes: Cell<bool>,
 }
 
 type Sink = Box<dyn FnMut(&[u8]) -> Result<(), Failure>>;
@@ -108,7 +110,7 @@ impl Body {
         }
     }
 
-    /// All of it.
+    /// All of it. Cancelling says that nobody wants it, as dropping a body does.
     ///
     /// # Errors
     ///
@@ -120,7 +122,12 @@ impl Body {
             state.let_go();
             return Deferred::fail(BodyTooLarge { limit: limit as u64 });
         }
-        let (resolver, all) = Deferred::new();
+        let weak = Rc::downgrade(&state);
+        let (resolver, all) = Deferred::with_canceller(move || {
+            if let Some(state) = weak.upgrade() {
+                state.call_off();
+            }
+        });
         state.set_reader(Reader::All { bytes: Vec::new(), limit, resolver });
         state.feed();
         all
@@ -135,7 +142,12 @@ impl Body {
     #[track_caller]
     pub fn for_each(mut self, f: impl FnMut(&[u8]) -> Result<(), Failure> + 'static) -> Deferred<()> {
         let Some(state) = self.state.take() else { return Deferred::succeed(()) };
-        let (resolver, done) = Deferred::new();
+        let weak = Rc::downgrade(&state);
+        let (resolver, done) = Deferred::with_canceller(move || {
+            if let Some(state) = weak.upgrade() {
+                state.call_off();
+            }
+        });
         state.set_reader(Reader::Each { f: Box::new(f), resolver });
         state.feed();
         done
@@ -277,6 +289,15 @@ impl State {
         self.buffered.set(0);
         self.pieces.take();
         self.resume();
+        if self.wakes.get() {
+            self.transport.wake_protocol();
+        }
+    }
+
+    /// Whoever waited for all of it does no more, and nobody else can.
+    fn call_off(&self) {
+        drop(self.reader.take());
+        self.let_go();
     }
 }
 
@@ -302,6 +323,7 @@ impl Incoming {
             paused: Cell::new(false),
             gone: Cell::new(false),
             awaits_continue: Cell::new(awaits_continue),
+            wakes: Cell::new(false),
         });
         (Incoming(state.clone()), Body { state: Some(state), length })
     }
@@ -321,6 +343,12 @@ impl Incoming {
             state.give(data.to_vec());
         }
         true
+    }
+
+    /// Has the connection's protocol woken when nobody wants the rest.
+    #[cfg(feature = "http-client")]
+    pub(super) fn wake_when_gone(&self) {
+        self.0.wakes.set(true);
     }
 
     /// It is complete.
