@@ -715,7 +715,7 @@ mod tls {
         let path = |ending: &str| format!("{}/tests/data/tls/{name}.{ending}", env!("CARGO_MANIFEST_DIR"));
         let tls = TlsServer::from_pem(&std::fs::read(path("pem")).unwrap(), &std::fs::read(path("key")).unwrap())
             .unwrap();
-        let big = vec![b'x'; 50_000];
+        let big = vec![b'x'; 1_000_000];
         let site = Server::new().get("/", move |_, _| Response::new(Status::OK).body(big.clone()));
         let site = site.start(event_loop).unwrap();
         let port = site.listen_tls(event_loop, ListenTcp::new("127.0.0.1:0"), &tls).unwrap();
@@ -728,7 +728,7 @@ mod tls {
         let trusting = TlsClient::with_roots_pem(ROOT).unwrap();
         let (_site, url) = server(&event_loop, "localhost");
         let good = whole(&event_loop, ClientRequest::get(&url).tls(&trusting)).unwrap();
-        assert_eq!((good.0, good.1.len()), (200, 50_000));
+        assert_eq!((good.0, good.1.len()), (200, 1_000_000));
         for (name, part) in [("expired", "expired"), ("other", "not valid for")] {
             let (_site, url) = server(&event_loop, name);
             let failure = whole(&event_loop, ClientRequest::get(&url).tls(&trusting)).unwrap_err();

@@ -224,15 +224,16 @@ impl Medium for End {
             return Err(Errno::CONNRESET);
         }
         if shared.outer.buffered() >= HIGH_WATER {
-            if !shared.waits_for_room.replace(true) && shared.outer.register_own_producer(Streaming::Pull).is_err()
-            {
-                return Err(Errno::CONNRESET);
-            }
+            shared.wait_for_room()?;
             return Err(Errno::AGAIN);
         }
         let some = &data[..data.len().min(AT_ONCE)];
         let taken = shared.machine.borrow_mut().writer().write(some).map_err(|_| Errno::PIPE)?;
         shared.flush()?;
+        // Whoever could not write all waits to be told, and does not ask again.
+        if taken < data.len() && shared.outer.buffered() >= HIGH_WATER {
+            shared.wait_for_room()?;
+        }
         Ok(taken)
     }
 
@@ -279,6 +280,14 @@ impl Medium for End {
 }
 
 impl Shared {
+    /// Has the protocol on the socket told when what was written is sent.
+    fn wait_for_room(&self) -> Result<()> {
+        match self.waits_for_room.replace(true) || self.outer.register_own_producer(Streaming::Pull).is_ok() {
+            true => Ok(()),
+            false => Err(Errno::CONNRESET),
+        }
+    }
+
     /// There is room again, or nobody waits for it.
     pub(super) fn unregister(&self) {
         if self.waits_for_room.take() {

@@ -72,13 +72,16 @@ impl TlsProtocol {
     }
 
     /// There is no secure connection, or none any more.
-    fn fail(&mut self, event_loop: &EventLoop, mut reason: Failure) {
+    fn fail(&mut self, event_loop: &EventLoop, reason: Failure) {
         self.stop_timer();
-        if let Some(shaken) = self.shaken.take() {
-            shaken.fail(reason.share());
-        }
-        if let Some(shared) = self.shared.take() {
-            shared.lose(event_loop, reason);
+        match (self.shaken.take(), self.shared.take()) {
+            // Nobody else hears of it: there is no inner connection yet.
+            (Some(shaken), shared) => {
+                shared.inspect(|shared| shared.over.set(true));
+                shaken.fail(reason);
+            }
+            (None, Some(shared)) => shared.lose(event_loop, reason),
+            (None, None) => {}
         }
         drop_quietly(self.protocol.take());
     }
