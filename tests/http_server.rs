@@ -718,3 +718,30 @@ fn however_the_network_cuts_the_answers_are_the_same() {
         test.assert_clean();
     }
 }
+
+#[test]
+fn a_client_that_takes_its_last_answer_slowly_gets_all_of_it_and_one_that_takes_nothing_is_broken_off() {
+    let bench = Bench::new(ok().get("/big", |_, _| Response::new(Status::OK).body(vec![b'x'; 50_000])));
+    let request = "GET /big HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    let slow = bench.connect();
+    slow.set_room(Some(1000));
+    slow.send(request);
+    let mut taken = 0;
+    loop {
+        taken += slow.value().iter().filter(|byte| **byte == b'x').count();
+        slow.clear();
+        if slow.sees_end() || slow.sees_reset() {
+            break;
+        }
+        bench.test.advance(seconds(2));
+    }
+    assert!(taken == 50_000 && !slow.sees_reset(), "{taken}");
+    let stuck = bench.connect();
+    stuck.set_room(Some(1000));
+    stuck.send(request);
+    bench.test.advance(seconds(34));
+    assert!(!stuck.sees_reset());
+    bench.test.advance(seconds(30));
+    assert!(stuck.sees_reset());
+    bench.end([slow, stuck]);
+}

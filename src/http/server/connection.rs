@@ -438,8 +438,8 @@ impl ServerProtocol {
 
     /// The time limit is over.
     fn expire(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
-        let now_armed = std::mem::replace(&mut self.armed, Limit::None);
-        if transport.buffered() > 0 && now_armed != Limit::Linger {
+        self.armed = Limit::None;
+        if transport.buffered() > 0 {
             // The client is asked for one thing only: that it takes something.
             let sent = self.sent(transport);
             if self.mark == Some(sent) {
@@ -447,6 +447,10 @@ impl ServerProtocol {
                 return Ok(());
             }
             self.arm();
+            if let (Stage::Lingering, Some((_, watched))) = (&self.stage, &self.watched) {
+                // The last answer may take as long as any other.
+                watched.deadline.set(self.site.after(self.site.settings.write));
+            }
             self.mark = Some(sent);
             return Ok(());
         }
