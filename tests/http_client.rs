@@ -147,13 +147,16 @@ fn with_length(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
 }
 
+/// The body, or the phase and a part of the error's text.
+type Expected = Result<&'static str, (ClientPhase, &'static str)>;
+
 #[test]
 fn what_a_server_says_is_the_body_or_an_error_with_its_phase() {
     use ClientPhase::{Body, Response};
     let fields = "X-A: b\r\n".repeat(200);
     let long = format!("X-A: {}\r\n", "b".repeat(100_000));
     let early_hints = "HTTP/1.1 103 Early Hints\r\n\r\n";
-    let table: Vec<(&str, Act, Result<&str, (ClientPhase, &str)>)> = vec![
+    let table: Vec<(&str, Act, Expected)> = vec![
         ("a length", say(&with_length("poem")), Ok("poem")),
         ("a length, then closed", close(&with_length("poem")), Ok("poem")),
         ("more than the length", say(&(with_length("poem") + "and more")), Ok("poem")),
