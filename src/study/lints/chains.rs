@@ -2,7 +2,7 @@
 
 use super::{Found, Rule, Watch, Weight};
 use crate::study::sentence::sentence;
-use crate::study::state::{FrameKind, Life, Standing, State};
+use crate::study::state::{FrameKind, Life, Standing, State, Task, TaskStage};
 use crate::study::words::escaped;
 use crate::trace::{Cancel, Dropped, Ending, Event, EventNumber, Id, Kind, Val};
 use std::collections::{BTreeMap, HashMap};
@@ -91,16 +91,16 @@ impl Chains {
             Ending::Idle | Ending::Done => Weight::Problem,
             Ending::Stopped | Ending::Panic => Weight::Remark,
         };
+        let waits = |task: &Task| match task.stage {
+            TaskStage::Waits(Some(on)) => Some((on, task.id)),
+            _ => None,
+        };
+        let awaited: HashMap<Id, Id> = state.tasks().filter_map(waits).collect();
         for chain in state.chains().filter(|chain| chain.standing == Standing::NotFired) {
             let steps = chain.steps().filter(|step| !step.sys).count();
             let waits = match chain.waiter {
                 Some(waiter) => Some(state.title(waiter)),
-                None => {
-                    let task = state
-                        .tasks()
-                        .find(|task| task.stage == crate::study::state::TaskStage::Waits(Some(chain.id)));
-                    task.map(|task| state.title(task.id))
-                }
+                None => awaited.get(&chain.id).map(|task| state.title(*task)),
             };
             let d = state.title(chain.id);
             let left = match steps {

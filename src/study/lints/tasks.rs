@@ -3,7 +3,7 @@
 use super::{Found, Rule, Watch, Weight};
 use crate::study::state::{FrameKind, Stage, State, TaskStage};
 use crate::trace::{Ending, Event, EventNumber, Id, Kind, Object, Polled};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// What is known of a task.
 #[derive(Clone, Copy, Default)]
@@ -95,11 +95,12 @@ impl Watch for Tasks {
         if ending.is_none() {
             return;
         }
+        let closed: HashSet<Id> = state.sources().filter(|source| !source.open).map(|source| source.id).collect();
         for task in state.tasks() {
             let TaskStage::Waits(Some(on)) = task.stage else { continue };
             let gone = match on.0 {
                 Object::Timer => state.timer(on).is_some_and(|timer| timer.stage == Stage::Cancelled),
-                Object::Source => state.sources().any(|source| source.id == on && !source.open),
+                Object::Source => closed.contains(&on),
                 Object::Task => state.task(on).is_some_and(|task| task.stage == TaskStage::Dropped),
                 _ => false,
             };
