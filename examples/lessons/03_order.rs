@@ -5,8 +5,8 @@
 //! timers that are due.
 //! In the stepper: `n` goes from one callback to the next, and `g` to the line that asked for it.
 //!
-//! Exercise: put `event_loop.call_soon(|_| put("soon, from the pipe"));` before `put("the pipe is ready")`. Before or
-//! after timer 0? (After: what a callback queues runs in the next turn, and timer 0 is due in this one.)
+//! Exercise: arm "timer 5" with `Duration::ZERO`, as "timer 0". Which of the two is first?
+//! ("timer 5": timers that are due at the same time run in the order in which they were armed.)
 
 mod lesson;
 

@@ -72,7 +72,8 @@ fn check(name: &str, same: Same, expected: &str) {
         assert!(same != Same::Trace || one == two, "{name}: two runs give the same trace, byte for byte");
         let trace = Trace::read_json(&one[..]).unwrap();
         let asks = trace.events().filter(|event| matches!(event.kind, Kind::Ask { .. })).count();
-        assert_eq!(asks, 1, "{name} asks one question");
+        // The questions of 09 stand in its head: its steps are those that the chapters and the screens show.
+        assert_eq!(asks, usize::from(name != "09_inner"), "{name} asks one question");
         chains = text_chain(&trace).stable().to_string();
         assert_eq!(chains, text_chain(&Trace::read_json(&two[..]).unwrap()).stable().to_string());
     }
@@ -116,6 +117,7 @@ lessons! {
     "06_deferred", Trace => a_step_runs_later_or_at_once,
     "07_two_lanes", Trace => an_error_changes_lanes,
     "08_lost", Trace => an_error_that_nobody_took_is_reported,
+    "09_inner", Trace => a_chain_waits_for_the_deferred_of_a_step,
     "10_many", Trace => results_stand_by_member_and_arrive_by_time,
     "11_cancel", Trace => a_cancel_asks_at_the_bottom,
     "12_flow", Chains => a_slow_writer_stops_the_reader,
