@@ -259,6 +259,17 @@ fn a_url_that_is_none_is_told_why() {
 }
 
 #[test]
+fn what_is_meant_for_tls_does_not_go_out_in_the_clear() {
+    let test = MemoryLoop::new().unwrap();
+    let teller = Teller { name: "client", log: Log::default() };
+    let opened = WebSocketClient::new("wss://127.0.0.1:1/").unwrap().connect(&test, teller);
+    let failure = opened.try_result().unwrap().unwrap_err();
+    assert!(matches!(failure.check(), Some(HandshakeError::Url(..))), "{failure}");
+    assert!(failure.to_string().contains("wss wants TLS"), "{failure}");
+    test.assert_clean();
+}
+
+#[test]
 fn a_server_that_is_not_there_fails_the_attempt() {
     let event_loop = EventLoop::new().unwrap();
     let free = event_loop.listen_tcp("127.0.0.1:0", |_, _| None::<Box<dyn ropewalk::Protocol>>).unwrap();

@@ -34,6 +34,10 @@ impl WebSocketProtocol for Echo {
             Message::Text("close") => socket.close(CloseCode::NORMAL, "as you like"),
             Message::Text("fail") => return Err(Failure::msg("no such thing")),
             Message::Text("panic") => panic!("in a callback"),
+            Message::Text("wait and close") => {
+                socket.pause_producing();
+                socket.close(CloseCode::NORMAL, "");
+            }
             Message::Text("wait") => {
                 socket.pause_producing();
                 let socket = socket.clone();
@@ -358,5 +362,17 @@ fn a_program_that_pauses_is_told_nothing_until_it_resumes() {
     assert_eq!(peer.value(), b"\x81\x03one\x81\x03two\x81\x05three");
     peer.reset();
     bench.ends.borrow_mut().clear();
+    bench.still_serves();
+}
+
+#[test]
+fn a_program_that_pauses_and_closes_still_hears_the_answer() {
+    let bench = Bench::new(WebSocketServer::new());
+    let peer = bench.open();
+    peer.send(text("wait and close"));
+    peer.send(masked(Opcode::Close, b"\x03\xe8"));
+    assert!(peer.sees_end());
+    peer.send_end();
+    assert!(matches!(bench.end(), WebSocketEnd::Closed { by_peer: false, .. }));
     bench.still_serves();
 }

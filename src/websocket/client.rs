@@ -58,6 +58,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// ```
 #[derive(Clone, Debug)]
 pub struct WebSocketClient {
+    /// The URL, if it asks for TLS.
+    secure: Option<String>,
     host: String,
     port: u16,
     authority: String,
@@ -98,6 +100,7 @@ impl WebSocketClient {
             return Err(wrong("its host is none"));
         }
         Ok(WebSocketClient {
+            secure: (usual == 443).then(|| url.to_owned()),
             host: host.to_owned(),
             port,
             authority: if port == usual { host.to_owned() } else { format!("{host}:{port}") },
@@ -145,15 +148,20 @@ impl WebSocketClient {
         self
     }
 
-    /// Connects over TCP. `program` hears of the WebSocket first, then the Deferred fires. Cancelling the Deferred stops
+    /// Connects over TCP, without TLS. `program` hears of the WebSocket first, then the Deferred fires. Cancelling the Deferred stops
     /// the attempt.
     ///
     /// # Errors
     ///
     /// The Deferred fails with a [`ConnectError`](crate::ConnectError), a [`HandshakeError`], an
-    /// [`http::ParseError`], or with what the connection was lost by; the program is then dropped without a call.
+    /// [`http::ParseError`], or with what the connection was lost by; the program is then dropped without a call. A `wss`
+    /// URL is refused: what is meant for TLS must not go out in the clear.
     #[track_caller]
     pub fn connect(self, event_loop: &EventLoop, program: impl WebSocketProtocol) -> Deferred<WebSocket> {
+        if let Some(url) = self.secure {
+            let why = "wss wants TLS: give what WebSocketClient::protocol answers to TlsClient::protocol";
+            return Deferred::fail(HandshakeError::Url(url, why));
+        }
         let connect = ConnectTcp::new((self.host.as_str(), self.port)).timeout(self.timeout);
         let (opening, opened) = match self.open(Box::new(program)) {
             Ok(both) => both,

@@ -89,6 +89,8 @@ impl WebSocket {
             // A connection that is lost needs no closing.
             let _ = self.send(Opcode::Close, &Close::new(code, reason).payload());
             self.shared.stage.set(Stage::Closing);
+            // The answer has to be read.
+            self.resume_producing();
             self.transport.wake_protocol();
         }
     }
