@@ -33,6 +33,7 @@ use std::time::{Duration, Instant};
 use job::{Job, Results};
 use meter::{Counts, Line, value};
 use program::{Outcome, Usage, put, say};
+use ropewalk::study::env::VARIABLE;
 use ropewalk::{EventLoop, Failure, trace};
 
 const MODELS: [(&str, &str); 4] = [
@@ -166,7 +167,8 @@ fn show(counts: &[usize]) -> Outcome {
     let program = std::env::current_exe()?;
     let ask = |mode: &str, model: &str, count: usize| -> Result<String, Box<dyn std::error::Error>> {
         let arguments = ["--measure", mode, model, &count.to_string(), &servers.port.to_string()];
-        let output = Command::new(&program).args(arguments).output()?;
+        // A recording is that of this process: theirs would all go into the same file.
+        let output = Command::new(&program).args(arguments).env_remove(VARIABLE).output()?;
         if !output.status.success() {
             return Err(format!("{model}, N = {count}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
         }

@@ -13,7 +13,7 @@ use ropewalk::{
     Failure, FirstOrAll, Permit, RegisteredKind, Resolver, TestClock, TimerError, race, testing, trace,
 };
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::time::Duration;
@@ -50,13 +50,14 @@ pub(crate) struct World {
     clock: TestClock,
     event_loop: EventLoop,
     /// With whether there is a canceller.
-    producers: RefCell<HashMap<Name, (Resolver<i64>, bool)>>,
+    // In the order of their names, so that two runs drop them in the same order.
+    producers: RefCell<BTreeMap<Name, (Resolver<i64>, bool)>>,
     consumers: RefCell<BTreeMap<Name, Option<Deferred<i64>>>>,
-    steps: RefCell<HashMap<Name, u32>>,
-    calls: RefCell<HashMap<Name, Rc<DelayedCall>>>,
+    steps: RefCell<BTreeMap<Name, u32>>,
+    calls: RefCell<BTreeMap<Name, Rc<DelayedCall>>>,
     primitives: RefCell<BTreeMap<Name, Rc<Primitive>>>,
-    held: RefCell<HashMap<Name, Vec<Permit>>>,
-    loops: RefCell<HashMap<Name, LoopingCall>>,
+    held: RefCell<BTreeMap<Name, Vec<Permit>>>,
+    loops: RefCell<BTreeMap<Name, LoopingCall>>,
     /// The Deferreds that are lists.
     pub(crate) lists: RefCell<Vec<Name>>,
     pub(crate) trace: RefCell<Vec<Vec<Event>>>,
@@ -71,6 +72,7 @@ impl World {
         let world = Rc::new(World {
             event_loop: EventLoop::builder().clock(&clock).build().expect("a loop can be made"),
             clock,
+            // In the order of their names, so that two runs drop them in the same order.
             producers: RefCell::default(),
             consumers: RefCell::default(),
             steps: RefCell::default(),
