@@ -6,7 +6,9 @@
 
 use super::state::{FrameKind, State};
 use super::words::{duration, escaped, short_type};
-use crate::trace::{Ending, Event, Gave, Id, Kind, Loss, Out, Polled, Slot, Stream, Trace, Val, Via, Woke};
+use crate::trace::{
+    Dropped, Ending, Event, Gave, Id, Kind, Lane, Loss, Out, Polled, Slot, Stream, Trace, Val, Via, Woke,
+};
 
 /// The sentence of one event; `before` is the state just before it.
 ///
@@ -282,7 +284,41 @@ impl Say<'_> {
                 };
                 format!("{} is LOST: {gone} {place}", upper(&name(f)))
             }
-            _ => self.of_chains(),
+
+            Kind::DNew { d, ty, of, late } => self.made(d, ty, of, late),
+            Kind::DName { d } => self.renamed(d),
+            Kind::DAdd { d, n, lanes, names, late } => self.added(d, n, lanes, names, late),
+            Kind::DFire { d, val } => self.fired(d, val),
+            Kind::DStep { d, n, lane, val } => self.runs(d, n, lane, val),
+            Kind::DRet { d, n, b, val, inner } => self.returned(d, n, b, val, inner),
+            Kind::DPass { d, n, lane } => self.passed_by(d, n, lane),
+            Kind::DPause { d, on } => self.pauses(d, on),
+            Kind::DResume { d, from, val } => self.resumes(d, from, val),
+            Kind::DCancel { d, how, to } => self.cancelled(d, how, to),
+            Kind::CancellerBegin { d } => format!("The canceller of {} runs.", name(d)),
+            Kind::CancellerEnd { b, fired, out } => self.canceller_ends(b, fired, out),
+            Kind::DSwallow { d, val } => {
+                let val = val.map(|val| format!(", {},", self.val(val))).unwrap_or_default();
+                format!("A late result{val} for {} is swallowed: it was cancelled before.", name(d))
+            }
+            Kind::DTimeout { d, after, m } => {
+                format!(
+                    "{} has {} for its result; then timer {} will cancel it.",
+                    name(d),
+                    duration(after),
+                    name(m)
+                )
+            }
+            Kind::GNew { mode, of, d, .. } => self.group(mode, of, d),
+            Kind::GGot { g, i, lane } => {
+                let what = if lane == Lane::Ok { "a value" } else { "an error" };
+                format!("Member {i} of group {g} has {what}.")
+            }
+            Kind::DTake { d } => format!("The program takes the result out of {}.", name(d)),
+            Kind::DDrop { d, state: Dropped::Pending, .. } => {
+                format!("The program lets go of {}; its steps will still run when it is fired.", name(d))
+            }
+            Kind::DDrop { d, state: Dropped::Fired, .. } => format!("The program drops {}.", name(d)),
         }
     }
 

@@ -51,6 +51,13 @@ macro_rules! kinds {
         }
 
         impl<'t> Kind<'t> {
+            /// The names of all kinds that this version knows.
+            ///
+            /// ```
+            /// assert!(ropewalk::trace::Kind::NAMES.contains(&"d.new"));
+            /// ```
+            pub const NAMES: &'static [&'static str] = &[$($word),*];
+
             /// Its name in a trace file: `d.new`.
             pub const fn name(&self) -> &'static str {
                 match self { $(Kind::$name { .. } => $word),* }

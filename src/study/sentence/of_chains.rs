@@ -3,157 +3,156 @@
 use super::{Say, upper};
 use crate::ground::step_name;
 use crate::study::state::{FrameKind, Step, Value};
-use crate::study::words::{duration, escaped, short_type};
-use crate::trace::{Cancel, Dropped, Id, Kind, Lane, Mode, Out, Val};
+use crate::study::words::{escaped, short_type};
+use crate::trace::{Cancel, EventNumber, Id, Lane, Lanes, Mode, Out, Val};
 
 impl Say<'_> {
-    pub(super) fn of_chains(&self) -> String {
+    pub(super) fn made(&self, d: Id, ty: &str, of: Option<Id>, late: bool) -> String {
         let name = |id: Id| self.state.title(id);
-        match self.event.kind {
-            Kind::DNew { d, ty, of, late } => {
-                let of = of.map(|of| format!(", of {}", name(of))).unwrap_or_default();
-                let d = self.labelled(d);
-                match (late, ty.is_empty()) {
-                    (true, _) => format!("{d}, a Deferred that was made before the recording, is met here."),
-                    (false, true) => format!("A Deferred is made: {d}{of}."),
-                    (false, false) => {
-                        format!("A Deferred of type {} is made: {d}{of}.", short_type(&escaped(ty)))
-                    }
-                }
+        let of = of.map(|of| format!(", of {}", name(of))).unwrap_or_default();
+        let d = self.labelled(d);
+        match (late, ty.is_empty()) {
+            (true, _) => format!("{d}, a Deferred that was made before the recording, is met here."),
+            (false, true) => format!("A Deferred is made: {d}{of}."),
+            (false, false) => {
+                format!("A Deferred of type {} is made: {d}{of}.", short_type(&escaped(ty)))
             }
-            Kind::DName { d } => match self.event.label {
-                Some(label) => format!("{d} gets a name: \"{}\".", escaped(label)),
-                None => format!("{d} loses its name."),
-            },
-            Kind::DAdd { d, n, lanes, names, late } => {
-                let label = self.event.label.unwrap_or_else(|| step_name(names[0]));
-                let what = match (lanes.ok(), lanes.err()) {
-                    (true, true) => "a callback and an errback",
-                    (true, false) => "a callback",
-                    _ => "an errback",
-                };
-                let when = if late { " It has fired already, so the step runs now, inside the add." } else { "" };
-                format!("Step {n} \"{}\" is added to {}: {what}.{when}", escaped(label), name(d))
-            }
-            Kind::DFire { d, val } => {
-                let then = match (self.next_step(d), self.state.chain(d).and_then(|chain| chain.waiter)) {
-                    (Some(step), _) => format!(" {}", self.passes(step, val.lane(), "Next is")),
-                    (None, Some(waiter)) => format!(" {} waits for it.", name(waiter)),
-                    (None, None) => format!(" It has no step yet, so the {} rests there.", noun(val)),
-                };
-                format!("{} is fired with {}.{then}", name(d), self.val(val))
-            }
-            Kind::DStep { d, n, lane, val } => {
-                let job = match lane {
-                    Lane::Ok => "callback",
-                    Lane::Err => "errback",
-                };
-                format!("{} of {} runs: its {job} gets {}.", upper(&self.step(d, n)), name(d), self.val(val))
-            }
-            Kind::DRet { d, n, b, val, inner } => self.returned(d, n, b, val, inner),
-            Kind::DPass { d, n, lane } => {
-                let (has_not, what) = match lane {
-                    Lane::Ok => ("callback", "value"),
-                    Lane::Err => ("errback", "error"),
-                };
-                format!("{} of {} has no {has_not}: the {what} passes it by.", upper(&self.step(d, n)), name(d))
-            }
-            Kind::DPause { d, on } => {
-                let waiting = self.state.chain(d).map_or(0, |chain| chain.waiting_steps());
-                let waiting = match waiting {
-                    0 => String::new(),
-                    n => format!(" {} to go on.", waits(n)),
-                };
-                let back = match self.state.callback().map(|frame| &frame.what) {
-                    Some(FrameKind::Callback { label: Some(label), .. }) => {
-                        format!(" Control goes back to \"{}\", then to the loop.", escaped(label))
-                    }
-                    Some(_) => " Control goes back to the loop.".to_owned(),
-                    None => " Control goes back to the program.".to_owned(),
-                };
-                format!("{} STOPS here until {} has its result.{back}{waiting}", name(d), name(on))
-            }
-            Kind::DResume { d, from, val } => {
-                let lane = match val {
-                    Val::Ok { .. } => "callbacks'",
-                    Val::Err(_) => "ERROR",
-                };
-                let then = match self.next_step(d) {
-                    Some(step) => format!(" {}", self.passes(step, val.lane(), "Next is")),
-                    None => String::new(),
-                };
-                format!(
-                    "{} waited for {}, which has its result now. {d} goes on with {}, in the {lane} lane.{then}",
-                    name(d),
-                    name(from),
-                    self.val(val)
-                )
-            }
-            Kind::DCancel { d, how, to } => {
-                let what = match (how, to) {
-                    (Cancel::Canceller, _) => "its canceller is asked".to_owned(),
-                    (Cancel::NoCanceller, _) => {
-                        "it has no canceller, so it fails now, and a late result will be swallowed".to_owned()
-                    }
-                    (Cancel::Forward, Some(to)) => format!("it waits for {}, so that one is asked", name(to)),
-                    (Cancel::Forward, None) => "what it waits for is asked".to_owned(),
-                    (Cancel::TooLate, _) => "it is too late, nothing happens".to_owned(),
-                };
-                format!("{} is to be cancelled: {what}.", name(d))
-            }
-            Kind::CancellerBegin { d } => format!("The canceller of {} runs.", name(d)),
-            Kind::CancellerEnd { b, fired, out } => {
-                let whose = match self.state.frame(b).map(|frame| &frame.what) {
-                    Some(FrameKind::Canceller(d)) => format!("The canceller of {}", name(*d)),
-                    _ => "The canceller".to_owned(),
-                };
-                let how = match out {
-                    Out::Ok | Out::Err => "returns",
-                    Out::Panic => "panicked",
-                };
-                let so = if fired { "it fired the Deferred itself" } else { "the Deferred fails now" };
-                format!("{whose} {how}; {so}.")
-            }
-            Kind::DSwallow { d, val } => {
-                let val = val.map(|val| format!(", {},", self.val(val))).unwrap_or_default();
-                format!("A late result{val} for {} is swallowed: it was cancelled before.", name(d))
-            }
-            Kind::DTimeout { d, after, m } => {
-                format!(
-                    "{} has {} for its result; then timer {} will cancel it.",
-                    name(d),
-                    duration(after),
-                    name(m)
-                )
-            }
-            Kind::GNew { mode, of, d, .. } => {
-                let what = match mode {
-                    Mode::All => "the results of all",
-                    Mode::First => "the first result",
-                    Mode::FailFast => "all results or the first error",
-                };
-                let members = match of.len() {
-                    0 => "no Deferred at all".to_owned(),
-                    1..=6 => of.iter().map(|of| of.to_string()).collect::<Vec<_>>().join(", "),
-                    n => format!("{n} Deferreds"),
-                };
-                format!("A group is made: {} will have {what} of {members}.", name(d))
-            }
-            Kind::GGot { g, i, lane } => {
-                let what = if lane == Lane::Ok { "a value" } else { "an error" };
-                format!("Member {i} of group {g} has {what}.")
-            }
-            Kind::DTake { d } => format!("The program takes the result out of {}.", name(d)),
-            Kind::DDrop { d, state: Dropped::Pending, .. } => {
-                format!("The program lets go of {}; its steps will still run when it is fired.", name(d))
-            }
-            Kind::DDrop { d, state: Dropped::Fired, .. } => format!("The program drops {}.", name(d)),
-            // Unreachable: all others are in `sentence`.
-            _ => String::new(),
         }
     }
 
-    fn returned(&self, d: Id, n: u32, b: u32, val: Option<Val<'_>>, inner: Option<Id>) -> String {
+    pub(super) fn renamed(&self, d: Id) -> String {
+        match self.event.label {
+            Some(label) => format!("{d} gets a name: \"{}\".", escaped(label)),
+            None => format!("{d} loses its name."),
+        }
+    }
+
+    pub(super) fn added(&self, d: Id, n: u32, lanes: Lanes, names: [&str; 2], late: bool) -> String {
+        let name = |id: Id| self.state.title(id);
+        let label = self.event.label.unwrap_or_else(|| step_name(names[0]));
+        let what = match (lanes.ok(), lanes.err()) {
+            (true, true) => "a callback and an errback",
+            (true, false) => "a callback",
+            _ => "an errback",
+        };
+        let when = if late { " It has fired already, so the step runs now, inside the add." } else { "" };
+        format!("Step {n} \"{}\" is added to {}: {what}.{when}", escaped(label), name(d))
+    }
+
+    pub(super) fn fired(&self, d: Id, val: Val<'_>) -> String {
+        let name = |id: Id| self.state.title(id);
+        let then = match (self.next_step(d), self.state.chain(d).and_then(|chain| chain.waiter)) {
+            (Some(step), _) => format!(" {}", self.passes(step, val.lane(), "Next is")),
+            (None, Some(waiter)) => format!(" {} waits for it.", name(waiter)),
+            (None, None) => format!(" It has no step yet, so the {} rests there.", noun(val)),
+        };
+        format!("{} is fired with {}.{then}", name(d), self.val(val))
+    }
+
+    pub(super) fn runs(&self, d: Id, n: u32, lane: Lane, val: Val<'_>) -> String {
+        let name = |id: Id| self.state.title(id);
+        let job = match lane {
+            Lane::Ok => "callback",
+            Lane::Err => "errback",
+        };
+        format!("{} of {} runs: its {job} gets {}.", upper(&self.step(d, n)), name(d), self.val(val))
+    }
+
+    pub(super) fn passed_by(&self, d: Id, n: u32, lane: Lane) -> String {
+        let name = |id: Id| self.state.title(id);
+        let (has_not, what) = match lane {
+            Lane::Ok => ("callback", "value"),
+            Lane::Err => ("errback", "error"),
+        };
+        format!("{} of {} has no {has_not}: the {what} passes it by.", upper(&self.step(d, n)), name(d))
+    }
+
+    pub(super) fn pauses(&self, d: Id, on: Id) -> String {
+        let name = |id: Id| self.state.title(id);
+        let waiting = self.state.chain(d).map_or(0, |chain| chain.waiting_steps());
+        let waiting = match waiting {
+            0 => String::new(),
+            n => format!(" {} to go on.", waits(n)),
+        };
+        let back = match self.state.callback().map(|frame| &frame.what) {
+            Some(FrameKind::Callback { label: Some(label), .. }) => {
+                format!(" Control goes back to \"{}\", then to the loop.", escaped(label))
+            }
+            Some(_) => " Control goes back to the loop.".to_owned(),
+            None => " Control goes back to the program.".to_owned(),
+        };
+        format!("{} STOPS here until {} has its result.{back}{waiting}", name(d), name(on))
+    }
+
+    pub(super) fn resumes(&self, d: Id, from: Id, val: Val<'_>) -> String {
+        let name = |id: Id| self.state.title(id);
+        let lane = match val {
+            Val::Ok { .. } => "callbacks'",
+            Val::Err(_) => "ERROR",
+        };
+        let then = match self.next_step(d) {
+            Some(step) => format!(" {}", self.passes(step, val.lane(), "Next is")),
+            None => String::new(),
+        };
+        format!(
+            "{} waited for {}, which has its result now. {d} goes on with {}, in the {lane} lane.{then}",
+            name(d),
+            name(from),
+            self.val(val)
+        )
+    }
+
+    pub(super) fn cancelled(&self, d: Id, how: Cancel, to: Option<Id>) -> String {
+        let name = |id: Id| self.state.title(id);
+        let what = match (how, to) {
+            (Cancel::Canceller, _) => "its canceller is asked".to_owned(),
+            (Cancel::NoCanceller, _) => {
+                "it has no canceller, so it fails now, and a late result will be swallowed".to_owned()
+            }
+            (Cancel::Forward, Some(to)) => format!("it waits for {}, so that one is asked", name(to)),
+            (Cancel::Forward, None) => "what it waits for is asked".to_owned(),
+            (Cancel::TooLate, _) => "it is too late, nothing happens".to_owned(),
+        };
+        format!("{} is to be cancelled: {what}.", name(d))
+    }
+
+    pub(super) fn canceller_ends(&self, b: EventNumber, fired: bool, out: Out) -> String {
+        let name = |id: Id| self.state.title(id);
+        let whose = match self.state.frame(b).map(|frame| &frame.what) {
+            Some(FrameKind::Canceller(d)) => format!("The canceller of {}", name(*d)),
+            _ => "The canceller".to_owned(),
+        };
+        let how = match out {
+            Out::Ok | Out::Err => "returns",
+            Out::Panic => "panicked",
+        };
+        let so = if fired { "it fired the Deferred itself" } else { "the Deferred fails now" };
+        format!("{whose} {how}; {so}.")
+    }
+
+    pub(super) fn group(&self, mode: Mode, of: &[Id], d: Id) -> String {
+        let name = |id: Id| self.state.title(id);
+        let what = match mode {
+            Mode::All => "the results of all",
+            Mode::First => "the first result",
+            Mode::FailFast => "all results or the first error",
+        };
+        let members = match of.len() {
+            0 => "no Deferred at all".to_owned(),
+            1..=6 => of.iter().map(|of| of.to_string()).collect::<Vec<_>>().join(", "),
+            n => format!("{n} Deferreds"),
+        };
+        format!("A group is made: {} will have {what} of {members}.", name(d))
+    }
+
+    pub(super) fn returned(
+        &self,
+        d: Id,
+        n: u32,
+        b: EventNumber,
+        val: Option<Val<'_>>,
+        inner: Option<Id>,
+    ) -> String {
         let step = format!("{} of {}", upper(&self.step(d, n)), self.state.title(d));
         let came_in = match self.state.frame(b).map(|frame| &frame.what) {
             Some(FrameKind::Step { val, .. }) => Some(val),
