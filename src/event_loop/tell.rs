@@ -9,6 +9,7 @@ use crate::trace::{
 
 use super::interest::{HUP, READ, Readiness, WRITE};
 use super::jobs::Done;
+use super::tasks::TaskId;
 use super::timers::TimerKey;
 use super::turn::{Site, Turn};
 use super::{EventLoop, Inner, Named};
@@ -108,7 +109,59 @@ impl EventLoop {
     }
 }
 
-pub(super) fn queued(id: Cell<IdSlot>, mut reg: EventNumber, place: Place) -> Site {
+/// Each a function of its own: beside the loop's own lines it would cost those their registers.
+impl EventLoop {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn turn_begins(&self) {
+        let turn = &self.inner.turn;
+        let n = turn.number.get();
+        turn.frame.set(Some(Frame::open(Kind::TurnBegin { n }, Links::default())));
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn turn_ends(&self, frame: Frame) {
+        let turn = &self.inner.turn;
+        let ran = (turn.ran_before.get() + turn.ran.get()) as u32;
+        frame.close(|b| Kind::TurnEnd { b, ran, busy: turn.busy.take() }, Links::default());
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn soon_begins(&self, id: Cell<IdSlot>, reg: EventNumber, place: Place) {
+        self.open_frame(Slot::Soon, place, queued(id, reg, place));
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn letter_begins(&self, place: Place) {
+        self.open_frame(Slot::Post, place, posted(place));
+    }
+
+    /// Answers whether the source is still to be called.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ready_begins(&self, index: u32, serial: u64, readiness: Readiness, place: Place) -> bool {
+        self.open_frame(Slot::Ready, place, self.ready_site(index, serial, readiness));
+        self.inner.sources.borrow().is_wanted(index, serial)
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn timer_begins(&self, slot: (Cell<IdSlot>, EventNumber, Place), at: u64, label: Option<Rc<str>>) {
+        let place = slot.2;
+        self.open_frame(Slot::Timer, place, fired(&self.inner.turn, slot, at, label));
+    }
+
+    #[cold]
+    #[inline(never)]
+    pub(super) fn task_begins(&self, task: TaskId, place: Place) {
+        self.open_frame(Slot::Task, place, task.site());
+    }
+}
+
+fn queued(id: Cell<IdSlot>, mut reg: EventNumber, place: Place) -> Site {
     let Some((p, new)) = trace::id(&id, Object::Post) else { return Site::default() };
     if new {
         reg = trace::emit(Kind::Post { p, late: true }, Links { at: Some(place), ..Links::default() });
@@ -117,7 +170,7 @@ pub(super) fn queued(id: Cell<IdSlot>, mut reg: EventNumber, place: Place) -> Si
 }
 
 /// A letter is numbered when the loop takes it in: its thread has no trace.
-pub(super) fn posted(place: Place) -> Site {
+fn posted(place: Place) -> Site {
     let Some((p, _)) = trace::id(&Cell::default(), Object::Post) else { return Site::default() };
     let reg = trace::emit(Kind::Post { p, late: false }, Links { at: Some(place), ..Links::default() });
     Site { id: Some(p), reg, ..Site::default() }
@@ -257,7 +310,7 @@ impl EventLoop {
 
     /// What the trace says of a ready source's callback.
     #[cold]
-    pub(super) fn ready_site(&self, index: u32, serial: u64, readiness: Readiness) -> Site {
+    fn ready_site(&self, index: u32, serial: u64, readiness: Readiness) -> Site {
         let links = Links { cause: self.inner.turn.woken(), ..Links::default() };
         let (r, w, hup) = (readiness.is_readable(), readiness.is_writable(), readiness.0 & HUP != 0);
         let cause = self.trace_source(index, serial, links, |i| Kind::IoReady { i, r, w, hup });

@@ -11,7 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::trace::{self, EventNumber, Frame, Id, Kind, Links, Out, Place, Slot};
+use crate::trace::{self, EventNumber, Frame, Id, Out, Place, Slot};
 
 use super::clock::Clock;
 use super::error::RunError;
@@ -19,7 +19,7 @@ use super::mailbox::Letter;
 use super::report::{self, Payload, guard};
 use super::running::Life;
 use super::sources::Dispatch;
-use super::tell::{fired, posted, queued};
+use super::tell::fired;
 use super::timers::{Due, TimerSlot};
 use super::wait::Ready;
 use super::{EventLoop, Named, PanicPolicy, Soon};
@@ -47,8 +47,8 @@ pub(crate) struct Turn {
     /// How many turns there were.
     pub(super) number: Cell<u32>,
     /// How many callbacks the drive at hand has run, and those before it in this turn.
-    ran: Cell<usize>,
-    ran_before: Cell<usize>,
+    pub(super) ran: Cell<usize>,
+    pub(super) ran_before: Cell<usize>,
     /// The callback that runs.
     current: Cell<Option<Current>>,
     /// Its frame, while somebody records.
@@ -70,7 +70,7 @@ pub(crate) struct Turn {
     woken_by_post: Cell<bool>,
     /// The trace's event of the wait's end.
     pub(super) woken: Cell<EventNumber>,
-    frame: Cell<Option<Frame>>,
+    pub(super) frame: Cell<Option<Frame>>,
     /// When the callback that runs began, and how long those of this turn took; while somebody records.
     pub(super) began: Cell<u64>,
     pub(super) busy: Cell<u64>,
@@ -140,8 +140,7 @@ impl EventLoop {
                     turn.ran_before.set(0);
                     turn.number.set(turn.number.get().wrapping_add(1));
                     if trace::on() {
-                        let n = turn.number.get();
-                        turn.frame.set(Some(Frame::open(Kind::TurnBegin { n }, Links::default())));
+                        self.turn_begins();
                     }
                     turn.phase.set(if self.only_tasks(limit) { Phase::CollectWoken } else { Phase::Soon });
                 }
@@ -153,7 +152,10 @@ impl EventLoop {
                         turn.soon_left.set(turn.soon_left.get() - 1);
                         let Some(soon) = inner.soon.borrow_mut().pop_front() else { break };
                         let Soon { call, place, id, reg } = soon;
-                        self.begin(Slot::Soon, place, NO_SOURCE, || queued(id, reg, place));
+                        self.begin(Slot::Soon, place, NO_SOURCE);
+                        if trace::on() {
+                            self.soon_begins(id, reg, place);
+                        }
                         call(self);
                         self.end();
                     }
@@ -174,7 +176,10 @@ impl EventLoop {
                         }
                         let Some(letter) = turn.mail.borrow_mut().pop_front() else { break };
                         let Letter { call, place } = letter;
-                        self.begin(Slot::Post, place, NO_SOURCE, || posted(place));
+                        self.begin(Slot::Post, place, NO_SOURCE);
+                        if trace::on() {
+                            self.letter_begins(place);
+                        }
                         call(self);
                         self.end();
                     }
@@ -201,10 +206,9 @@ impl EventLoop {
                         turn.next_ready.set(next + 1);
                         let found = inner.sources.borrow_mut().dispatch(&inner.registry, ready);
                         let Some(Dispatch { entry, readiness, place, index, serial }) = found else { continue };
-                        let site = || self.ready_site(index, serial, readiness);
-                        self.begin(Slot::Ready, place, (index, serial), site);
+                        self.begin(Slot::Ready, place, (index, serial));
                         // The recorder, which has just been told, may have removed or paused it.
-                        if !trace::on() || inner.sources.borrow().is_wanted(index, serial) {
+                        if !trace::on() || self.ready_begins(index, serial, readiness, place) {
                             // With it goes a source that was removed by its own callback.
                             entry.call(self, readiness);
                         } else {
@@ -237,7 +241,10 @@ impl EventLoop {
                         let Some(Due { key, at, slot }) = next else { break };
                         let label = inner.take_label(Named::Timer(key));
                         let TimerSlot { call, place, id, reg } = slot;
-                        self.begin(Slot::Timer, place, NO_SOURCE, || fired(turn, (id, reg, place), at, label));
+                        self.begin(Slot::Timer, place, NO_SOURCE);
+                        if trace::on() {
+                            self.timer_begins((id, reg, place), at, label);
+                        }
                         inner.scheduled.set(Some(at));
                         call(self);
                         inner.scheduled.set(None);
@@ -256,7 +263,10 @@ impl EventLoop {
                         }
                         turn.woken_left.set(turn.woken_left.get() - 1);
                         let Some((task, work, place)) = inner.tasks.next() else { continue };
-                        self.begin(Slot::Task, place, NO_SOURCE, || task.site());
+                        self.begin(Slot::Task, place, NO_SOURCE);
+                        if trace::on() {
+                            self.task_begins(task, place);
+                        }
                         self.poll_task(task, work);
                         self.end();
                     }
@@ -292,15 +302,13 @@ impl EventLoop {
         only
     }
 
-    /// Notes what is called from here on.
+    /// Notes what is called from here on. While somebody records, who calls tells of it next: what that takes is handed
+    /// over there only, and so costs others no registers.
     #[inline(always)]
-    fn begin(&self, slot: Slot, place: Place, source: (u32, u64), site: impl FnOnce() -> Site) {
+    fn begin(&self, slot: Slot, place: Place, source: (u32, u64)) {
         let turn = &self.inner.turn;
         turn.ran.set(turn.ran.get() + 1);
         turn.current.set(Some(Current { slot, place, source }));
-        if trace::on() {
-            self.open_frame(slot, place, site());
-        }
     }
 
     /// The callback is over.
@@ -318,7 +326,10 @@ impl EventLoop {
 
     /// Runs one callback of the user's outside the batches, and nothing of it gets out.
     pub(crate) fn call(&self, slot: Slot, place: Place, site: impl FnOnce() -> Site, f: impl FnOnce(&EventLoop)) {
-        self.begin(slot, place, NO_SOURCE, site);
+        self.begin(slot, place, NO_SOURCE);
+        if trace::on() {
+            self.open_frame(slot, place, site());
+        }
         match guard(|| f(self)) {
             Ok(()) => self.end(),
             Err(payload) => self.caught(payload),
@@ -399,8 +410,7 @@ impl EventLoop {
         let turn = &self.inner.turn;
         turn.phase.set(Phase::Begin);
         if let Some(frame) = turn.frame.take() {
-            let ran = (turn.ran_before.get() + turn.ran.get()) as u32;
-            frame.close(|b| Kind::TurnEnd { b, ran, busy: turn.busy.take() }, Links::default());
+            self.turn_ends(frame);
         }
     }
 
@@ -472,7 +482,19 @@ impl EventLoop {
     #[inline]
     fn poll(&self, timeout: Option<u64>) -> Result<(), RunError> {
         let turn = &self.inner.turn;
-        let begun = if trace::on() { self.poll_begins(timeout) } else { None };
+        if trace::on() {
+            return self.poll_told(timeout);
+        }
+        turn.woken.set(0);
+        self.inner.waiter.wait(timeout, &mut turn.ready.borrow_mut()).map_err(RunError::Wait)
+    }
+
+    /// The same while somebody records.
+    #[cold]
+    #[inline(never)]
+    fn poll_told(&self, timeout: Option<u64>) -> Result<(), RunError> {
+        let turn = &self.inner.turn;
+        let begun = self.poll_begins(timeout);
         let result = self.inner.waiter.wait(timeout, &mut turn.ready.borrow_mut());
         turn.woken.set(0);
         if let Some(begun) = begun {
