@@ -302,6 +302,9 @@ A chat, and one of its members in another terminal:
   nc 127.0.0.1 7000
 The same fetch from a server of yours:
   cargo run --example get_raw -- 127.0.0.1 8000 / --model deferreds
+A lesson, run and then stepped through (s and Enter for each event, q to leave):
+  cargo run --example 07_two_lanes
+  ROPEWALK=plain cargo run --example 07_two_lanes
 
 All examples in the order to read them: examples/README.md
 What each part does, and why:           docs/README.md, cargo doc --open";
