@@ -10,7 +10,7 @@ use std::iter::FusedIterator;
 
 /// A recording in memory: of a program that ran, or read from a file.
 ///
-/// It is small: an event takes about 25 bytes, beside the texts, each of which is kept once. Events are unpacked when
+/// It is small: an event takes 32 to 41 bytes, beside the texts, each of which is kept once. Events are unpacked when
 /// they are asked for.
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
