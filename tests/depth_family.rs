@@ -2,7 +2,7 @@
 //! and dropped.
 //!
 //! As in `depth.rs`, every case runs at two sizes and counts what it did; `cargo test --release --test depth_family --
-//! --nocapture --test-threads 1` prints the times, which grow as the sizes do. A debug build takes them to 100,000, and
+//! --nocapture --test-threads 1` prints the times, which grow as the sizes do. A debug build takes them to 20,000, and
 //! `ROPEWALK_DEPTH=n` to n: with it, instructions can be counted (`docs/performance.md`).
 
 use ropewalk::testing::{failure_of, success_of};
@@ -20,7 +20,7 @@ const STACK: usize = 128 * 1024;
 /// Runs `case` at two sizes on a small stack. It answers how much it counted: `expected` times `n`.
 fn on_a_small_stack(name: &'static str, expected: usize, case: fn(usize) -> usize) {
     let set = std::env::var("ROPEWALK_DEPTH").ok().map(|n| n.parse().expect("a number"));
-    let most = set.unwrap_or(if cfg!(debug_assertions) { 100_000 } else { 1_000_000 });
+    let most = set.unwrap_or(if cfg!(debug_assertions) { 20_000 } else { 1_000_000 });
     let run = move || {
         for n in [most / 10, most] {
             let start = Instant::now();

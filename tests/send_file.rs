@@ -40,7 +40,8 @@ impl Scene {
         let here = std::panic::Location::caller();
         let name = format!("ropewalk-send-file-{}-{}-{size}", std::process::id(), here.line());
         let path = std::env::temp_dir().join(name);
-        let data: Vec<u8> = (0..251).collect::<Vec<u8>>().into_iter().cycle().take(size).collect();
+        let mut data = (0..251).collect::<Vec<u8>>().repeat(size.div_ceil(251));
+        data.truncate(size);
         std::fs::write(&path, &data).unwrap();
         let event_loop = EventLoop::new().unwrap();
         let diary = Diary::new();

@@ -182,6 +182,9 @@ fn texts() -> impl Strategy<Value = Vec<String>> {
 }
 
 proptest! {
+    // Each of them writes and reads all kinds of events.
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
     #[test]
     fn every_kind_of_event_comes_back_from_memory_and_from_a_file(
         numbers in prop::collection::vec(any::<u64>(), 3..40),

@@ -57,14 +57,13 @@ fn posts_arrive_once_and_in_order(portable: bool) {
         .collect();
     drop(sender);
 
-    let ticks: Vec<Rc<Cell<u64>>> = [200, 1_000, 50_000]
+    let ticks: Vec<Rc<Cell<u64>>> = [200, 1_000, 10_000]
         .map(|micros| {
             let count = Rc::new(Cell::new(0));
             tick(&event_loop, Duration::from_micros(micros), count.clone());
             count
         })
         .into();
-    event_loop.call_later(Duration::from_secs(2), move |_| over.store(true, Ordering::Relaxed));
 
     let arrived = RefCell::new([0_u64; THREADS]);
     let take = || {
@@ -77,15 +76,15 @@ fn posts_arrive_once_and_in_order(portable: bool) {
     while threads.iter().any(|thread| !thread.is_finished()) {
         event_loop.turn(Some(Duration::from_millis(50))).unwrap();
         take();
+        // None may starve: one that did would keep this test from ending.
+        if ticks.iter().zip([500, 100, 20]).all(|(ticks, least)| ticks.get() >= least) {
+            over.store(true, Ordering::Relaxed);
+        }
     }
     event_loop.turn(Some(Duration::ZERO)).unwrap();
     take();
     for (thread, handle) in threads.into_iter().enumerate() {
         assert_eq!(arrived.borrow()[thread], handle.join().unwrap());
-    }
-    // None starved: in two seconds there is time for 10,000, 2,000 and 40; a busy machine may see fewer.
-    for (ticks, least) in ticks.iter().zip([500, 100, 10]) {
-        assert!(ticks.get() >= least, "{} ticks of {least} or more", ticks.get());
     }
 }
 

@@ -43,8 +43,10 @@ const MODELS: [(&str, &str); 4] = [
     ("async", include_str!("futures.rs")),
 ];
 
-/// How long the servers are given to have all connections, before everything is cancelled.
-const SETTLE: Duration = Duration::from_millis(500);
+/// How long the servers are given to have `count` connections, before everything is cancelled.
+fn settle(count: usize) -> Duration {
+    Duration::from_millis(100) + Duration::from_micros(50) * u32::try_from(count).unwrap_or(u32::MAX)
+}
 
 fn main() -> ExitCode {
     env_logger::init();
@@ -138,7 +140,7 @@ fn cancel(model: &str, job: &Job) -> Result<Line, Failure> {
     let begun = std::cell::Cell::new(Instant::now());
     let taken = std::cell::Cell::new(Duration::ZERO);
     let wait = || {
-        let until = Instant::now() + SETTLE;
+        let until = Instant::now() + settle(job.count);
         while let Some(left) = until.checked_duration_since(Instant::now()) {
             if event_loop.turn(Some(left)).is_err() {
                 break;
