@@ -1,4 +1,5 @@
-//! Floor 5, applications: HTTP/1.1 (RFC 9110, RFC 9112). Feature `http`.
+//! Floor 5, applications: HTTP/1.1 (RFC 9110, RFC 9112). Feature `http`, which is `http-server` and `http-client`: each
+//! of them has the codec.
 //!
 //! | module | what it is |
 //! |---|---|
@@ -9,8 +10,8 @@
 //! | `encode` | messages into bytes |
 //! | `limits`, `error` | how much a peer may send; what was wrong with it, and where |
 //! | `body`, `outgoing` | bodies on their way in and out, with flow control |
-//! | `request`, `response`, `server` | servers |
-//! | `files` | files of a folder, served |
+//! | `request`, `response`, `server` | servers (feature `http-server`) |
+//! | `files` | files of a folder, served (feature `http-server`) |
 //! | `client` | clients (feature `http-client`) |
 //!
 //! The first six are sans-I/O: bytes in, events out, every way to cut the bytes gives the same events.
@@ -23,6 +24,7 @@ mod client;
 mod decoder;
 mod encode;
 mod error;
+#[cfg(feature = "http-server")]
 mod files;
 mod framing;
 mod head;
@@ -31,9 +33,13 @@ mod head_parser;
 mod headers;
 mod limits;
 mod method;
+#[cfg(feature = "http-server")]
 mod outgoing;
+#[cfg(feature = "http-server")]
 mod request;
+#[cfg(feature = "http-server")]
 mod response;
+#[cfg(feature = "http-server")]
 mod server;
 mod status;
 
@@ -44,14 +50,19 @@ pub use client::{ClientError, ClientPhase, ClientProblem, ClientRequest, ClientR
 pub use decoder::{Event, RequestDecoder, ResponseDecoder};
 pub use encode::{encode_request_head, encode_response_head};
 pub use error::{ParseError, Part, Problem};
+#[cfg(feature = "http-server")]
 pub use files::Files;
 pub use framing::BodyLength;
 pub use head::{RequestHead, ResponseHead, Version};
 pub use headers::{Headers, InvalidHeader};
 pub use limits::Limits;
 pub use method::{InvalidMethod, Method};
+#[cfg(feature = "http-server")]
 pub use outgoing::BodyWriter;
+#[cfg(feature = "http-server")]
 pub use request::Request;
+#[cfg(feature = "http-server")]
 pub use response::{IntoReply, Response, StatusError};
+#[cfg(feature = "http-server")]
 pub use server::{AccessRecord, Server, ServerProtocol, Site};
 pub use status::Status;

@@ -72,7 +72,7 @@
 //! | Close a connection that is silent; connect again | [`protocols::TimeoutProtocol`], [`protocols::ReconnectingClient`] |
 //! | Put TLS under a protocol | `tls` (feature `tls`) |
 //! | Get what is at a URL | `http::get`, `http::ClientRequest` (feature `http-client`) |
-//! | Serve HTTP/1.1; read and write its messages | `http::Server`, `http` (feature `http`) |
+//! | Serve HTTP/1.1; read and write its messages | `http::Server`, `http` (feature `http-server`) |
 //! | Serve WebSockets; be a client of one | `websocket` (feature `websocket`) |
 //! | Test a protocol without sockets | [`testing::MemoryLoop`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
@@ -86,7 +86,7 @@ pub mod bridge;
 mod event_loop;
 mod family;
 mod ground;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http-client", feature = "http-server"))]
 pub mod http;
 pub mod protocols;
 pub mod study;
@@ -140,9 +140,12 @@ mod book {
     mod event_loop {}
     #[doc = include_str!("../docs/glass-case.md")]
     mod glass_case {}
-    #[cfg(feature = "http")]
+    #[cfg(feature = "http-server")]
     #[doc = include_str!("../docs/http.md")]
     mod http {}
+    #[cfg(feature = "http")]
+    #[doc = include_str!("../docs/http-client.md")]
+    mod http_client {}
     #[doc = include_str!("../docs/models.md")]
     mod models {}
     #[doc = include_str!("../docs/performance.md")]

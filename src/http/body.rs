@@ -379,6 +379,7 @@ impl Incoming {
     }
 
     /// Whether the peer waits for `100 Continue`.
+    #[cfg(feature = "http-server")]
     pub(super) fn awaits_continue(&self) -> bool {
         self.0.awaits_continue.get()
     }
@@ -390,6 +391,7 @@ impl Incoming {
 
     /// The final response begins, and `100 Continue` cannot be sent behind it: now, if somebody means to read the body,
     /// or never.
+    #[cfg(feature = "http-server")]
     pub(super) fn respond(&self) {
         if self.0.awaits_continue.take() && !self.0.gone.get() {
             self.0.say_continue();
