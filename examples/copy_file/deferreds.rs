@@ -11,21 +11,19 @@ pub(crate) fn copy(event_loop: &EventLoop, job: Job) -> Deferred<u64> {
     fs::open(event_loop, &job.from, job.reading())
         .step_named("open the target")
         .add_callback(move |from| {
-            let to = to_open.with(|event_loop| fs::open(event_loop, opened.target(), opened.writing()))?;
-            Ok(to.map(|to| (from, to)))
+            let to = to_open.with_deferred(|event_loop| fs::open(event_loop, opened.target(), opened.writing()));
+            to.map(|to| (from, to))
         })
-        .flatten()
         .step_named("copy the chunks")
         .add_callback(|(from, to)| copy_chunks(to_copy, from, to))
         .step_named("rename")
         .add_callback(move |bytes| {
             if !job.is_part() {
-                return Ok(Deferred::succeed(bytes));
+                return Deferred::succeed(bytes);
             }
-            let renamed = to_rename.with(|event_loop| fs::rename(event_loop, job.target(), &job.to))?;
-            Ok(renamed.map(move |()| bytes))
+            let renamed = to_rename.with_deferred(|event_loop| fs::rename(event_loop, job.target(), &job.to));
+            renamed.map(move |()| bytes)
         })
-        .flatten()
 }
 
 fn copy_chunks(handle: Handle, from: File, to: File) -> Deferred<u64> {
@@ -41,10 +39,8 @@ fn copy_next(handle: Handle, from: File, to: File, bytes: u64, resolver: Resolve
     read_chunk(&handle, &from)
         .add_callback(move |chunk| {
             let n = chunk.len() as u64;
-            let written = to_write.with(|event_loop| target.write(event_loop, chunk))?;
-            Ok(written.map(move |()| n))
+            to_write.with_deferred(|event_loop| target.write(event_loop, chunk)).map(move |()| n)
         })
-        .flatten()
         .add_both(move |written| {
             match written {
                 Ok(0) => resolver.succeed(bytes),
@@ -57,8 +53,5 @@ fn copy_next(handle: Handle, from: File, to: File, bytes: u64, resolver: Resolve
 }
 
 fn read_chunk(handle: &Handle, from: &File) -> Deferred<Vec<u8>> {
-    match handle.with(|event_loop| from.read(event_loop, CHUNK)) {
-        Ok(chunk) => chunk,
-        Err(closed) => Deferred::fail(closed),
-    }
+    handle.with_deferred(|event_loop| from.read(event_loop, CHUNK))
 }

@@ -67,10 +67,7 @@ fn read(event_loop: &EventLoop, file: &Path) -> Deferred<String> {
             let why = format!("{} is no file of at most {DIRECTORY} bytes", path.display());
             return Deferred::fail(Failure::msg(why));
         }
-        match handle.with(|event_loop| fs::read_to_string(event_loop, path)) {
-            Ok(text) => text,
-            Err(closed) => Deferred::fail(closed),
-        }
+        handle.with_deferred(|event_loop| fs::read_to_string(event_loop, path))
     });
     text.named("directory")
 }

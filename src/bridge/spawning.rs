@@ -199,10 +199,8 @@ impl Handle {
         T: 'static,
         F: Future<Output = Result<T, Failure>> + 'static,
     {
-        match self.upgrade() {
-            Ok(event_loop) => event_loop.spawn_at(future, Location::caller()),
-            Err(closed) => Deferred::fail(closed),
-        }
+        let place = Location::caller();
+        self.with_deferred(|event_loop| event_loop.spawn_at(future, place))
     }
 }
 

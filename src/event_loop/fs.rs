@@ -13,8 +13,7 @@
 //! let handle = event_loop.handle();
 //! std::fs::create_dir_all(&dir)?;
 //! let text = fs::write(&event_loop, dir.join("poem"), "If I were...".into())
-//!     .add_callback(move |()| Ok(handle.with(|event_loop| fs::read_to_string(event_loop, path.join("poem")))?))
-//!     .flatten();
+//!     .add_callback(move |()| handle.with_deferred(|event_loop| fs::read_to_string(event_loop, path.join("poem"))));
 //! assert_eq!(event_loop.run_until(text).map_err(Box::<dyn std::error::Error>::from)?, "If I were...");
 //! # std::fs::remove_dir_all(dir)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())

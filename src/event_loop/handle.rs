@@ -8,6 +8,7 @@ use super::delayed::DelayedCall;
 use super::error::Closed;
 use super::mailbox::Remote;
 use super::{EventLoop, Inner};
+use crate::ground::{CallbackResult, Deferred, maybe_deferred};
 
 /// A weak way to an [`EventLoop`], cheap to clone: for closures and objects that outlive a callback.
 ///
@@ -30,6 +31,35 @@ impl Handle {
     /// The loop is gone.
     pub fn with<R>(&self, f: impl FnOnce(&EventLoop) -> R) -> Result<R, Closed> {
         Ok(f(&self.upgrade()?))
+    }
+
+    /// Calls `f` with the loop, and answers a Deferred of what it does: for a step that needs the loop, and gives back a
+    /// Deferred.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`Closed`] if the loop is gone, as `f` fails, and with what it panics with.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, fs};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// let lines = fs::stat(&event_loop, "Cargo.toml")
+    ///     .add_callback(move |_| handle.with_deferred(|event_loop| fs::read_to_string(event_loop, "Cargo.toml")))
+    ///     .map(|text| text.lines().count());
+    /// assert!(event_loop.run_until(lines)? > 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn with_deferred<R: CallbackResult>(
+        &self,
+        f: impl FnOnce(&EventLoop) -> R,
+    ) -> Deferred<<R as CallbackResult>::Value> {
+        match self.upgrade() {
+            Ok(event_loop) => maybe_deferred(|| f(&event_loop)),
+            Err(closed) => Deferred::fail(closed),
+        }
     }
 
     /// Whether the loop is gone.

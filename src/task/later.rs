@@ -51,10 +51,7 @@ impl Handle {
         R: CallbackResult,
         F: FnOnce(&EventLoop) -> R + 'static,
     {
-        match self.upgrade() {
-            Ok(event_loop) => event_loop.defer_later(delay, f),
-            Err(closed) => Deferred::fail(closed),
-        }
+        self.with_deferred(|event_loop| event_loop.defer_later(delay, f))
     }
 }
 
