@@ -1,6 +1,7 @@
 //! What is made of Deferreds and needs no event loop: lists and races, shared results, locks and queues.
 //!
-//! * [`list`], [`race`]: one Deferred out of many. `group`: what they have in common; [`members`]: what they are made of.
+//! * [`list`], [`race`]: one Deferred out of many. `group`: what they have in common; `ties`: how they cancel;
+//!   [`members`]: what they are made of.
 //! * [`share`]: one result for many.
 //! * [`lock`], [`semaphore`]: who may go on. [`permit`]: the right to; `line`: those who wait.
 //! * [`queue`]: values for whoever asks for the next one.
@@ -17,6 +18,7 @@ pub(crate) mod queue;
 pub(crate) mod race;
 pub(crate) mod semaphore;
 pub(crate) mod share;
+mod ties;
 
 pub use list::{DeferredList, FirstOrAll, gather_results};
 pub use lock::DeferredLock;

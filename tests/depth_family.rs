@@ -214,6 +214,17 @@ fn race_is_won_by_the_last_and_cancels_the_others() {
 }
 
 #[test]
+fn gathering_that_one_failure_ends_cancels_the_others() {
+    on_a_small_stack("gather, others cancelled", 1, |n| {
+        let (mut resolvers, members) = pairs(n);
+        let all = DeferredList::new(members).cancel_others().gather();
+        resolvers.pop().expect("there is one").fail(Failure::msg("no"));
+        assert_eq!(failure_of(all).check::<FirstError>().expect("the first").index(), n - 1);
+        1 + resolvers.iter().filter(|resolver| resolver.is_cancelled()).count()
+    });
+}
+
+#[test]
 fn race_that_nobody_wins() {
     on_a_small_stack("race, failed", 1, |n| {
         let (resolvers, members) = pairs(n);

@@ -160,6 +160,63 @@ fn a_cancelled_gather_reports_nothing_and_a_later_failure_of_one_that_runs_on_is
 }
 
 #[test]
+fn a_list_that_is_decided_cancels_the_others_before_it_fires_if_it_is_to() {
+    let unhandled = capture_unhandled();
+    let said = Rc::new(RefCell::new(Vec::new()));
+    let member = |name: &'static str| {
+        let said = said.clone();
+        cancelled_by(move |resolver| {
+            said.borrow_mut().push(name);
+            // One is called off as it should be, one has another excuse, one is done all the same.
+            match name {
+                "excuse" => resolver.fail(Failure::msg("half a file is left")),
+                "done" => resolver.succeed(7),
+                _ => drop(resolver.is_cancelled()),
+            }
+        })
+    };
+    let (broken, first) = Deferred::new();
+    let members = [member("plain"), first, member("excuse"), member("done")];
+    let all = DeferredList::new(members).cancel_others().gather();
+    let order = said.clone();
+    let all = all.inspect_err(move |_| order.borrow_mut().push("fired"));
+    assert_no_result(&all);
+    broken.fail(Failure::msg("no network"));
+    assert_eq!(*said.borrow(), ["plain", "excuse", "done", "fired"]);
+    let failure = failure_of(all);
+    assert_eq!(failure.check::<FirstError>().unwrap().index(), 1);
+    // What the cancelling did not foresee is said; the rest is not.
+    let reports = unhandled.flush_unhandled();
+    assert_eq!(reports.len(), 1);
+    assert!(reports[0].to_string().contains("half a file is left"));
+}
+
+#[test]
+fn a_list_that_cancels_the_others_does_so_whoever_decides_it_and_when() {
+    let unhandled = capture_unhandled();
+    // A failure that was there before the list.
+    let (early, waits) = Deferred::<i32>::new();
+    let all = DeferredList::new([Deferred::fail(Failure::msg("no")), waits]).cancel_others().gather();
+    assert_eq!(failure_of(all).check::<FirstError>().unwrap().index(), 0);
+    assert!(early.is_cancelled());
+    // The first value.
+    let (mirror, one) = Deferred::new();
+    let (slow, two) = Deferred::<i32>::new();
+    let list = DeferredList::new([two, one]).fire_on_one_callback().cancel_others().start();
+    mirror.succeed(3);
+    assert!(slow.is_cancelled());
+    assert!(matches!(success_of(list), FirstOrAll::First((1, 3))));
+    // All of them ended well: nobody is cancelled.
+    let all = DeferredList::new([Deferred::succeed(1), Deferred::succeed(2)]).cancel_others().gather();
+    assert_eq!(success_of(all), [1, 2]);
+    // Without anything that decides early there is nobody to cancel.
+    let list =
+        DeferredList::new([Deferred::fail(Failure::msg("no")), Deferred::succeed(2)]).cancel_others().start();
+    assert_eq!(success_of(list).len(), 2);
+    assert!(unhandled.flush_unhandled().is_empty());
+}
+
+#[test]
 fn a_race_may_be_won_by_a_canceller_and_the_failures_of_the_losers_are_silent() {
     let unhandled = capture_unhandled();
     let (_one, first) = Deferred::new();

@@ -2,17 +2,13 @@
 
 use crate::LONGEST;
 use ropewalk::http::{ClientResponse, get as ask};
-use ropewalk::{CancelHandle, Deferred, EventLoop, Failure, FirstError, gather_results};
+use ropewalk::{Deferred, DeferredList, EventLoop, Failure, FirstError};
 
 pub(crate) fn get(urls: &[String]) -> Result<Vec<Vec<u8>>, Failure> {
     let event_loop = EventLoop::new()?;
     let pages: Vec<Deferred<Vec<u8>>> = urls.iter().map(|url| get_page(&event_loop, url)).collect();
-    let others: Vec<CancelHandle> = pages.iter().map(Deferred::cancel_handle).collect();
-    let all = gather_results(pages).add_errback(move |failure| {
-        // Which of them it was is in its text. Cancelling the others closes their connections.
-        for other in &others {
-            other.cancel();
-        }
+    // At the first failure the others are cancelled, which closes their connections. Which of them it was is in its text.
+    let all = DeferredList::new(pages).cancel_others().gather().add_errback(|failure| {
         Err(failure.downcast::<FirstError>().map_or_else(|failure| failure, FirstError::into_failure))
     });
     event_loop.run_until(all)

@@ -11,23 +11,24 @@
 //! for members that can never fire ([`Tie::Strong`]). What is to be done when a result comes is left as jobs, so that a
 //! list in a list in a list nests nowhere.
 
-use crate::ground::chain::{Ask, Chain, Head, lost};
+use crate::ground::Failure;
+use crate::ground::chain::{Head, lost};
 use crate::ground::deferred::{Deferred, End, Origin};
 use crate::ground::info::Phase;
-use crate::ground::jobs::{Job, Jobs};
+use crate::ground::jobs::Jobs;
 use crate::ground::several::{FailureGroup, FirstError};
 use crate::ground::sink::{Sink, let_go};
 use crate::ground::step::Outcome;
 use crate::ground::tell;
-use crate::ground::trace::{self, Id, IdSlot, Kind, Lane, Links, Mark, Mode, Object, Place};
-use crate::ground::{CancelledError, Failure};
+use crate::ground::trace::{self, Id, Kind, Links, Mode, Object, Place};
 use std::any::type_name;
-use std::cell::{Cell, OnceCell, RefCell};
+use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use super::list::FirstOrAll;
 use super::members::Members;
+use super::ties::{Tie, Ties};
 
 /// Where the results of the members are collected.
 #[allow(unreachable_pub)] // named by the sealed trait `Members`
@@ -140,6 +141,7 @@ impl<S: Slots> Goal<S> for Winner {
 pub(super) struct Options {
     pub(super) fire_on_one_errback: bool,
     pub(super) consume_errors: bool,
+    pub(super) cancel_others: bool,
 }
 
 /// Where a group takes its members in.
@@ -178,14 +180,8 @@ pub(super) fn group<M: Members, G: Goal<M::Slots>>(members: M, options: Options,
     if trace::on() {
         tell::made(&head.part.info, type_name::<G::Out>());
     }
-    let ties = Rc::new(Ties {
-        members: RefCell::default(),
-        missing: Cell::new(1), // until all are in
-        cancelling: Cell::new(false),
-        // A race that is cancelled always ends; a list waits for what its members answer.
-        ends: G::FIRST == OnValue::CancelAndFire,
-        told: OnceCell::new(),
-    });
+    // A race that is cancelled always ends; a list waits for what its members answer.
+    let ties = Rc::new(Ties::new(G::FIRST == OnValue::CancelAndFire));
     if trace::on() {
         ties.told.get_or_init(Box::default);
     }
@@ -279,18 +275,23 @@ impl<S: Slots, G: Goal<S>> Group<S, G> {
 
     /// What to do now that the result of member `index` is there.
     fn decide(self: Rc<Self>, index: usize, ok: bool, jobs: &mut Jobs) {
-        if ok && G::FIRST == OnValue::CancelAndFire {
+        let ends_the_others = match ok {
+            true => G::FIRST == OnValue::CancelAndFire || G::FIRST == OnValue::Fire && self.options.cancel_others,
+            false => self.options.fire_on_one_errback && self.options.cancel_others,
+        };
+        if ends_the_others {
             // Also when it was cancelled meanwhile: nobody needs the others.
             if !self.won.replace(true) {
                 let ties = self.ties.clone();
                 let head = self.head.clone();
-                jobs.work(move |jobs| self.fire_with_first(index, jobs));
-                ties.cancelling.set(true);
-                let asked = Asked { at: head.part.info.made(), of: head, next: 0, spare: index };
-                // Not now: while the race is made, not all members are in.
-                jobs.work(move |jobs| ties.cancel_next(asked, jobs));
+                jobs.work(move |jobs| match ok {
+                    true => self.fire_with_first(index, jobs),
+                    false => self.fire_with_failure(index, jobs),
+                });
+                // Not now: while the group is made, not all members are in.
+                jobs.work(move |jobs| ties.cancel_others(head, index, jobs));
             }
-        } else if self.has_fired() {
+        } else if self.has_fired() || self.won.get() {
         } else if ok && G::FIRST == OnValue::Fire {
             self.fire_with_first(index, jobs);
         } else if !ok && self.options.fire_on_one_errback {
@@ -308,8 +309,8 @@ impl<S: Slots, G: Goal<S>> Group<S, G> {
         let Some(mut slots) = self.take_slots() else { return };
         let Some(out) = slots.take_value(index).and_then(G::first) else { return };
         // A race was ready for failures. A list promised to deliver them.
-        if G::FIRST == OnValue::Fire && !self.options.consume_errors {
-            slots.failures().into_iter().for_each(|failure| lost(&self.head.part.info, None, None, failure));
+        if G::FIRST == OnValue::Fire {
+            self.report(slots.failures());
         }
         let_go(slots, &self.head.part.info);
         self.fire(Ok(out), jobs);
@@ -318,8 +319,17 @@ impl<S: Slots, G: Goal<S>> Group<S, G> {
     fn fire_with_failure(&self, index: usize, jobs: &mut Jobs) {
         let Some(mut slots) = self.take_slots() else { return };
         let Some(failure) = slots.take_failure(index) else { return };
+        self.report(slots.failures());
         let_go(slots, &self.head.part.info);
         self.fire(Err(FirstError::failure_of(index, failure)), jobs);
+    }
+
+    /// Failures that the result has no room for.
+    fn report(&self, failures: Vec<Failure>) {
+        if !self.options.consume_errors {
+            let unforeseen = failures.into_iter().filter(|failure| !self.ties.has_caused(failure));
+            unforeseen.for_each(|failure| lost(&self.head.part.info, None, None, failure));
+        }
     }
 
     fn fire_with_all(&self, jobs: &mut Jobs) {
@@ -352,141 +362,8 @@ impl<S: Slots, G: Goal<S>> Group<S, G> {
         match outcome {
             Ok(value) => let_go(value, from.info()),
             Err(failure) if self.options.consume_errors => let_go(failure, from.info()),
-            Err(failure) if self.ties.cancelling.get() && failure.check::<CancelledError>().is_some() => {}
+            Err(failure) if self.ties.has_caused(&failure) => {}
             Err(failure) => from.lost(failure),
         }
-    }
-}
-
-/// What binds a group to a member.
-enum Tie {
-    /// Whoever is to fire the member owns it.
-    Weak(Weak<dyn Chain>),
-    /// Nobody is to fire it, and so nobody else owns it: a race of nobody, say. Only a cancel can end it. It owns the
-    /// group in turn; whatever ends the group parts them, and so does dropping the group's Deferred when nothing else
-    /// is left to wait for.
-    Strong(Rc<dyn Chain>),
-}
-
-impl Tie {
-    fn to(member: &Rc<dyn Chain>) -> Tie {
-        let core = member.core();
-        let never = core.info.phase.get() == Phase::Unfired && core.members() == Some((0, 0));
-        if never { Tie::Strong(member.clone()) } else { Tie::Weak(Rc::downgrade(member)) }
-    }
-
-    fn chain(&self) -> Option<Rc<dyn Chain>> {
-        match self {
-            Tie::Weak(member) => member.upgrade(),
-            Tie::Strong(member) => Some(member.clone()),
-        }
-    }
-}
-
-/// What binds a group to its members: to cancel them.
-struct Ties {
-    members: RefCell<Vec<Option<Tie>>>,
-    /// How many results have not come yet.
-    missing: Cell<usize>,
-    /// The group itself has cancelled them.
-    cancelling: Cell<bool>,
-    /// A cancel ends the group, whatever the members answer.
-    ends: bool,
-    /// What the trace knows of it. Made only when somebody records.
-    told: OnceCell<Box<Told>>,
-}
-
-#[derive(Default)]
-struct Told {
-    id: Cell<IdSlot>,
-    reg: Cell<Mark>,
-    /// Members that had their result before all were in, and so before the group was announced.
-    early: RefCell<Vec<(usize, bool)>>,
-}
-
-/// A cancel on its way through the members.
-struct Asked {
-    of: Rc<dyn Chain>,
-    at: Place,
-    next: usize,
-    /// The one that won, which is not cancelled.
-    spare: usize,
-}
-
-impl Ties {
-    /// A member has its result.
-    #[cold]
-    fn tell_got(&self, index: usize, ok: bool) {
-        let Some(told) = self.told.get() else { return };
-        match trace::known(&told.id, Object::Group) {
-            Some(g) => {
-                let lane = if ok { Lane::Ok } else { Lane::Err };
-                let links = Links { reg: told.reg.get(), ..Links::default() };
-                trace::emit(Kind::GGot { g, i: index as u32, lane }, links);
-            }
-            None => told.early.borrow_mut().push((index, ok)),
-        }
-    }
-
-    fn forget(&self, index: usize) {
-        let gone = self.members.borrow_mut().get_mut(index).and_then(Option::take);
-        drop(gone);
-    }
-
-    /// Takes out the members that can never fire.
-    fn never(&self) -> Vec<Tie> {
-        let is_never = |tie: &mut Tie| matches!(tie, Tie::Strong(_));
-        self.members.borrow_mut().iter_mut().filter_map(|tie| tie.take_if(is_never)).collect()
-    }
-
-    /// The next member that is left.
-    fn next(&self, asked: &mut Asked) -> Option<Rc<dyn Chain>> {
-        let members = self.members.borrow();
-        loop {
-            let member = members.get(asked.next)?;
-            let index = asked.next;
-            asked.next += 1;
-            if index != asked.spare
-                && let Some(member) = member.as_ref().and_then(Tie::chain)
-            {
-                return Some(member);
-            }
-        }
-    }
-
-    fn cancel_next(self: Rc<Self>, mut asked: Asked, jobs: &mut Jobs) {
-        let Some(member) = self.next(&mut asked) else { return };
-        let at = asked.at;
-        if trace::on() {
-            tell::cancel(&asked.of.core().info, at, tell::How::Forward(&member.core().info));
-        }
-        jobs.work(move |jobs| self.cancel_next(asked, jobs));
-        jobs.push(Job::Cancel(member, at));
-    }
-}
-
-impl Ask for Ties {
-    fn members(&self) -> Option<(usize, usize)> {
-        Some((self.missing.get(), self.members.borrow().len()))
-    }
-
-    fn detached(&self) {
-        let members = self.members.borrow();
-        let never = members.iter().filter(|tie| matches!(tie, Some(Tie::Strong(_)))).count();
-        drop(members);
-        if never == self.missing.get() {
-            drop(self.never());
-        }
-    }
-
-    fn each(self: Rc<Self>, chain: &Rc<dyn Chain>, at: Place, jobs: &mut Jobs) -> bool {
-        self.cancelling.set(true);
-        if self.ends {
-            let (ties, of) = (self.clone(), chain.clone());
-            jobs.work(move |_| let_go(ties.never(), &of.core().info));
-            jobs.push(Job::FailCancelled(chain.clone(), at));
-        }
-        self.cancel_next(Asked { of: chain.clone(), at, next: 0, spare: usize::MAX }, jobs);
-        true
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 
-/// Many Deferreds on their way to become one: Twisted's `DeferredList`, with its three options.
+/// Many Deferreds on their way to become one: Twisted's `DeferredList`, with its options.
 ///
 /// [`start`](DeferredList::start) makes the Deferred. It fires when the last member has its result, with one
 /// `Result` for each, in the order of the members, however they end. The members belong to the list from then on.
@@ -92,6 +92,27 @@ impl<M: Members, G: Goal<M::Slots>> DeferredList<M, G> {
         self
     }
 
+    /// When the list fires before all members have their result, cancel those that have none, in order, and then fire. For
+    /// use with [`fire_on_one_errback`](DeferredList::fire_on_one_errback), [`gather`](DeferredList::gather) or
+    /// [`fire_on_one_callback`](DeferredList::fire_on_one_callback); Twisted has it in `race` alone.
+    ///
+    /// The `CancelledError`s that come of it are not reported.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, DeferredList, Failure, testing::failure_of};
+    ///
+    /// let (slow, page) = Deferred::<&str>::new();
+    /// let (broken, other) = Deferred::<&str>::new();
+    /// let pages = DeferredList::new([page, other]).cancel_others().gather();
+    /// broken.fail(Failure::msg("no network"));
+    /// assert!(slow.is_cancelled());
+    /// assert!(failure_of(pages).to_string().contains("no network"));
+    /// ```
+    pub fn cancel_others(mut self) -> DeferredList<M, G> {
+        self.options.cancel_others = true;
+        self
+    }
+
     /// Say nothing of failures that the list's result does not hold, because they came too late for it.
     pub fn consume_errors(mut self) -> DeferredList<M, G> {
         self.options.consume_errors = true;
@@ -135,7 +156,8 @@ pub enum FirstOrAll<O, R> {
 /// One Deferred for the values of many, in the order of the members. Twisted's `gatherResults`.
 ///
 /// It fails with [`FirstError`](crate::FirstError) at the first failure; the other members run on, and their failures
-/// are reported ([`DeferredList::consume_errors`] with [`gather`](DeferredList::gather) says nothing of them).
+/// are reported. [`DeferredList::cancel_others`] or [`DeferredList::consume_errors`] with
+/// [`gather`](DeferredList::gather) say otherwise.
 /// Cancelling it cancels each member.
 ///
 /// ```
