@@ -11,7 +11,7 @@
 #[path = "support/program.rs"]
 mod program;
 
-use program::{Usage, say};
+use program::say;
 use ropewalk::bridge::{TcpListener, TcpStream, sleep, yield_now};
 use ropewalk::{EventLoop, Failure, Handle};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -39,11 +39,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 fn main() -> ExitCode {
     env_logger::init();
     program::run("echo_async [PORT]", |arguments| {
-        let port: u16 = match arguments {
-            [] => 0,
-            [port] => port.parse().map_err(|_| Usage)?,
-            _ => return Err(Usage.into()),
-        };
+        let port = program::port(arguments)?;
         let event_loop = EventLoop::new()?;
         event_loop.stop_on_signals()?;
         let listener = TcpListener::new(&event_loop, listen(port)?)?;

@@ -11,7 +11,7 @@
 #[path = "support/program.rs"]
 mod program;
 
-use program::{Usage, say};
+use program::say;
 use ropewalk::{EventLoop, Interest, SourceId};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
@@ -40,11 +40,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 fn main() -> ExitCode {
     env_logger::init();
     program::run("echo_raw [PORT]", |arguments| {
-        let port: u16 = match arguments {
-            [] => 0,
-            [port] => port.parse().map_err(|_| Usage)?,
-            _ => return Err(Usage.into()),
-        };
+        let port = program::port(arguments)?;
         let listener = listen(port)?;
         let port = listener.local_addr()?.port();
         let event_loop = EventLoop::new()?;

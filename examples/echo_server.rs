@@ -11,7 +11,7 @@
 #[path = "support/program.rs"]
 mod program;
 
-use program::{Usage, say};
+use program::say;
 use ropewalk::{EventLoop, Failure, ListenTcp, Protocol, Streaming, Transport};
 use std::process::ExitCode;
 
@@ -21,11 +21,7 @@ const BACKLOG: u32 = 4096;
 fn main() -> ExitCode {
     env_logger::init();
     program::run("echo_server [PORT]", |arguments| {
-        let port: u16 = match arguments {
-            [] => 0,
-            [port] => port.parse().map_err(|_| Usage)?,
-            _ => return Err(Usage.into()),
-        };
+        let port = program::port(arguments)?;
         let event_loop = EventLoop::new()?;
         event_loop.stop_on_signals()?;
         let port = ListenTcp::new(("127.0.0.1", port)).backlog(BACKLOG).listen(&event_loop, |_, _| Some(Echo))?;

@@ -14,7 +14,7 @@ mod program;
 mod room;
 
 use member::Member;
-use program::{Usage, say};
+use program::say;
 use room::{MEMBERS, Room};
 use ropewalk::{EventLoop, ListenTcp, Phase, SystemEvent};
 use std::process::ExitCode;
@@ -26,11 +26,7 @@ const AT_THE_DOOR: usize = 20;
 fn main() -> ExitCode {
     env_logger::init();
     program::run("chat [PORT]", |arguments| {
-        let port: u16 = match arguments {
-            [] => 0,
-            [port] => port.parse().map_err(|_| Usage)?,
-            _ => return Err(Usage.into()),
-        };
+        let port = program::port(arguments)?;
         let event_loop = EventLoop::new()?;
         event_loop.stop_on_signals()?;
         let room = Room::new();

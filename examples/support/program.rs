@@ -53,6 +53,16 @@ pub(crate) fn run_os(usage: &str, main: impl FnOnce(&[OsString]) -> Outcome) -> 
     }
 }
 
+/// The port of a server whose only argument it is. Without one, 0: any free port.
+#[allow(dead_code)] // Not every example is a server.
+pub(crate) fn port(arguments: &[String]) -> Result<u16, Usage> {
+    match arguments {
+        [] => Ok(0),
+        [port] => port.parse().map_err(|_| Usage),
+        _ => Err(Usage),
+    }
+}
+
 /// Writes one line, at once. Unlike `println!` it does not panic when nobody reads any more.
 ///
 /// # Errors
