@@ -46,7 +46,9 @@ mod status;
 pub use body::{Body, BodyTooLarge};
 pub use chunked::{ChunkHead, LAST_CHUNK, encode_chunk, encode_last_chunk};
 #[cfg(feature = "http-client")]
-pub use client::{ClientError, ClientPhase, ClientProblem, ClientRequest, ClientResponse, get};
+pub use client::{
+    ClientError, ClientPhase, ClientProblem, ClientRequest, ClientResponse, Download, Downloaded, download, get,
+};
 pub use decoder::{Event, RequestDecoder, ResponseDecoder};
 pub use encode::{encode_request_head, encode_response_head};
 pub use error::{ParseError, Part, Problem};

@@ -345,7 +345,7 @@ fn no_example_is_left_out() {
     let servers_too = ["ws_echo", "ws_server", "line_server"];
     let clients_of_theirs = ["ws_client", "ws_fuzz_client"];
     // The tests are built without the feature `http-client`.
-    let clients_of_http = ["get", "get_page", "crawler"];
+    let clients_of_http = ["download", "get", "get_page", "crawler"];
     // In the order of a system's answers, which is another one each time.
     let others = ["port_scanner"];
     let readers_of_traces = ["step", "view"];

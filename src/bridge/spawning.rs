@@ -91,7 +91,8 @@ impl EventLoop {
         self.spawn_at(future, Location::caller())
     }
 
-    fn spawn_at<T, F>(&self, future: F, place: Place) -> Deferred<T>
+    /// The same for somebody else: `place` is the line of the program that caused it.
+    pub(crate) fn spawn_at<T, F>(&self, future: F, place: Place) -> Deferred<T>
     where
         T: 'static,
         F: Future<Output = Result<T, Failure>> + 'static,

@@ -41,6 +41,12 @@ pub struct FsError {
 }
 
 impl FsError {
+    /// For work on files that is not here.
+    #[cfg(feature = "http-client")]
+    pub(crate) fn new(operation: &'static str, path: &Path, source: io::Error) -> FsError {
+        FsError { operation, path: path.into(), source }
+    }
+
     /// What was tried: `open`, `read`, `write`, ...
     pub fn operation(&self) -> &'static str {
         self.operation

@@ -7,20 +7,24 @@
 //! | `protocol` | the response out of the connection's bytes |
 //! | `inflate` | compressed bodies |
 //! | `answer` | what the program gets |
+//! | `download` | what is at a URL into a file |
 //! | `problem` | errors: which URL, in which phase, and why |
 //!
 //! Each request has a connection of its own, which is closed behind the response.
 
 mod answer;
 mod call;
+mod download;
 mod hop;
 mod inflate;
 mod problem;
 mod protocol;
 
 pub use answer::ClientResponse;
+pub use download::{Download, Downloaded, download};
 pub use problem::{ClientError, ClientPhase, ClientProblem};
 
+use std::error::Error;
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -33,6 +37,7 @@ use crate::event_loop::EventLoop;
 use crate::ground::Deferred;
 #[cfg(feature = "tls")]
 use crate::tls::TlsClient;
+use crate::trace::Place;
 use hop::Hop;
 
 /// Gets what is at a URL. Twisted's `getPage`, with the response in place of the body alone. [`ClientRequest`] has
@@ -242,6 +247,12 @@ impl ClientRequest {
         self
     }
 
+    /// An error before there is a response.
+    fn error(&self, phase: ClientPhase, source: impl Into<Box<dyn Error + Send + Sync>>) -> ClientError {
+        let url = problem::without_secrets(&self.url);
+        ClientError { method: self.method.clone(), url, phase, source: source.into() }
+    }
+
     /// Sends it. Nothing happens inside this call. The Deferred fires when the head of the response is there. Cancelling
     /// it closes what was opened.
     ///
@@ -250,7 +261,10 @@ impl ClientRequest {
     /// Fails with [`ClientError`], which names the URL and the phase.
     #[track_caller]
     pub fn send(self, event_loop: &EventLoop) -> Deferred<ClientResponse> {
-        let place = Location::caller();
+        self.send_at(event_loop, Location::caller())
+    }
+
+    fn send_at(self, event_loop: &EventLoop, place: Place) -> Deferred<ClientResponse> {
         let left = self.settings.redirects;
         let deadline = self.settings.whole.map(|time| event_loop.time().saturating_add(time));
         match Hop::new(self) {

@@ -1,12 +1,13 @@
 //! What the program gets.
 
+use std::error::Error;
 use std::fmt;
 use std::rc::Rc;
 
 use encoding_rs::{Encoding, UTF_8};
 
 use super::hop::Hop;
-use super::problem::{ClientPhase, ClientProblem};
+use super::problem::{ClientError, ClientPhase, ClientProblem};
 use crate::ground::{Deferred, Failure};
 use crate::http::body::{Body, BodyTooLarge};
 use crate::http::head::ResponseHead;
@@ -59,6 +60,11 @@ impl ClientResponse {
             false => Ok(self),
             true => Err(self.hop.error(ClientPhase::Response, ClientProblem::Status(status)).into()),
         }
+    }
+
+    /// An error of this response.
+    pub(super) fn error(&self, phase: ClientPhase, source: impl Into<Box<dyn Error + Send + Sync>>) -> ClientError {
+        self.hop.error(phase, source)
     }
 
     /// The body, to be read once.

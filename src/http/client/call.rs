@@ -87,7 +87,8 @@ impl Call {
         let protocol = ClientProtocol::new(self.clone());
         let to = ConnectTcp::new(self.hop.target()).timeout(self.hop.settings.connect);
         if !self.hop.is_https() {
-            return self.wait_for(to.connect(event_loop, protocol));
+            self.wait_for(to.connect(event_loop, protocol));
+            return;
         }
         #[cfg(feature = "tls")]
         match self.hop.over_tls(protocol) {

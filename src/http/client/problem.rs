@@ -25,6 +25,8 @@ pub enum ClientPhase {
     Response,
     /// Reading the body.
     Body,
+    /// Writing the body into a file: see [`Download`](super::Download).
+    File,
 }
 
 impl fmt::Display for ClientPhase {
@@ -37,6 +39,7 @@ impl fmt::Display for ClientPhase {
             ClientPhase::Request => "request",
             ClientPhase::Response => "response",
             ClientPhase::Body => "body",
+            ClientPhase::File => "file",
         })
     }
 }
@@ -45,7 +48,7 @@ impl fmt::Display for ClientPhase {
 ///
 /// The cause is its [`source`](Error::source): a [`ClientProblem`], [`ParseError`](crate::http::ParseError),
 /// [`ConnectError`](crate::ConnectError), [`BodyTooLarge`](crate::http::BodyTooLarge), a TLS error, or what the connection
-/// was lost by. [`Failure::find`](crate::Failure::find) looks for it.
+/// was lost by; in the phase `File` an [`FsError`](crate::fs::FsError). [`Failure::find`](crate::Failure::find) looks for it.
 ///
 /// ```
 /// use ropewalk::http::{self, ClientError, ClientPhase};
@@ -126,6 +129,22 @@ pub enum ClientProblem {
     ContentEncoding(String),
     /// The compressed body cannot be unpacked.
     Compressed(String),
+    /// A [`Download`](super::Download) cannot be begun: this is wrong with it.
+    Download(String),
+    /// A download ended with another number of bytes than was said.
+    Length {
+        /// How many it should be.
+        expected: u64,
+        /// How many it is.
+        found: u64,
+    },
+    /// A download is not what it should be: its SHA-256 is another one.
+    Checksum {
+        /// In hexadecimal digits.
+        expected: String,
+        /// In hexadecimal digits.
+        found: String,
+    },
     /// The status says that it did not go well: see [`ClientResponse::error_for_status`](super::ClientResponse::error_for_status).
     Status(Status),
 }
@@ -145,6 +164,13 @@ impl fmt::Display for ClientProblem {
                 write!(f, "the body is compressed by \"{name}\": only gzip and deflate were offered")
             }
             ClientProblem::Compressed(why) => write!(f, "the compressed body cannot be unpacked: {why}"),
+            ClientProblem::Download(why) => f.write_str(why),
+            ClientProblem::Length { expected, found } => {
+                write!(f, "there are {found} bytes in place of {expected}")
+            }
+            ClientProblem::Checksum { expected, found } => {
+                write!(f, "the SHA-256 is {found} in place of {expected}: the file is not what it should be")
+            }
             ClientProblem::Status(status) => write!(f, "the server answers {status}"),
         }
     }
