@@ -33,7 +33,6 @@ mod head_parser;
 mod headers;
 mod limits;
 mod method;
-#[cfg(feature = "http-server")]
 mod outgoing;
 #[cfg(feature = "http-server")]
 mod request;
@@ -47,7 +46,8 @@ pub use body::{Body, BodyTooLarge};
 pub use chunked::{ChunkHead, LAST_CHUNK, encode_chunk, encode_last_chunk};
 #[cfg(feature = "http-client")]
 pub use client::{
-    ClientError, ClientPhase, ClientProblem, ClientRequest, ClientResponse, Download, Downloaded, download, get,
+    Client, ClientError, ClientPhase, ClientProblem, ClientRequest, ClientResponse, Download, Downloaded, download,
+    get,
 };
 pub use decoder::{Event, RequestDecoder, ResponseDecoder};
 pub use encode::{encode_request_head, encode_response_head};
@@ -59,7 +59,6 @@ pub use head::{RequestHead, ResponseHead, Version};
 pub use headers::{Headers, InvalidHeader};
 pub use limits::Limits;
 pub use method::{InvalidMethod, Method};
-#[cfg(feature = "http-server")]
 pub use outgoing::BodyWriter;
 #[cfg(feature = "http-server")]
 pub use request::Request;

@@ -71,7 +71,7 @@
 //! | Read lines, or strings with their length in front | [`protocols::LineReceiver`], [`protocols::StringReceiver`] |
 //! | Close a connection that is silent; connect again | [`protocols::TimeoutProtocol`], [`protocols::ReconnectingClient`] |
 //! | Put TLS under a protocol | `tls` (feature `tls`) |
-//! | Get what is at a URL; download it into a file | `http::get`, `http::ClientRequest`; `http::download` (feature `http-client`) |
+//! | Get what is at a URL; keep connections; download it into a file | `http::get`, `http::ClientRequest`; `http::Client`; `http::download` (feature `http-client`) |
 //! | Serve HTTP/1.1; read and write its messages | `http::Server`, `http` (feature `http-server`) |
 //! | Serve WebSockets; be a client of one | `websocket` (feature `websocket`) |
 //! | Test a protocol without sockets | [`testing::MemoryLoop`] |

@@ -24,6 +24,12 @@ impl Handle {
         self.inner.upgrade().map(|inner| EventLoop { inner }).ok_or(Closed)
     }
 
+    /// Whether it is of this loop.
+    #[cfg(feature = "http-client")]
+    pub(crate) fn is_of(&self, event_loop: &EventLoop) -> bool {
+        std::ptr::eq(self.inner.as_ptr(), std::rc::Rc::as_ptr(&event_loop.inner))
+    }
+
     /// Calls `f` with the loop.
     ///
     /// # Errors

@@ -29,6 +29,12 @@ impl BodyDecoder {
         }
     }
 
+    /// Whether the end comes next, without another byte.
+    #[cfg(feature = "http-client")]
+    pub(super) fn is_at_end(&self) -> bool {
+        matches!(self, BodyDecoder::Exact { left: 0, .. })
+    }
+
     pub(super) fn next_event<'p>(
         &mut self,
         piece: &mut Piece<'p>,

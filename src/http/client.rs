@@ -3,25 +3,31 @@
 //! | module | what it is |
 //! |---|---|
 //! | `hop` | one request to one server; a redirection is followed by another |
-//! | `call` | the connection of a hop: its phase, its time limits, its end |
-//! | `protocol` | the response out of the connection's bytes |
+//! | `call` | a hop on its way: its phase, its time limits, its end |
+//! | `pool` | connections that are kept for the next request |
+//! | `protocol`, `exchange` | a connection, and the request and response that are on it |
+//! | `request_body` | what is sent: bytes, or pieces |
 //! | `inflate` | compressed bodies |
 //! | `answer` | what the program gets |
 //! | `download` | what is at a URL into a file |
 //! | `problem` | errors: which URL, in which phase, and why |
 //!
-//! Each request has a connection of its own, which is closed behind the response.
+//! Each request has a connection of its own, which is closed behind the response; unless a `Client` keeps it.
 
 mod answer;
 mod call;
 mod download;
+mod exchange;
 mod hop;
 mod inflate;
+mod pool;
 mod problem;
 mod protocol;
+mod request_body;
 
 pub use answer::ClientResponse;
 pub use download::{Download, Downloaded, download};
+pub use pool::Client;
 pub use problem::{ClientError, ClientPhase, ClientProblem};
 
 use std::error::Error;
@@ -33,12 +39,14 @@ use std::time::Duration;
 use super::headers::{Headers, InvalidHeader};
 use super::limits::Limits;
 use super::method::Method;
+use super::outgoing::{BodyWriter, Source};
 use crate::event_loop::EventLoop;
 use crate::ground::Deferred;
 #[cfg(feature = "tls")]
 use crate::tls::TlsClient;
 use crate::trace::Place;
 use hop::Hop;
+use request_body::RequestBody;
 
 /// Gets what is at a URL. Twisted's `getPage`, with the response in place of the body alone. [`ClientRequest`] has
 /// settings.
@@ -77,6 +85,7 @@ struct Settings {
     redirects: u32,
     max_body: u64,
     decompress: bool,
+    expect: Option<Duration>,
     limits: Limits,
 }
 
@@ -94,6 +103,7 @@ impl Default for Settings {
             // More than any page, less than a machine's memory.
             max_body: 64 << 20,
             decompress: true,
+            expect: None,
             limits: Limits::default(),
         }
     }
@@ -127,8 +137,9 @@ pub struct ClientRequest {
     url: String,
     headers: Headers,
     invalid: Option<InvalidHeader>,
-    body: Rc<[u8]>,
+    body: RequestBody,
     settings: Settings,
+    client: Option<Client>,
     #[cfg(feature = "tls")]
     tls: Option<TlsClient>,
 }
@@ -141,8 +152,9 @@ impl ClientRequest {
             url: url.as_ref().to_owned(),
             headers: Headers::new(),
             invalid: None,
-            body: Rc::from([]),
+            body: RequestBody::Bytes(Rc::from([])),
             settings: Settings::default(),
+            client: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -163,8 +175,8 @@ impl ClientRequest {
         ClientRequest::new(Method::Post, url).body(body)
     }
 
-    /// Adds a header field. What frames the message (Connection, Content-Length, Transfer-Encoding) is the client's own
-    /// matter: it is left out. One that cannot be sent makes [`send`](ClientRequest::send) fail.
+    /// Adds a header field. What frames the message (Connection, Content-Length, Expect, Transfer-Encoding) is the
+    /// client's own matter: it is left out. One that cannot be sent makes [`send`](ClientRequest::send) fail.
     pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> ClientRequest {
         if let Err(invalid) = self.headers.append(name, value) {
             self.invalid.get_or_insert(invalid);
@@ -174,7 +186,62 @@ impl ClientRequest {
 
     /// Sets the body.
     pub fn body(mut self, body: impl AsRef<[u8]>) -> ClientRequest {
-        self.body = Rc::from(body.as_ref());
+        self.body = RequestBody::Bytes(Rc::from(body.as_ref()));
+        self
+    }
+
+    /// Sets a body out of a function, which is called for the next piece whenever the server has room. `None` ends it. One
+    /// piece is on its way while the next is asked for, so memory is bounded by two pieces.
+    ///
+    /// `length` is the length of all pieces, if it is known: a body of another one is an error. Else they go in chunks,
+    /// which a server of HTTP/1.0 does not know. Such a body is sent once: a redirection that asks for it again is an error.
+    /// An error of a piece is that of the request.
+    ///
+    /// ```
+    /// use ropewalk::http::{ClientRequest, Method, Response, Server};
+    /// use ropewalk::{Deferred, EventLoop};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let site = Server::new()
+    ///     .put("/", |_, mut request| request.take_body().collect(100).map(|body| Response::text(format!("{} bytes", body.len()))))
+    ///     .listen(&event_loop, "127.0.0.1:0")?;
+    /// let mut pieces = ["If I ", "were"].into_iter();
+    /// let answer = ClientRequest::new(Method::Put, format!("http://{}/", site.address().unwrap()))
+    ///     .pieces(None, move |_| Deferred::succeed(pieces.next().map(|piece| piece.as_bytes().to_vec())))
+    ///     .send(&event_loop)
+    ///     .add_callback(|response| response.text(100));
+    /// assert_eq!(event_loop.run_until(answer)?, "9 bytes");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn pieces(
+        mut self,
+        length: Option<u64>,
+        next: impl FnMut(&EventLoop) -> Deferred<Option<Vec<u8>>> + 'static,
+    ) -> ClientRequest {
+        self.body = RequestBody::stream(length, Source::Pull(Box::new(next), Location::caller()));
+        self
+    }
+
+    /// Sets a body that is written while it is sent, from any callback or task: see
+    /// [`pieces`](ClientRequest::pieces) for its length.
+    pub fn streaming(mut self, length: Option<u64>) -> (BodyWriter, ClientRequest) {
+        let (writer, written) = BodyWriter::new();
+        self.body = RequestBody::stream(length, Source::Writer(written));
+        (writer, self)
+    }
+
+    /// Asks the server before the body is sent (`Expect: 100-continue`): it may say no without having to read it. The body
+    /// follows when the server says `100 Continue`, or after `wait`, since some servers never do; curl waits for 1 s.
+    /// Without a body it changes nothing. To a server that knows of no expectations (417) the request is sent again without.
+    pub fn expect_continue(mut self, wait: Duration) -> ClientRequest {
+        self.settings.expect = Some(wait);
+        self
+    }
+
+    /// Sends it over a connection that this client keeps, if it has one, and keeps the connection.
+    pub fn client(mut self, client: &Client) -> ClientRequest {
+        self.client = Some(client.clone());
         self
     }
 
@@ -280,7 +347,7 @@ impl fmt::Debug for ClientRequest {
         f.debug_struct("ClientRequest")
             .field("method", &self.method)
             .field("url", &problem::without_secrets(&self.url))
-            .field("body", &self.body.len())
+            .field("body", &self.body.length())
             .finish_non_exhaustive()
     }
 }

@@ -241,6 +241,12 @@ impl ResponseDecoder {
         matches!(self.state, State::Head) && self.head.is_empty() && self.informational == 0
     }
 
+    /// Whether the end comes next, without another byte.
+    #[cfg(feature = "http-client")]
+    pub(super) fn is_at_end(&self) -> bool {
+        matches!(&self.state, State::Body(body) if body.is_at_end())
+    }
+
     /// Whether the response is complete, or the connection has changed over to another protocol.
     pub fn is_over(&self) -> bool {
         matches!(self.state, State::Over)

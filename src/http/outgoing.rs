@@ -33,6 +33,7 @@ pub(super) enum Framing {
     Chunked,
     /// So many bytes are still to come.
     Exact(u64),
+    #[cfg(feature = "http-server")]
     UntilClose,
 }
 
@@ -136,6 +137,7 @@ impl OutgoingBody {
             Framing::Chunked => {
                 transport.write_vectored(&[ChunkHead::new(piece.len()).as_bytes(), piece, b"\r\n"])?
             }
+            #[cfg(feature = "http-server")]
             Framing::UntilClose => transport.write(piece)?,
             Framing::Exact(left) => {
                 *left = left
@@ -150,7 +152,9 @@ impl OutgoingBody {
     fn end(&mut self, transport: &Transport) -> Result<(), Failure> {
         match self.framing {
             Framing::Chunked => transport.write(LAST_CHUNK)?,
-            Framing::UntilClose | Framing::Exact(0) => {}
+            #[cfg(feature = "http-server")]
+            Framing::UntilClose => {}
+            Framing::Exact(0) => {}
             Framing::Exact(left) => {
                 return Err(Failure::msg(format!(
                     "a body is {left} bytes shorter than the length that was said for it"

@@ -184,6 +184,12 @@ impl TlsClient {
         TlsClient { config, handshake: HANDSHAKE }
     }
 
+    /// Whether it is a clone of this one, but for its time limit.
+    #[cfg(feature = "http-client")]
+    pub(crate) fn trusts_as(&self, other: &TlsClient) -> bool {
+        Arc::ptr_eq(&self.config, &other.config)
+    }
+
     /// How long a hand-shake may take. The default is 30 s.
     pub fn handshake_timeout(mut self, time: Duration) -> TlsClient {
         self.handshake = time;

@@ -122,6 +122,8 @@ pub(super) struct Rare {
     low: usize,
     /// Why it is doomed.
     reason: Option<Failure>,
+    /// What the peer had sent before is told first.
+    unread: bool,
     /// Where what is written is added.
     tap: Option<Rc<RefCell<Vec<u8>>>>,
     /// Its place among those that are counted, which it gives back.
@@ -137,6 +139,7 @@ impl Default for Rare {
             high: HIGH_WATER,
             low: 0,
             reason: None,
+            unread: false,
             tap: None,
             counted: None,
         }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::answer::ClientResponse;
 use super::hop::Hop;
+use super::pool::{Entry, Permit};
 use super::problem::{ClientPhase, ClientProblem};
 use super::protocol::ClientProtocol;
 use crate::event_loop::{DelayedCall, EventLoop};
@@ -26,7 +27,7 @@ const AT_ONCE: usize = 64 * 1024;
 
 pub(super) struct Call {
     pub(super) hop: Rc<Hop>,
-    place: Place,
+    pub(super) place: Place,
     phase: Cell<ClientPhase>,
     over: Cell<bool>,
     resolver: Cell<Option<Resolver<ClientResponse>>>,
@@ -42,6 +43,17 @@ pub(super) struct Call {
     last: Cell<Duration>,
     /// How much of a long request waited to be sent when it was looked at last.
     unsent: Cell<usize>,
+    /// How much of a body that is being produced the server had taken when it was looked at last.
+    taken: Cell<u64>,
+    /// The body of the request is being produced, and so much of it was written.
+    sending: Cell<bool>,
+    written: Cell<u64>,
+    /// One of the requests that may go on at a time.
+    permit: Cell<Option<Permit>>,
+    /// Its connection had served another request.
+    reused: Cell<bool>,
+    /// No such connection again: one was closed under it.
+    fresh: Cell<bool>,
 }
 
 /// Asks.
@@ -64,6 +76,12 @@ pub(super) fn begin(
         limit: Cell::new(None),
         last: Cell::new(Duration::ZERO),
         unsent: Cell::new(0),
+        taken: Cell::new(0),
+        sending: Cell::new(false),
+        written: Cell::new(0),
+        permit: Cell::new(None),
+        reused: Cell::new(false),
+        fresh: Cell::new(false),
     });
     let weak = Rc::downgrade(&call);
     let (resolver, response) = Deferred::with_canceller_at(place, move || {
@@ -84,35 +102,98 @@ pub(super) fn begin(
 
 impl Call {
     fn connect(self: &Rc<Self>, event_loop: &EventLoop) {
-        let protocol = ClientProtocol::new(self.clone());
-        let to = ConnectTcp::new(self.hop.target()).timeout(self.hop.settings.connect);
-        if !self.hop.is_https() {
-            self.wait_for(to.connect(event_loop, protocol));
+        let Some(client) = &self.hop.client else { return self.proceed(event_loop) };
+        if !client.pool.serves(event_loop) {
+            self.phase.set(ClientPhase::Setup);
+            return self.fail_soon(event_loop, ClientProblem::OtherLoop);
+        }
+        match client.pool.enter(&self.hop.server, self) {
+            Entry::Go(permit) if self.hop.follows => {
+                let call = self.clone();
+                event_loop.call_soon_at(self.place, move |event_loop| call.admitted(event_loop, permit));
+            }
+            Entry::Go(permit) => {
+                self.permit.set(Some(permit));
+                self.proceed(event_loop);
+            }
+            Entry::Wait => {}
+            Entry::Full(limit) => self.fail_soon(event_loop, ClientProblem::TooManyWaiting(limit)),
+        }
+    }
+
+    /// Nothing fires inside `send`.
+    fn fail_soon(self: &Rc<Self>, event_loop: &EventLoop, cause: impl Into<Box<dyn Error + Send + Sync>>) {
+        let (call, cause) = (self.clone(), cause.into());
+        event_loop.call_soon_at(self.place, move |_| call.fail(cause));
+    }
+
+    /// It has waited, and may go on.
+    pub(super) fn admitted(self: &Rc<Self>, event_loop: &EventLoop, permit: Permit) {
+        if !self.over.get() {
+            self.permit.set(Some(permit));
+            self.proceed(event_loop);
+        }
+    }
+
+    /// The connection was closed without a byte of an answer. If it had served another request, this one may have met the
+    /// server's time limit: it is asked again over a new one, if that changes nothing. `written`: the server may have read
+    /// it.
+    pub(super) fn asks_again(self: &Rc<Self>, event_loop: &EventLoop, written: bool) -> bool {
+        let harmless = !written || self.hop.method.is_idempotent();
+        if !self.reused.get() || !harmless || !self.hop.body.is_there() {
+            return false;
+        }
+        self.fresh.set(true);
+        self.transport.take();
+        if let Some(limit) = self.limit.take() {
+            // An error says that it was called.
+            let _ = limit.cancel();
+        }
+        self.phase.set(ClientPhase::Connect);
+        self.proceed(event_loop);
+        true
+    }
+
+    fn proceed(self: &Rc<Self>, event_loop: &EventLoop) {
+        if let Some(client) = self.hop.client.as_ref().filter(|_| !self.fresh.get())
+            && let Some(transport) = client.pool.reuse(&self.hop.origin(), self)
+        {
+            self.reused.set(true);
+            self.phase.set(ClientPhase::Request);
+            self.transport.replace(Some(transport));
             return;
         }
+        self.reused.set(false);
+        let protocol = ClientProtocol::new(self.clone());
+        let to = ConnectTcp::new(self.hop.target()).timeout(self.hop.settings.connect);
         #[cfg(feature = "tls")]
-        match self.hop.over_tls(protocol) {
-            Err(error) => {
-                // Nothing fires inside `send`.
-                let call = self.clone();
-                self.phase.set(ClientPhase::Tls);
-                event_loop.call_soon_at(self.place, move |_| call.fail(error));
-            }
-            Ok((protocol, shaken)) => {
-                let call = self.clone();
-                let looked_at = shaken.add_errback(move |failure| {
-                    // The reason is told before the connection's end is, if it is TLS's. Without a connection there is
-                    // none, and the attempt's own error says why.
-                    if failure.check::<crate::ground::AbandonedError>().is_none() {
-                        call.phase.set(ClientPhase::Tls);
-                        call.fail(failure);
-                    }
-                    Ok(())
-                });
-                looked_at.detach();
-                self.wait_for(to.connect(event_loop, protocol));
-            }
+        if self.hop.is_https() {
+            return self.connect_tls(event_loop, to, protocol);
         }
+        self.wait_for(to.connect(event_loop, protocol));
+    }
+
+    #[cfg(feature = "tls")]
+    fn connect_tls(self: &Rc<Self>, event_loop: &EventLoop, to: ConnectTcp, protocol: ClientProtocol) {
+        let (protocol, shaken) = match self.hop.over_tls(protocol) {
+            Ok(both) => both,
+            Err(error) => {
+                self.phase.set(ClientPhase::Tls);
+                return self.fail_soon(event_loop, error);
+            }
+        };
+        let call = self.clone();
+        let looked_at = shaken.add_errback(move |failure| {
+            // The reason is told before the connection's end is, if it is TLS's. Without a connection there is none, and
+            // the attempt's own error says why.
+            if failure.check::<crate::ground::AbandonedError>().is_none() {
+                call.phase.set(ClientPhase::Tls);
+                call.fail(failure);
+            }
+            Ok(())
+        });
+        looked_at.detach();
+        self.wait_for(to.connect(event_loop, protocol));
     }
 
     fn wait_for(self: &Rc<Self>, connecting: Deferred<Transport>) {
@@ -155,8 +236,13 @@ impl Call {
         let (call, time) = (self.clone(), self.hop.settings.response);
         self.set_limit(event_loop.call_later_at(time, self.place, move |event_loop| {
             let unsent = call.transport.borrow().as_ref().map_or(0, Transport::buffered);
-            match unsent < call.unsent.replace(unsent) {
-                // The server takes it, slowly.
+            let taken = call.written.get().saturating_sub(unsent as u64);
+            let goes_on = match call.sending.get() {
+                // The program's own body is slow, or the server takes it slowly.
+                true => unsent == 0 || taken > call.taken.replace(taken),
+                false => unsent < call.unsent.replace(unsent),
+            };
+            match goes_on {
                 true => call.wait_for_head(event_loop),
                 false => {
                     call.answering(unsent);
@@ -166,6 +252,22 @@ impl Call {
         }));
     }
 
+    /// The body of the request begins to be produced, or is sent.
+    pub(super) fn sends(self: &Rc<Self>, event_loop: &EventLoop, on: bool) {
+        self.sending.set(on);
+        if !self.over.get() && self.phase.get() != ClientPhase::Body {
+            if on {
+                self.phase.set(ClientPhase::Request);
+            }
+            self.wait_for_head(event_loop);
+        }
+    }
+
+    /// So many bytes of that body were written.
+    pub(super) fn sent(&self, bytes: u64) {
+        self.written.set(bytes);
+    }
+
     /// The body begins.
     pub(super) fn in_body(&self) {
         self.phase.set(ClientPhase::Body);
@@ -173,7 +275,7 @@ impl Call {
 
     /// Before an error: is it that the request does not go out, or that no answer comes?
     pub(super) fn answering(&self, unsent: usize) {
-        if self.phase.get() == ClientPhase::Request && unsent == 0 {
+        if self.phase.get() == ClientPhase::Request && unsent == 0 && !self.sending.get() {
             self.phase.set(ClientPhase::Response);
         }
     }
@@ -255,10 +357,11 @@ impl Call {
         }
     }
 
-    /// The response is complete.
-    pub(super) fn done(&self) {
+    /// The response is complete. `kept`: its connection waits for the next request.
+    pub(super) fn done(&self, kept: bool) {
+        let transport = self.transport.take();
         self.end();
-        if let Some(transport) = self.transport.take() {
+        if let Some(transport) = transport.filter(|_| !kept) {
             // A server that has answered need not read the rest of the request.
             match transport.buffered() {
                 0 => transport.lose_connection(),
@@ -275,6 +378,7 @@ impl Call {
         }
         let incoming = self.incoming.take();
         let resolver = self.resolver.take();
-        drop((incoming, resolver));
+        // What waits for it goes on.
+        drop((incoming, resolver, self.permit.take()));
     }
 }

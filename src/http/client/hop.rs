@@ -9,7 +9,9 @@ use url::{Host, Position, Url};
 
 use super::answer::ClientResponse;
 use super::call;
+use super::pool::{Client, Origin};
 use super::problem::{ClientError, ClientPhase, ClientProblem, without_secrets};
+use super::request_body::RequestBody;
 use super::{ClientRequest, Settings};
 use crate::event_loop::EventLoop;
 use crate::ground::Deferred;
@@ -31,7 +33,14 @@ pub(super) struct Hop {
     pub(super) url: Url,
     pub(super) settings: Settings,
     headers: Headers,
-    body: Rc<[u8]>,
+    pub(super) body: RequestBody,
+    pub(super) client: Option<Client>,
+    /// Scheme, host and port.
+    pub(super) server: Rc<str>,
+    /// `417` was the answer to an `Expect` before.
+    expects_no_more: bool,
+    /// Another hop leads here, and its connection may be free soon.
+    pub(super) follows: bool,
     #[cfg(feature = "tls")]
     tls: Option<TlsClient>,
 }
@@ -57,7 +66,7 @@ fn check(url: Result<Url, url::ParseError>) -> Result<Url, ClientProblem> {
 
 impl Hop {
     pub(super) fn new(request: ClientRequest) -> Result<Hop, ClientError> {
-        let ClientRequest { method, url, headers, invalid, body, settings, .. } = request;
+        let ClientRequest { method, url, headers, invalid, body, settings, client, .. } = request;
         let fail = |method: &Method, source: Box<dyn Error + Send + Sync>| ClientError {
             method: method.clone(),
             url: without_secrets(&url),
@@ -71,13 +80,20 @@ impl Hop {
             let problem = ClientProblem::Url("CONNECT asks for a tunnel, which this client has not".to_owned());
             return Err(fail(&method, problem.into()));
         }
+        if !body.is_there() {
+            return Err(fail(&method, ClientProblem::BodyGone.into()));
+        }
         let url = check(Url::parse(&url)).map_err(|problem| fail(&method, problem.into()))?;
         Ok(Hop {
             method,
+            server: url.origin().ascii_serialization().into(),
             url,
             settings,
             headers,
             body,
+            client,
+            expects_no_more: false,
+            follows: false,
             #[cfg(feature = "tls")]
             tls: request.tls,
         })
@@ -88,6 +104,7 @@ impl Hop {
         ClientError { method: self.method.clone(), url, phase, source: source.into() }
     }
 
+    #[cfg(feature = "tls")]
     pub(super) fn is_https(&self) -> bool {
         self.url.scheme() == "https"
     }
@@ -104,17 +121,38 @@ impl Hop {
         }
     }
 
+    /// Whom to trust.
+    #[cfg(feature = "tls")]
+    fn tls_client(&self) -> Result<TlsClient, crate::tls::TlsConfigError> {
+        match (&self.tls, &self.client) {
+            (Some(tls), _) => Ok(tls.clone()),
+            (None, Some(client)) => client.pool.roots(),
+            (None, None) => TlsClient::with_native_roots(),
+        }
+    }
+
+    /// What a connection of this hop leads to.
+    pub(super) fn origin(&self) -> Origin {
+        Origin {
+            server: self.server.clone(),
+            #[cfg(feature = "tls")]
+            tls: if self.is_https() { self.tls_client().ok() } else { None },
+        }
+    }
+
+    /// How long the body waits for `100 Continue`.
+    pub(super) fn expects(&self) -> Option<Duration> {
+        let empty = matches!(&self.body, RequestBody::Bytes(bytes) if bytes.is_empty());
+        self.settings.expect.filter(|_| !empty && !self.expects_no_more)
+    }
+
     /// Puts TLS under a protocol of this hop.
     #[cfg(feature = "tls")]
     pub(super) fn over_tls(
         &self,
         protocol: super::protocol::ClientProtocol,
     ) -> Result<(crate::tls::TlsProtocol, Deferred<()>), crate::tls::TlsConfigError> {
-        let tls = match &self.tls {
-            Some(tls) => tls.clone(),
-            None => TlsClient::with_native_roots()?,
-        };
-        let tls = tls.handshake_timeout(self.settings.connect);
+        let tls = self.tls_client()?.handshake_timeout(self.settings.connect);
         tls.protocol(self.url.host_str().unwrap_or_default(), protocol)
     }
 
@@ -123,8 +161,8 @@ impl Hop {
         self.settings.decompress && !self.headers.contains("Accept-Encoding")
     }
 
-    /// The request's bytes.
-    pub(super) fn encode(&self) -> Vec<u8> {
+    /// The bytes of the request's head.
+    pub(super) fn encode_head(&self) -> Vec<u8> {
         let mut head = RequestHead::new(self.method.clone(), &self.url[Position::BeforePath..Position::AfterQuery]);
         let mut add = |name: &str, value: &[u8]| {
             // All of them are tokens, or were looked at.
@@ -144,20 +182,26 @@ impl Hop {
             add("Accept-Encoding", b"gzip, deflate");
         }
         for (name, value) in self.headers.iter() {
-            let own = ["Connection", "Content-Length", "Transfer-Encoding"];
+            let own = ["Connection", "Content-Length", "Expect", "Transfer-Encoding"];
             if !own.iter().any(|own| own.eq_ignore_ascii_case(name)) {
                 add(name, value);
             }
         }
         // A method that means something with a body says that there is none (RFC 9110, 8.6).
         let expected = matches!(self.method, Method::Post | Method::Put | Method::Patch);
-        if expected || !self.body.is_empty() {
-            add("Content-Length", self.body.len().to_string().as_bytes());
+        match self.body.length() {
+            None => add("Transfer-Encoding", b"chunked"),
+            Some(0) if !expected => {}
+            Some(length) => add("Content-Length", length.to_string().as_bytes()),
         }
-        add("Connection", b"close");
+        if self.expects().is_some() {
+            add("Expect", b"100-continue");
+        }
+        if self.client.is_none() {
+            add("Connection", b"close");
+        }
         let mut bytes = Vec::new();
         encode_request_head(&head, &mut bytes);
-        bytes.extend_from_slice(&self.body);
         bytes
     }
 
@@ -171,11 +215,19 @@ impl Hop {
     ) -> Deferred<ClientResponse> {
         let hop = Rc::new(self);
         let response = call::begin(event_loop, hop.clone(), deadline, place);
-        if hop.settings.redirects == 0 {
+        if hop.settings.redirects == 0 && hop.expects().is_none() {
             return response;
         }
         let handle = event_loop.handle();
         response.add_callback(move |response| {
+            if hop.must_not_expect(&response) {
+                drop(response);
+                let again = Hop { expects_no_more: true, ..hop.again() };
+                return handle.with_deferred(move |event_loop| again.follow(event_loop, deadline, left, place));
+            }
+            if hop.settings.redirects == 0 {
+                return Deferred::succeed(response);
+            }
             let next = match hop.next(&response) {
                 None => return Deferred::succeed(response),
                 Some(Err(problem)) => Err(hop.error(ClientPhase::Response, problem)),
@@ -195,6 +247,11 @@ impl Hop {
                 .with(move |event_loop| next.follow(event_loop, deadline, left - 1, place))
                 .unwrap_or_else(Deferred::fail)
         })
+    }
+
+    /// Whether the server does not know of expectations: then it is asked again without (RFC 9110, 10.1.1).
+    fn must_not_expect(&self, response: &ClientResponse) -> bool {
+        response.status() == Status::EXPECTATION_FAILED && self.expects().is_some() && self.body.is_there()
     }
 
     /// Where a redirection leads.
@@ -232,14 +289,31 @@ impl Hop {
                 headers.remove(name);
             }
         }
-        Some(Ok(Hop {
-            method: if becomes_get { Method::Get } else { self.method.clone() },
-            url,
+        let mut next = Hop { server: url.origin().ascii_serialization().into(), url, headers, ..self.again() };
+        if becomes_get {
+            next.method = Method::Get;
+            next.body = RequestBody::Bytes(Rc::from([]));
+        }
+        if !next.body.is_there() {
+            return Some(Err(ClientProblem::BodyGone));
+        }
+        Some(Ok(next))
+    }
+
+    /// The same request once more.
+    fn again(&self) -> Hop {
+        Hop {
+            method: self.method.clone(),
+            url: self.url.clone(),
             settings: self.settings,
-            headers,
-            body: if becomes_get { Rc::from([]) } else { self.body.clone() },
+            headers: self.headers.clone(),
+            body: self.body.clone(),
+            client: self.client.clone(),
+            server: self.server.clone(),
+            expects_no_more: self.expects_no_more,
+            follows: true,
             #[cfg(feature = "tls")]
             tls: self.tls.clone(),
-        }))
+        }
     }
 }

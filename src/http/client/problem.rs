@@ -129,6 +129,12 @@ pub enum ClientProblem {
     ContentEncoding(String),
     /// The compressed body cannot be unpacked.
     Compressed(String),
+    /// A body out of pieces can be sent once, and was: a redirection asks for it again, or the program does.
+    BodyGone,
+    /// So many requests wait for a connection already: see [`Client::max_waiting`](super::Client::max_waiting).
+    TooManyWaiting(usize),
+    /// The [`Client`](super::Client) serves another event loop.
+    OtherLoop,
     /// A [`Download`](super::Download) cannot be begun: this is wrong with it.
     Download(String),
     /// A download ended with another number of bytes than was said.
@@ -164,6 +170,15 @@ impl fmt::Display for ClientProblem {
                 write!(f, "the body is compressed by \"{name}\": only gzip and deflate were offered")
             }
             ClientProblem::Compressed(why) => write!(f, "the compressed body cannot be unpacked: {why}"),
+            ClientProblem::BodyGone => f.write_str(
+                "the body is to be sent again, and pieces can be sent once only (bytes can be sent often)",
+            ),
+            ClientProblem::TooManyWaiting(limit) => {
+                write!(f, "{limit} requests wait for a connection to this server already")
+            }
+            ClientProblem::OtherLoop => {
+                f.write_str("the client's connections are of another event loop: make a client for each loop")
+            }
             ClientProblem::Download(why) => f.write_str(why),
             ClientProblem::Length { expected, found } => {
                 write!(f, "there are {found} bytes in place of {expected}")

@@ -2,13 +2,19 @@
 
 use std::rc::Rc;
 
-use super::{CLOSING, DOOMED, HALF_CLOSING, LOST, Line, Rare, report};
+use rustix::io::Errno;
+
+use super::{CLOSING, DOOMED, HALF_CLOSING, LOST, Line, PAUSED, READ_DONE, Rare, report};
 use crate::event_loop::EventLoop;
 use crate::event_loop::upper::{drop_quietly, forget_payload, guard};
 use crate::ground::Failure;
 use crate::ground::failure::panic_message;
-use crate::transports::error::{ConnectionAborted, ConnectionDone, ConnectionLost};
+use crate::trace;
+use crate::transports::error::{ConnectionAborted, ConnectionDone, ConnectionLost, Disconnected};
 use crate::transports::producer::Who;
+
+/// So much is read at a time at the end: what [`Protocol::data_received`](crate::Protocol::data_received) promises.
+const LAST: usize = 64 * 1024;
 
 impl Line {
     pub(crate) fn lose_connection(self: &Rc<Line>) {
@@ -17,6 +23,15 @@ impl Line {
             self.let_transport_go();
             self.watch();
             self.touch();
+        } else {
+            self.reads_no_more();
+        }
+    }
+
+    /// It was doomed, and is closed as well.
+    fn reads_no_more(&self) {
+        if self.has(DOOMED) && !self.has(LOST) {
+            self.rare(|rare| rare.unread = false);
         }
     }
 
@@ -33,6 +48,7 @@ impl Line {
             return;
         }
         self.reset();
+        self.reads_no_more();
         if self.has(DOOMED) {
             let reason = Failure::from(ConnectionAborted);
             let before = self.rare(|rare| match &rare.reason {
@@ -59,10 +75,52 @@ impl Line {
         if let Some(event_loop) = self.lines.event_loop() {
             let line = self.clone();
             event_loop.call_soon_at(self.place(), move |event_loop| {
-                let reason = line.rare(|rare| rare.reason.take());
-                line.lose(event_loop, reason.unwrap_or_else(|| ConnectionDone.into()));
+                let last = match line.rare(|rare| rare.unread) {
+                    true => line.read_last(event_loop),
+                    false => Ok(()),
+                };
+                let reason = line.rare(|rare| rare.reason.take()).unwrap_or_else(|| ConnectionDone.into());
+                let reason = match last {
+                    // Whoever answers what it reads finds that it cannot: that is no reason of its own.
+                    Err(failure) if failure.check::<Disconnected>().is_none() => failure,
+                    Ok(()) | Err(_) => reason,
+                };
+                line.lose(event_loop, reason);
             });
         }
+    }
+
+    /// The same after an error of writing: what the peer had sent before it went away is told first. It may be why it did,
+    /// as an answer to what it did not want to read.
+    #[cold]
+    pub(super) fn doom_unread(self: &Rc<Line>, reason: Failure) {
+        if !self.has(DOOMED | LOST) {
+            self.rare(|rare| rare.unread = true);
+            self.doom(reason);
+        }
+    }
+
+    /// Reads what is there, as far as the protocol takes it. Nothing follows, so it has an end.
+    #[cold]
+    fn read_last(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
+        if self.has(CLOSING | READ_DONE) {
+            return Ok(());
+        }
+        let mut buffer = vec![0; LAST];
+        while !self.has(PAUSED | LOST) && self.rare(|rare| rare.unread) {
+            let came = self.receive(&mut buffer);
+            if trace::on() {
+                self.tell_read(came);
+            }
+            match came {
+                Err(Errno::INTR) => {}
+                Ok(0) | Err(_) => break,
+                Ok(n) => {
+                    self.attend(|protocol, transport| protocol.data_received(event_loop, transport, &buffer[..n]))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The connection is over, now. Called by the loop, never from inside the protocol.

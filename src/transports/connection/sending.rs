@@ -133,7 +133,7 @@ impl Line {
         match sent {
             Ok(_) | Err(Errno::AGAIN) => self.blocked(),
             Err(Errno::INTR) => self.send(),
-            Err(error) => self.doom(ConnectionLost::io("writing", error.into()).into()),
+            Err(error) => self.doom_unread(ConnectionLost::io("writing", error.into()).into()),
         }
     }
 
@@ -159,7 +159,7 @@ impl Line {
                 Ok(sent) if sent < size => return self.blocked(),
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return self.blocked(),
-                Err(error) => return self.doom(ConnectionLost::io("writing", error.into()).into()),
+                Err(error) => return self.doom_unread(ConnectionLost::io("writing", error.into()).into()),
             }
         }
         if self.has(BLOCKED | HALF_CLOSING | CLOSING | STARVED) {
