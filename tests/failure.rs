@@ -135,3 +135,26 @@ fn a_failure_is_one_pointer_wide() {
     assert_eq!(size_of::<Result<u64, Failure>>(), 16);
     assert_eq!(size_of::<Failure>(), size_of::<usize>());
 }
+
+/// An error that says its cause itself, as many do.
+#[derive(Debug)]
+struct Telling(std::io::Error);
+
+impl std::fmt::Display for Telling {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "no poem: {}", self.0)
+    }
+}
+
+impl std::error::Error for Telling {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+#[test]
+fn a_cause_that_an_error_says_itself_is_not_said_twice() {
+    let failure = Failure::from(Telling(std::io::Error::other("no ink")));
+    assert_eq!(format!("{failure:#}"), "no poem: no ink");
+    assert_eq!(format!("{failure}"), "no poem: no ink");
+}

@@ -309,17 +309,24 @@ impl From<Failure> for Box<dyn Error> {
     }
 }
 
-/// The error's own text. With `{:#}` the texts of its sources follow (at most 16), separated by `: `.
+/// The error's own text. With `{:#}` the texts of its sources follow (at most 16), separated by `: `. A source whose text
+/// the one before ends with, as many errors say their cause themselves, is not said again.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.error())?;
-        if f.alternate() {
-            for error in self.sources().take(SOURCES) {
-                write!(f, ": {error}")?;
+        if !f.alternate() {
+            return write!(f, "{}", self.error());
+        }
+        let mut said = self.error().to_string();
+        f.write_str(&said)?;
+        for error in self.sources().take(SOURCES) {
+            let text = error.to_string();
+            if !said.ends_with(&text) {
+                write!(f, ": {text}")?;
             }
-            if self.sources().nth(SOURCES).is_some() {
-                f.write_str(": ..")?;
-            }
+            said = text;
+        }
+        if self.sources().nth(SOURCES).is_some() {
+            f.write_str(": ..")?;
         }
         Ok(())
     }
