@@ -37,6 +37,11 @@ pub(super) fn start(download: Download, event_loop: &EventLoop, place: Place) ->
     if request.method != Method::Get && resume {
         return setup("only a GET can be resumed");
     }
+    // What is written is what comes. `Range` counts these bytes too.
+    let request = match request.headers.contains("Accept-Encoding") {
+        true => request,
+        false => request.header("Accept-Encoding", "identity"),
+    };
     let run = Run { request, event_loop: event_loop.handle(), place, sha256, progress };
     event_loop.spawn_at(run.all(path, resume), place)
 }
