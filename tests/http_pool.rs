@@ -304,6 +304,14 @@ fn a_request_that_meets_the_end_of_a_connection_is_sent_again_once_if_that_is_ha
         assert!(test.run(test.get(&client)).is_err());
         assert_eq!(test.log.requests.borrow().len(), requests);
     }
+    // Nor over each that is kept.
+    let (test, client) = (Test::new(|n| (if n < 3 { FINE } else { "" }.to_owned(), n >= 3)), Client::new());
+    for one in [test.get(&client), test.get(&client), test.get(&client)] {
+        test.run(one).unwrap();
+    }
+    assert_eq!(client.idle(), 3);
+    assert!(test.run(test.get(&client)).is_err());
+    assert_eq!((test.connections()[3..].len(), test.log.made.get()), (2, 4));
     // On a connection of its own it is an error at once.
     let (test, client) = (Test::new(|_| (String::new(), true)), Client::new());
     assert!(test.run(test.get(&client)).is_err());

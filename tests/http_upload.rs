@@ -260,9 +260,11 @@ fn a_server_that_is_asked_before_says_go_on_or_nothing_or_no() {
     // It says go on.
     for streams in [false, true] {
         let test = acting(&[Act { head: "HTTP/1.1 100 Continue\r\n\r\n", body: FINE, ..Act::default() }]);
-        let put = ClientRequest::new(Method::Put, &test.url).expect_continue(WAIT);
+        let client = Client::new();
+        let put = ClientRequest::new(Method::Put, &test.url).client(&client).expect_continue(WAIT);
         let put = if streams { put.pieces(Some(4), pieces(1, 4).1) } else { put.body("poem") };
         assert_eq!(text(&test.event_loop, put).unwrap().1, "fine");
+        assert_eq!(client.idle(), 1);
         assert!(test.log.heads.borrow()[0].contains("\r\nExpect: 100-continue\r\n"));
         assert_eq!(test.log.bodies.get(), 4);
     }

@@ -351,13 +351,6 @@ impl Incoming {
         self.0.wakes.set(true);
     }
 
-    /// All of it has come: the connection is not held back for it any more.
-    #[cfg(feature = "http-client")]
-    pub(super) fn let_transport_go(&self) {
-        self.0.wakes.set(false);
-        self.0.resume();
-    }
-
     /// It is complete.
     pub(super) fn finish(&self, trailers: Headers) {
         if self.0.end.borrow().is_none() {

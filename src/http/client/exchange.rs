@@ -292,10 +292,6 @@ impl Exchange {
         let sent = matches!(self.sending, Sending::Nothing) && transport.buffered() == 0;
         self.stop_sending(event_loop, transport);
         let incoming = self.incoming.take();
-        if let Some(incoming) = &incoming {
-            // The connection is not this body's any more.
-            incoming.let_transport_go();
-        }
         let kept = sent
             && clean
             && self.stays_open
