@@ -79,6 +79,9 @@
 //! | See a chain run | [`trace::record`], [`study::text_chain`] |
 //! | Step through a run, forward and back | [`study::page`] |
 
+// On docs.rs each item says which feature it needs.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
 #[cfg(not(unix))]
 compile_error!("ropewalk runs on Unix systems. Windows is not supported: nobody has run it there yet.");
 
