@@ -57,9 +57,32 @@ type Sink = Box<dyn FnMut(&[u8]) -> Result<(), Failure>>;
 /// Who waits for what comes.
 enum Reader {
     Next(Resolver<Option<Vec<u8>>>),
-    All { bytes: Vec<u8>, limit: usize, resolver: Resolver<Vec<u8>> },
-    Each { f: Sink, resolver: Resolver<()> },
+    All {
+        bytes: Vec<u8>,
+        limit: usize,
+        resolver: Resolver<Vec<u8>>,
+    },
+    Each {
+        f: Sink,
+        resolver: Resolver<()>,
+    },
+    /// Into a buffer until so much is in it. `seen` is told of each piece.
+    #[cfg(feature = "http-client")]
+    Fill {
+        buffer: Vec<u8>,
+        least: usize,
+        seen: Seen,
+        resolver: Resolver<Filled>,
+    },
 }
+
+/// Told how many bytes more there are.
+#[cfg(feature = "http-client")]
+pub(super) type Seen = Rc<dyn Fn(usize)>;
+
+/// A buffer with what came, and whether that was the end.
+#[cfg(feature = "http-client")]
+pub(super) type Filled = (Vec<u8>, bool);
 
 impl Reader {
     fn fail(self, failure: Failure) {
@@ -67,6 +90,11 @@ impl Reader {
             Reader::Next(resolver) => resolver.fail(failure),
             Reader::All { resolver, .. } => resolver.fail(failure),
             Reader::Each { resolver, .. } => resolver.fail(failure),
+            // What has come counts; the error is told to who asks next.
+            #[cfg(feature = "http-client")]
+            Reader::Fill { buffer, resolver, .. } if !buffer.is_empty() => resolver.succeed((buffer, false)),
+            #[cfg(feature = "http-client")]
+            Reader::Fill { resolver, .. } => resolver.fail(failure),
         }
     }
 }
@@ -108,6 +136,20 @@ impl Body {
                 piece
             }
         }
+    }
+
+    /// Reads into an empty buffer until `least` bytes are in it, or the body ends: for who wants much at a time, and no
+    /// allocation for each piece. It may become more, by what one read brings.
+    #[cfg(feature = "http-client")]
+    pub(super) fn fill(&mut self, buffer: Vec<u8>, least: usize, seen: &Seen) -> Deferred<Filled> {
+        let Some(state) = &self.state else { return Deferred::succeed((buffer, true)) };
+        let weak = Rc::downgrade(state);
+        let (resolver, filled) = Deferred::with_canceller(move || {
+            drop(weak.upgrade().and_then(|state| state.reader.take()));
+        });
+        state.set_reader(Reader::Fill { buffer, least, seen: seen.clone(), resolver });
+        state.feed();
+        filled
     }
 
     /// All of it. Cancelling says that nobody wants it, as dropping a body does.
@@ -227,17 +269,57 @@ impl State {
 
     /// Gives a reader that takes all what is there already.
     fn feed(&self) {
-        while let Some(piece) = self.take_piece() {
+        while self.has_reader()
+            && let Some(piece) = self.take_piece()
+        {
             self.give(piece);
         }
-        if let Some(ended) = self.ended() {
+        if self.has_reader()
+            && let Some(ended) = self.ended()
+        {
             self.finish_reader(ended);
         }
     }
 
+    fn has_reader(&self) -> bool {
+        let reader = self.reader.take();
+        let is_there = reader.is_some();
+        self.reader.set(reader);
+        is_there
+    }
+
+    /// Gives bytes that came to who has a buffer for them. `false`: nobody has.
+    #[cfg(feature = "http-client")]
+    fn fill(&self, data: &[u8]) -> bool {
+        let (mut buffer, least, seen, resolver) = match self.reader.take() {
+            Some(Reader::Fill { buffer, least, seen, resolver }) => (buffer, least, seen, resolver),
+            other => {
+                self.reader.set(other);
+                return false;
+            }
+        };
+        buffer.extend_from_slice(data);
+        if let Err(payload) = crate::event_loop::upper::guard(|| seen(data.len())) {
+            self.let_go();
+            let place = resolver.made().unwrap_or_else(|| std::panic::Location::caller());
+            resolver.fail(Failure::panic(payload, place));
+        } else if buffer.len() >= least {
+            resolver.succeed((buffer, false));
+        } else {
+            self.reader.set(Some(Reader::Fill { buffer, least, seen, resolver }));
+        }
+        true
+    }
+
     /// Gives a piece to the reader, or keeps it.
     fn give(&self, piece: Vec<u8>) {
+        #[cfg(feature = "http-client")]
+        if self.fill(&piece) {
+            return;
+        }
         match self.reader.take() {
+            #[cfg(feature = "http-client")]
+            Some(Reader::Fill { .. }) => {} // Seen to just now.
             None if self.gone.get() => {}
             None => {
                 self.buffered.set(self.buffered.get() + piece.len());
@@ -280,6 +362,8 @@ impl State {
             (Some(Reader::Next(resolver)), Ok(())) => resolver.succeed(None),
             (Some(Reader::All { bytes, resolver, .. }), Ok(())) => resolver.succeed(bytes),
             (Some(Reader::Each { resolver, .. }), Ok(())) => resolver.succeed(()),
+            #[cfg(feature = "http-client")]
+            (Some(Reader::Fill { buffer, resolver, .. }), Ok(())) => resolver.succeed((buffer, true)),
         }
     }
 
@@ -340,6 +424,10 @@ impl Incoming {
             return false;
         }
         if !state.gone.get() {
+            #[cfg(feature = "http-client")]
+            if state.fill(data) {
+                return true;
+            }
             state.give(data.to_vec());
         }
         true

@@ -5,7 +5,7 @@
 
 use std::fs::{File, Permissions};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, IoSlice, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -185,19 +185,17 @@ impl Part {
         self.path.as_deref().unwrap_or(&self.target)
     }
 
-    /// Writes pieces at its end.
-    pub(super) fn write(mut self, pieces: &[Vec<u8>]) -> Result<Part, FsError> {
+    /// Writes at its end.
+    pub(super) fn write(mut self, mut data: &[u8]) -> Result<Part, FsError> {
         if let Some(hasher) = &mut self.hasher {
-            pieces.iter().for_each(|piece| hasher.update(piece));
+            hasher.update(data);
         }
-        let mut slices: Vec<IoSlice<'_>> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
-        let mut left = slices.as_mut_slice();
-        while left.iter().any(|slice| !slice.is_empty()) {
-            match self.file.write_vectored(left) {
+        while !data.is_empty() {
+            match self.file.write(data) {
                 Ok(0) => return Err(FsError::new("write", &self.target, io::ErrorKind::WriteZero.into())),
                 Ok(n) => {
                     self.bytes += n as u64;
-                    IoSlice::advance_slices(&mut left, n);
+                    data = &data[n..];
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(FsError::new("write", &self.target, error)),

@@ -2,8 +2,10 @@
 //!
 //! One batch is written while the next one comes. When both are full nobody reads the body, and so the server waits.
 
+use std::cell::{Cell, RefCell};
 use std::error::Error;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::note::{self, ContentRange, Note};
 use super::part::{Part, Target};
@@ -12,7 +14,7 @@ use crate::bridge::DeferredFuture;
 use crate::event_loop::fs::FsError;
 use crate::event_loop::{EventLoop, Handle};
 use crate::ground::{Deferred, Failure};
-use crate::http::body::Body;
+use crate::http::body::{Body, Seen};
 use crate::http::client::answer::ClientResponse;
 use crate::http::client::problem::{ClientPhase, ClientProblem};
 use crate::http::client::{ClientError, ClientRequest};
@@ -74,7 +76,6 @@ impl Run {
         };
         let Found { mut response, part, total } = self.ask(target, earlier, resume).await?;
         let resumed = part.bytes();
-        self.tell(resumed, total);
         let body = response.take_body();
         let part = self.receive(body, part, total).await?;
         let bytes = part.bytes();
@@ -166,35 +167,38 @@ impl Run {
     }
 
     async fn receive(&mut self, mut body: Body, part: Held, total: Option<u64>) -> Result<Held, Failure> {
-        let mut bytes = part.bytes();
-        let mut sink = Sink { batch: Vec::new(), size: 0, state: State::Idle(part) };
+        let seen = self.seen(part.bytes(), total);
+        let mut sink = Sink { buffer: Vec::new(), state: State::Idle(part) };
         loop {
-            match body.read().await {
-                Ok(None) => break,
-                Ok(Some(piece)) => {
-                    bytes += piece.len() as u64;
-                    self.tell(bytes, total);
-                    sink.push(self, piece).await?;
-                }
+            let (buffer, ended) = match body.fill(std::mem::take(&mut sink.buffer), BATCH, &seen).await {
+                Ok(filled) => filled,
                 Err(failure) => {
-                    // What is kept is all that has come. Another error on top of this one changes nothing.
-                    if sink.flush(self).await.is_ok()
-                        && let Ok(part) = sink.settle(self).await
-                    {
+                    // Another error on top of this one changes nothing.
+                    if let Ok(part) = sink.settle(self).await {
                         self.let_go(part).await;
                     }
                     return Err(failure);
                 }
+            };
+            sink.write(self, buffer).await?;
+            if ended {
+                return sink.settle(self).await;
             }
         }
-        sink.flush(self).await?;
-        sink.settle(self).await
     }
 
-    fn tell(&mut self, bytes: u64, total: Option<u64>) {
-        if let Some(progress) = &mut self.progress {
-            progress(bytes, total);
-        }
+    /// What is told of each piece: it tells the program.
+    fn seen(&mut self, before: u64, total: Option<u64>) -> Seen {
+        let Some(mut progress) = self.progress.take() else { return Rc::new(|_| {}) };
+        progress(before, total);
+        let (progress, bytes) = (RefCell::new(progress), Cell::new(before));
+        Rc::new(move |more| {
+            bytes.set(bytes.get() + more as u64);
+            // It is called by the body alone, and not from inside itself.
+            if let Ok(mut progress) = progress.try_borrow_mut() {
+                progress(bytes.get(), total);
+            }
+        })
     }
 
     async fn send(&self, request: ClientRequest) -> Result<ClientResponse, Failure> {
@@ -278,33 +282,28 @@ impl Drop for Held {
     }
 }
 
-/// What takes the pieces.
+/// What takes the batches. One is written while the next comes; their buffers change places.
 struct Sink {
-    batch: Vec<Vec<u8>>,
-    size: usize,
+    buffer: Vec<u8>,
     state: State,
 }
 
 enum State {
     Idle(Held),
-    Writing(DeferredFuture<Part>),
+    Writing(DeferredFuture<(Part, Vec<u8>)>),
     /// An error came before.
     Over,
 }
 
 impl Sink {
-    async fn push(&mut self, run: &Run, piece: Vec<u8>) -> Result<(), Failure> {
-        self.size += piece.len();
-        self.batch.push(piece);
-        if self.size < BATCH { Ok(()) } else { self.flush(run).await }
-    }
-
-    /// Begins to write what has come, when what came before is written.
-    async fn flush(&mut self, run: &Run) -> Result<(), Failure> {
+    /// Begins to write a batch, when the one before is written.
+    async fn write(&mut self, run: &Run, mut batch: Vec<u8>) -> Result<(), Failure> {
         let part = self.settle(run).await?.into_part();
-        self.size = 0;
-        let batch = std::mem::take(&mut self.batch);
-        self.state = State::Writing(run.job(move || part.write(&batch))?);
+        self.state = State::Writing(run.job(move || {
+            let part = part.write(&batch)?;
+            batch.clear();
+            Ok((part, batch))
+        })?);
         Ok(())
     }
 
@@ -313,7 +312,10 @@ impl Sink {
         match std::mem::replace(&mut self.state, State::Over) {
             State::Idle(part) => Ok(part),
             State::Writing(writing) => match writing.await {
-                Ok(part) => Ok(Held::new(part, run)),
+                Ok((part, buffer)) => {
+                    self.buffer = buffer;
+                    Ok(Held::new(part, run))
+                }
                 Err(failure) => Err(run.failed(failure)),
             },
             State::Over => Err(run.failed(Failure::msg("it is over"))),
