@@ -110,6 +110,19 @@ pub struct EventLoop {
 }
 
 /// What happens after a callback has panicked, beside the report.
+///
+/// ```
+/// use ropewalk::{EventLoop, PanicPolicy};
+/// use std::panic::{AssertUnwindSafe, catch_unwind};
+///
+/// let event_loop = EventLoop::builder().panic_policy(PanicPolicy::ResumeUnwind).build()?;
+/// event_loop.call_soon(|_| panic!("a bug"));
+/// # std::panic::set_hook(Box::new(|_| ()));
+/// let turned = catch_unwind(AssertUnwindSafe(|| event_loop.turn(None)));
+/// # drop(std::panic::take_hook());
+/// assert!(turned.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PanicPolicy {
     /// The loop goes on.
@@ -120,6 +133,17 @@ pub enum PanicPolicy {
 }
 
 /// How a loop is to be made.
+///
+/// ```
+/// use ropewalk::{EventLoop, TestClock};
+/// use std::time::Duration;
+///
+/// let clock = TestClock::new();
+/// let event_loop = EventLoop::builder().clock(&clock).worker_threads(1).mailbox_limit(1000).build()?;
+/// clock.advance(Duration::from_secs(7))?;
+/// assert_eq!(event_loop.time(), Duration::from_secs(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Builder {
     clock: Option<TestClock>,

@@ -30,6 +30,12 @@ use std::rc::Rc;
 /// # Panics
 ///
 /// When it has failed (the message has the failure) or has no result yet.
+///
+/// ```
+/// use ropewalk::{Deferred, testing::success_of};
+///
+/// assert_eq!(success_of(Deferred::succeed(6).map(|n| n * 7)), 42);
+/// ```
 #[track_caller]
 pub fn success_of<T: 'static>(deferred: Deferred<T>) -> T {
     match deferred.try_result() {
@@ -44,6 +50,13 @@ pub fn success_of<T: 'static>(deferred: Deferred<T>) -> T {
 /// # Panics
 ///
 /// When it has a value or no result yet.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, testing::failure_of};
+///
+/// let failure = failure_of(Deferred::<()>::fail(Failure::msg("no paper")));
+/// assert_eq!(failure.to_string(), "no paper");
+/// ```
 #[track_caller]
 pub fn failure_of<T: 'static>(deferred: Deferred<T>) -> Failure {
     match deferred.try_result() {
@@ -58,6 +71,15 @@ pub fn failure_of<T: 'static>(deferred: Deferred<T>) -> Failure {
 /// # Panics
 ///
 /// When it has one.
+///
+/// ```
+/// use ropewalk::{Deferred, testing::{assert_no_result, success_of}};
+///
+/// let (resolver, poem) = Deferred::new();
+/// assert_no_result(&poem);
+/// resolver.succeed("If I were");
+/// success_of(poem);
+/// ```
 #[track_caller]
 pub fn assert_no_result<T: 'static>(deferred: &Deferred<T>) {
     assert!(!deferred.has_result(), "expected no result yet: {deferred:?}");

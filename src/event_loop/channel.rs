@@ -85,6 +85,24 @@ impl<M: Send + 'static> Drop for Sending<M> {
 }
 
 /// Sends messages to a callback of a loop. Cheap to clone; may live on any thread.
+///
+/// ```
+/// use ropewalk::EventLoop;
+/// use std::{cell::Cell, rc::Rc, thread};
+///
+/// let event_loop = EventLoop::new()?;
+/// let sum = Rc::new(Cell::new(0));
+/// let total = sum.clone();
+/// let sender = event_loop.channel(10, move |event_loop, n: u32| match n {
+///     0 => event_loop.stop(),
+///     n => total.set(total.get() + n), // not `Send`, and it need not be
+/// });
+/// let counting = thread::spawn(move || (0..=3).rev().try_for_each(|n| sender.send(n)));
+/// event_loop.run()?;
+/// assert_eq!(sum.get(), 6);
+/// # counting.join().unwrap().unwrap();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Sender<M: Send + 'static> {
     sending: Arc<Sending<M>>,
 }
@@ -186,6 +204,17 @@ impl<M> Drop for CloseOnPanic<'_, M> {
 /// Fires a Deferred of a loop from any thread.
 ///
 /// Dropped unfired, it fails the Deferred as abandoned.
+///
+/// ```
+/// use ropewalk::EventLoop;
+/// use std::thread;
+///
+/// let event_loop = EventLoop::new()?;
+/// let (resolver, answer) = event_loop.remote_deferred();
+/// thread::spawn(move || resolver.succeed(6 * 7));
+/// assert_eq!(event_loop.run_until(answer)?, 42);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct RemoteResolver<T: Send + 'static> {
     remote: Remote,
     /// 0 once it has fired.

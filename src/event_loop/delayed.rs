@@ -83,6 +83,19 @@ impl Inner {
 }
 
 /// A call that is to come. Dropping it does not cancel the call.
+///
+/// ```
+/// use ropewalk::EventLoop;
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::new()?;
+/// let tea = event_loop.call_later(Duration::from_secs(180), |_| println!("tea")).named("tea");
+/// assert!(tea.is_active());
+/// tea.reset(Duration::from_secs(240))?;
+/// tea.cancel()?;
+/// assert!(tea.cancel().is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct DelayedCall {
     event_loop: Weak<Inner>,
     key: TimerKey,

@@ -7,6 +7,16 @@ use std::io;
 use crate::trace::Place;
 
 /// The loop is gone: its [`EventLoop`](super::EventLoop) was dropped.
+///
+/// ```
+/// use ropewalk::{Closed, EventLoop};
+///
+/// let event_loop = EventLoop::new()?;
+/// let handle = event_loop.handle();
+/// drop(event_loop);
+/// assert!(matches!(handle.call_soon(|_| ()), Err(Closed)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
@@ -31,6 +41,16 @@ impl fmt::Display for Gone {
 impl Error for Gone {}
 
 /// Why a loop did not run, or stopped running.
+///
+/// ```
+/// use ropewalk::{Deferred, EventLoop, RunError};
+///
+/// let event_loop = EventLoop::new()?;
+/// let (_resolver, never) = Deferred::<()>::new();
+/// let failure = event_loop.run_until(never).unwrap_err();
+/// assert!(matches!(failure.check(), Some(RunError::Idle(Some(_)))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum RunError {
@@ -188,6 +208,16 @@ impl<S> From<InsertError<S>> for io::Error {
 }
 
 /// A call or message that could not be posted, given back.
+///
+/// ```
+/// use ropewalk::{EventLoop, PostError};
+///
+/// let event_loop = EventLoop::new()?;
+/// let sender = event_loop.channel(1, |_, _: u8| ());
+/// sender.try_send(1)?;
+/// assert!(matches!(sender.try_send(2), Err(PostError::Full(2))));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum PostError<M> {
     /// The queue is full: the loop does not keep up. Try again later, or send less.

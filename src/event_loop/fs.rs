@@ -103,6 +103,18 @@ fn on_pool_at<T: Send + 'static>(
 /// # Errors
 ///
 /// Fails with [`FsError`].
+///
+/// ```
+/// use ropewalk::{EventLoop, fs};
+///
+/// let event_loop = EventLoop::new()?;
+/// let path = std::env::temp_dir().join(format!("ropewalk-doc-read-{}", std::process::id()));
+/// std::fs::write(&path, "If I were")?;
+/// assert_eq!(event_loop.run_until(fs::read(&event_loop, &path))?, b"If I were");
+/// std::fs::remove_file(&path)?;
+/// assert!(event_loop.run_until(fs::read(&event_loop, &path)).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn read(event_loop: &EventLoop, path: impl Into<PathBuf>) -> Deferred<Vec<u8>> {
     on_pool(event_loop, "read", path.into().into(), |path| std::fs::read(path))
@@ -123,6 +135,18 @@ pub fn read_to_string(event_loop: &EventLoop, path: impl Into<PathBuf>) -> Defer
 /// # Errors
 ///
 /// Fails with [`FsError`].
+///
+/// ```
+/// use ropewalk::{EventLoop, fs};
+///
+/// let event_loop = EventLoop::new()?;
+/// let path = std::env::temp_dir().join(format!("ropewalk-doc-write-{}", std::process::id()));
+/// event_loop.run_until(fs::write(&event_loop, &path, b"If I were".to_vec()))?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "If I were");
+/// event_loop.run_until(fs::remove(&event_loop, &path))?;
+/// assert!(!path.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn write(event_loop: &EventLoop, path: impl Into<PathBuf>, data: Vec<u8>) -> Deferred<()> {
     on_pool(event_loop, "write", path.into().into(), move |path| std::fs::write(path, data))
@@ -173,6 +197,21 @@ pub fn open(event_loop: &EventLoop, path: impl Into<PathBuf>, options: OpenOptio
 
 /// An open file. Cheap to clone: clones share the descriptor and its position. Closed with the last clone, once no
 /// call on it runs.
+///
+/// ```
+/// use ropewalk::{EventLoop, fs};
+///
+/// let event_loop = EventLoop::new()?;
+/// let path = std::env::temp_dir().join(format!("ropewalk-doc-file-{}", std::process::id()));
+/// std::fs::write(&path, "If I were")?;
+/// let mut options = fs::OpenOptions::new();
+/// options.read(true);
+/// let file = event_loop.run_until(fs::open(&event_loop, &path, options))?;
+/// assert_eq!(event_loop.run_until(file.read(&event_loop, 2))?, b"If");
+/// assert_eq!(event_loop.run_until(file.read_at(&event_loop, 5, 100))?, b"were");
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct File {
     file: Arc<std::fs::File>,

@@ -85,6 +85,23 @@ impl fmt::Debug for Interest {
 ///
 /// A hang-up or an error makes a source readable and writable as far as it is watched: the next `read` or `write` tells
 /// the rest.
+///
+/// ```
+/// use ropewalk::{EventLoop, Interest, Removed};
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+///
+/// let event_loop = EventLoop::new()?;
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// let id = event_loop.register(ours, Interest::READ, |event_loop, _, readiness| {
+///     assert!(readiness.is_readable());
+///     event_loop.stop();
+/// })?;
+/// theirs.write_all(b"hello")?;
+/// event_loop.run()?;
+/// # event_loop.remove(id).now();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Readiness(pub(crate) u8);
 

@@ -25,6 +25,19 @@ pub enum RegisteredKind {
 }
 
 /// One thing that a loop still waits for.
+///
+/// ```
+/// use ropewalk::{EventLoop, RegisteredKind};
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::new()?;
+/// event_loop.call_later(Duration::from_secs(60), |_| ()).named("heartbeat");
+/// let left = event_loop.still_registered();
+/// assert_eq!(left.len(), 1);
+/// assert!(matches!(left[0].kind, RegisteredKind::Timer(_)));
+/// println!("{}", left[0]); // what it is, and the line that made it
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Registered {

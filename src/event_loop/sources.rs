@@ -29,6 +29,26 @@ use super::registry::Registry;
 use super::wait::Ready;
 
 /// Names a registered source of type `S`. Never names another one, even when the table's place is used again.
+///
+/// ```
+/// use ropewalk::{EventLoop, Interest, Removed};
+/// use std::io::Write;
+/// use std::os::unix::net::UnixStream;
+///
+/// let event_loop = EventLoop::new()?;
+/// let (ours, mut theirs) = UnixStream::pair()?;
+/// let id = event_loop.register(ours, Interest::READ, |event_loop, _, readiness| {
+///     assert!(readiness.is_readable());
+///     event_loop.stop();
+/// })?;
+/// theirs.write_all(b"hello")?;
+/// event_loop.run()?;
+/// let peer = event_loop.with_source(id, |stream| stream.peer_addr())??;
+/// assert!(peer.is_unnamed());
+/// assert!(matches!(event_loop.remove(id), Removed::Now(_)));
+/// assert!(event_loop.with_source(id, |_| ()).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct SourceId<S> {
     pub(crate) index: u32,
     pub(crate) serial: u64,

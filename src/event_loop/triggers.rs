@@ -37,6 +37,22 @@ pub enum Phase {
 }
 
 /// Names a trigger, to remove it.
+///
+/// ```
+/// use ropewalk::{EventLoop, Phase, SystemEvent};
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::new()?;
+/// // The run ends when what it answers has fired.
+/// event_loop.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, |event_loop| {
+///     event_loop.defer_later(Duration::from_millis(1), |_| Ok(()))
+/// });
+/// let id = event_loop.add_system_event_trigger(Phase::After, SystemEvent::Shutdown, |_| println!("over"));
+/// assert!(event_loop.remove_trigger(id));
+/// event_loop.call_soon(|event_loop| event_loop.stop());
+/// event_loop.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TriggerId {
     list: u8,

@@ -119,6 +119,18 @@ impl fmt::Debug for Gate {
 
 /// The right to be in: what [`DeferredLock`](crate::DeferredLock) and [`DeferredSemaphore`](crate::DeferredSemaphore)
 /// give. Dropping it gives the place back, and so does [`release`](Permit::release).
+///
+/// ```
+/// use ropewalk::{DeferredLock, testing::success_of};
+///
+/// let lock = DeferredLock::new();
+/// let permit = success_of(lock.acquire());
+/// let next = lock.acquire();
+/// assert!(!next.has_result());
+/// drop(permit); // or `permit.release()`
+/// assert!(next.has_result());
+/// # drop(next);
+/// ```
 #[must_use = "dropping it gives the place back at once"]
 pub struct Permit {
     gate: Option<Rc<Gate>>,
@@ -157,6 +169,15 @@ impl fmt::Debug for Permit {
 }
 
 /// As many wait for a [`DeferredLock`](crate::DeferredLock) or [`DeferredSemaphore`](crate::DeferredSemaphore) as may.
+///
+/// ```
+/// use ropewalk::{BacklogFull, DeferredSemaphore, testing::{failure_of, success_of}};
+/// use std::num::NonZeroUsize;
+///
+/// let one = DeferredSemaphore::with_backlog(NonZeroUsize::MIN, 0);
+/// let _permit = success_of(one.acquire());
+/// assert_eq!(failure_of(one.acquire()).check::<BacklogFull>().unwrap().backlog(), 0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BacklogFull {
     backlog: usize,

@@ -133,6 +133,14 @@ impl<T: 'static> fmt::Debug for DeferredQueue<T> {
 }
 
 /// A [`DeferredQueue`] is full. Holds the value that had no room.
+///
+/// ```
+/// use ropewalk::DeferredQueue;
+///
+/// let queue = DeferredQueue::new(1, 1);
+/// queue.put("kept").unwrap();
+/// assert_eq!(queue.put("too much").unwrap_err().into_value(), "too much");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct QueueOverflow<T> {
     value: T,

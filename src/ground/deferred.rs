@@ -554,6 +554,17 @@ fn let_go<T: 'static>(end: End<T>) {
 pub(crate) type Who = (Option<Box<str>>, Place);
 
 /// Cancels a chain without having it in hand. Made by [`Deferred::cancel_handle`]; weak, cheap to clone.
+///
+/// ```
+/// use ropewalk::{Deferred, testing::success_of};
+///
+/// let (resolver, poem) = Deferred::<&str>::new();
+/// let stop_button = poem.cancel_handle();
+/// let shown = poem.add_errback(|_| Ok("cancelled"));
+/// assert!(stop_button.cancel());
+/// assert!(resolver.is_cancelled());
+/// assert_eq!(success_of(shown), "cancelled");
+/// ```
 #[derive(Clone, Default)]
 pub struct CancelHandle {
     chain: Option<Weak<dyn Chain>>,

@@ -17,6 +17,17 @@ const NAMED: usize = 8;
 /// Where a Deferred stands. Made by [`Deferred::describe`] and [`Deferred::describe_value`].
 ///
 /// Its `Display` is one line for a person: what the `Debug` of a Deferred writes.
+///
+/// ```
+/// use ropewalk::{Deferred, DeferredState};
+///
+/// let (_translator, translation) = Deferred::<String>::new();
+/// let translation = translation.named("translation");
+/// let poem = Deferred::succeed(1).add_callback(move |_| translation);
+/// let about = poem.describe();
+/// assert_eq!(about.state(), DeferredState::Paused);
+/// assert_eq!(about.waits_for()[0].name.as_deref(), Some("translation"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
     state: DeferredState,

@@ -352,6 +352,14 @@ impl fmt::Debug for Failure {
 }
 
 /// The Deferred was cancelled, and its canceller (if it has one) did not fire it.
+///
+/// ```
+/// use ropewalk::{CancelledError, Deferred, testing::failure_of};
+///
+/// let (_resolver, poem) = Deferred::<()>::new();
+/// poem.cancel();
+/// assert!(failure_of(poem).check::<CancelledError>().is_some());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CancelledError(());
 
@@ -364,6 +372,14 @@ impl fmt::Display for CancelledError {
 impl Error for CancelledError {}
 
 /// The `Resolver` was dropped without firing: the result can never come.
+///
+/// ```
+/// use ropewalk::{AbandonedError, Deferred, testing::failure_of};
+///
+/// let (resolver, poem) = Deferred::<()>::new();
+/// drop(resolver);
+/// assert!(failure_of(poem).check::<AbandonedError>().is_some());
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AbandonedError {
     made: Place,
@@ -385,6 +401,16 @@ impl fmt::Display for AbandonedError {
 impl Error for AbandonedError {}
 
 /// A callback panicked.
+///
+/// ```
+/// use ropewalk::{Deferred, PanicError, testing::failure_of};
+///
+/// # std::panic::set_hook(Box::new(|_| ()));
+/// let broken = Deferred::succeed(0).add_callback(|n| Ok(1 / n));
+/// let failure = failure_of(broken);
+/// assert_eq!(failure.check::<PanicError>().unwrap().message(), "attempt to divide by zero");
+/// # drop(std::panic::take_hook());
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PanicError {
     message: String,

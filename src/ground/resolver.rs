@@ -21,6 +21,18 @@ use std::rc::Rc;
 /// [`CancelledError`](crate::CancelledError), as for any cancel.)
 ///
 /// A `Resolver` that is kept inside its own chain (captured by one of its callbacks) leaks: nobody is left to fire it.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, testing::{failure_of, success_of}};
+///
+/// let (resolver, poem) = Deferred::new();
+/// resolver.succeed("If I were");
+/// assert_eq!(success_of(poem), "If I were");
+///
+/// let (resolver, poem) = Deferred::<String>::new();
+/// resolver.fail(Failure::msg("no paper"));
+/// assert_eq!(failure_of(poem).to_string(), "no paper");
+/// ```
 #[must_use = "a Resolver that is dropped fails its Deferred"]
 pub struct Resolver<T: 'static> {
     head: Option<Rc<Head<T>>>,

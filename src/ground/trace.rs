@@ -51,6 +51,13 @@ pub use source::source_text;
 use std::panic::Location;
 
 /// Writes a remark into the trace; nothing happens when nobody records.
+///
+/// ```
+/// use ropewalk::trace::{self, Kind};
+///
+/// let ((), trace) = trace::record(|| trace::note("here it begins"));
+/// assert!(trace.events().any(|event| matches!(event.kind, Kind::Note { msg: "here it begins" })));
+/// ```
 #[track_caller]
 pub fn note(msg: impl AsRef<str>) {
     if on() {

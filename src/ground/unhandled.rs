@@ -16,6 +16,18 @@ use std::rc::Rc;
 ///
 /// Its `Display` is the report that a person reads: the error, where it was raised, the chain, and where an errback
 /// would have gone.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, set_unhandled_hook};
+/// use std::{cell::RefCell, rc::Rc};
+///
+/// let lost = Rc::new(RefCell::new(Vec::new()));
+/// let list = lost.clone();
+/// set_unhandled_hook(Some(Rc::new(move |error| list.borrow_mut().push(error.failure().to_string()))));
+/// drop(Deferred::<()>::fail(Failure::msg("engine down")));
+/// set_unhandled_hook(None);
+/// assert_eq!(*lost.borrow(), ["engine down"]);
+/// ```
 pub struct UnhandledError {
     pub(crate) failure: Failure,
     pub(crate) recorded: Option<Recorded>,

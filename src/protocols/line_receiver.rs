@@ -18,6 +18,25 @@ use crate::transports::{Disconnected, Protocol, Transport, report_unexpected};
 ///
 /// A method that answers `Err` or panics loses its own connection, as with [`Protocol`]. No method is called while
 /// another one runs, nor after the connection was told to close.
+///
+/// ```
+/// use ropewalk::protocols::{LineProtocol, LineReceiver, LineTransport};
+/// use ropewalk::{EventLoop, Failure, testing::MemoryLoop};
+///
+/// struct Shout;
+///
+/// impl LineProtocol for Shout {
+///     fn line_received(&mut self, _: &EventLoop, transport: &LineTransport, line: &[u8]) -> Result<(), Failure> {
+///         Ok(transport.send_line(line.to_ascii_uppercase())?)
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(LineReceiver::new(Shout));
+/// peer.send("if I\r\nwere\r\n");
+/// assert_eq!(peer.text(), "IF I\r\nWERE\r\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait LineProtocol: 'static {
     /// The connection is there.
     ///

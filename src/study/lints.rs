@@ -142,6 +142,17 @@ pub enum Weight {
 }
 
 /// Something that is probably wrong in a run.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, set_unhandled_hook, study, trace};
+/// use std::rc::Rc;
+///
+/// set_unhandled_hook(Some(Rc::new(|_| ())));
+/// let ((), trace) = trace::record(|| drop(Deferred::<()>::fail(Failure::msg("engine down"))));
+/// let lints = study::lints(&trace);
+/// assert!(!lints.is_empty());
+/// println!("{}: {}", lints[0].rule.name(), lints[0].rule.advice());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lint {

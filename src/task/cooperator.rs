@@ -267,6 +267,25 @@ impl Drop for Armed {
 }
 
 /// One task of a [`Cooperator`]. Clones are the same task; dropping them does not stop it.
+///
+/// ```
+/// use ropewalk::{EventLoop, task::Cooperator};
+/// use std::{cell::Cell, rc::Rc};
+///
+/// let event_loop = EventLoop::new()?;
+/// let units = Rc::new(Cell::new(0));
+/// let done = units.clone();
+/// let task = Cooperator::new(&event_loop).cooperate((0..1000).map(move |_| done.set(done.get() + 1)));
+/// task.pause()?;
+/// event_loop.call_soon({
+///     let task = task.clone();
+///     move |_| task.resume().unwrap()
+/// });
+/// event_loop.run_until(task.when_done())?;
+/// assert_eq!(units.get(), 1000);
+/// assert!(task.has_ended());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct CooperativeTask {
     task: Rc<Task>,

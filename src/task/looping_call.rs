@@ -375,6 +375,26 @@ impl Drop for Armed {
 /// One call of a [`LoopingCall`]'s function, as the function sees it.
 ///
 /// A function that kept its own `LoopingCall` to stop it would keep itself alive for ever; a `Tick` is lent.
+///
+/// ```
+/// use ropewalk::{TestClock, EventLoop, task::LoopingCall, testing::success_of};
+/// use std::time::Duration;
+///
+/// let clock = TestClock::new();
+/// let event_loop = EventLoop::builder().clock(&clock).build()?;
+/// let mut left = 3;
+/// let countdown = LoopingCall::new(move |tick| {
+///     left -= 1;
+///     if left == 0 {
+///         tick.stop();
+///     }
+///     Ok(())
+/// });
+/// let ended = countdown.start(&event_loop, Duration::from_secs(1), true);
+/// clock.advance(Duration::from_secs(2))?;
+/// success_of(ended);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Tick<'a> {
     event_loop: &'a EventLoop,
     shared: &'a Rc<Shared>,

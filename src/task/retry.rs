@@ -241,6 +241,20 @@ impl<T: 'static> Run<T> {
 /// All attempts have failed.
 ///
 /// It keeps the last 16 failures. Its source is the last one's error.
+///
+/// ```
+/// use ropewalk::task::{Retry, RetryError};
+/// use ropewalk::{EventLoop, Failure, TestClock, testing::failure_of};
+/// use std::time::Duration;
+///
+/// let clock = TestClock::new();
+/// let event_loop = EventLoop::builder().clock(&clock).build()?;
+/// let poem = Retry::new().max_attempts(3).run(&event_loop, |n| Err::<(), _>(Failure::msg(format!("no {n}"))));
+/// clock.advance(Duration::from_secs(3600))?;
+/// let failure = failure_of(poem);
+/// assert_eq!(failure.check::<RetryError>().unwrap().attempts(), 3);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct RetryError {
     attempts: u32,
     took: Duration,

@@ -153,6 +153,21 @@ where
 }
 
 /// The result did not come in time. Says what timed out, after how long, and what it was waiting for.
+///
+/// ```
+/// use ropewalk::{Deferred, EventLoop, TestClock, TimeoutError, testing::failure_of};
+/// use std::time::Duration;
+///
+/// let clock = TestClock::new();
+/// let event_loop = EventLoop::builder().clock(&clock).build()?;
+/// let (_resolver, poem) = Deferred::<()>::new();
+/// let poem = poem.named("poem").add_timeout(Duration::from_secs(5), &event_loop);
+/// clock.advance(Duration::from_secs(5))?;
+/// let failure = failure_of(poem);
+/// let error = failure.check::<TimeoutError>().unwrap();
+/// assert_eq!((error.after(), error.name()), (Duration::from_secs(5), Some("poem")));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeoutError {
     who: Who,

@@ -78,6 +78,19 @@ impl fmt::Display for Address {
 ///
 /// A text without a port is found out when it is used, not when it is made, so that the error comes where the others
 /// do.
+///
+/// ```
+/// use ropewalk::Target;
+/// use std::net::SocketAddr;
+///
+/// for target in [
+///     Target::from("example.org:80"),
+///     Target::from(("example.org", 80)),
+///     Target::from(SocketAddr::from(([127, 0, 0, 1], 80))),
+/// ] {
+///     assert!(target.to_string().ends_with(":80"));
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target(pub(crate) Host);
 

@@ -40,6 +40,26 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const ADDRESSES: usize = 16;
 
 /// How to make a TCP connection.
+///
+/// ```
+/// use ropewalk::{ConnectError, ConnectPhase, ConnectTcp, EventLoop, Failure, Protocol, Transport};
+/// use std::time::Duration;
+///
+/// struct Silent;
+///
+/// impl Protocol for Silent {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// let connecting = ConnectTcp::new("127.0.0.1:1").timeout(Duration::from_secs(5)).connect(&event_loop, Silent);
+/// // Nobody listens there.
+/// let failure = event_loop.run_until(connecting).unwrap_err();
+/// assert_eq!(failure.check::<ConnectError>().unwrap().phase(), ConnectPhase::Connect);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ConnectTcp {
     target: Target,

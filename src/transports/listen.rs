@@ -19,6 +19,26 @@ use crate::trace::Place;
 const BACKLOG: u32 = 1024;
 
 /// How to listen for TCP connections.
+///
+/// ```
+/// use ropewalk::{EventLoop, Failure, ListenTcp, Protocol, Transport};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, _: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure> {
+///         Ok(transport.write(data)?)
+///     }
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// let port = ListenTcp::new("127.0.0.1:0")
+///     .max_connections(1000)
+///     .max_connections_per_peer(50)
+///     .listen(&event_loop, |_, _| Some(Echo))?;
+/// assert!(port.is_listening());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ListenTcp {
     address: Target,

@@ -371,6 +371,25 @@ fn report(line: fmt::Arguments<'_>) {
 }
 
 /// A listening socket: a handle, which may be dropped. It listens until it is stopped or the loop's run ends.
+///
+/// ```
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, _: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure> {
+///         Ok(transport.write(data)?)
+///     }
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// let port = event_loop.listen_tcp("127.0.0.1:0", |_, _| Some(Echo))?;
+/// println!("listening on {}", port.address());
+/// event_loop.run_until(port.stop_listening(&event_loop))?;
+/// assert!(!port.is_listening());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Port {
     listener: Weak<Listener>,

@@ -11,6 +11,49 @@ use crate::ground::Failure;
 ///
 /// A [`Transport`] is a producer itself: pausing it stops its reading, stopping it closes it. That is all that a proxy
 /// needs for flow control from one side to the other.
+///
+/// ```
+/// use ropewalk::testing::MemoryLoop;
+/// use ropewalk::{EventLoop, Failure, Producer, Protocol, Streaming, Transport};
+///
+/// /// Writes ten lines, one whenever there is room.
+/// struct Lines(Transport, u32);
+///
+/// impl Producer for Lines {
+///     fn pause_producing(&mut self, _: &EventLoop) -> Result<(), Failure> {
+///         Ok(())
+///     }
+///
+///     fn resume_producing(&mut self, _: &EventLoop) -> Result<(), Failure> {
+///         self.1 += 1;
+///         self.0.write(format!("line {}\n", self.1).as_bytes())?;
+///         if self.1 == 10 {
+///             self.0.unregister_producer();
+///         }
+///         Ok(())
+///     }
+///
+///     fn stop_producing(&mut self, _: &EventLoop) {}
+/// }
+///
+/// struct Server;
+///
+/// impl Protocol for Server {
+///     fn connection_made(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+///         transport.register_producer(event_loop, Lines(transport.clone(), 0), Streaming::Pull)?;
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(Server);
+/// assert_eq!(peer.text().lines().count(), 10);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait Producer: 'static {
     /// Push producers only: more waits to be sent than the high-water mark, so write no more.
     ///

@@ -12,6 +12,15 @@ use std::iter::FusedIterator;
 ///
 /// It is small: an event takes 32 to 41 bytes, beside the texts, each of which is kept once. Events are unpacked when
 /// they are asked for.
+///
+/// ```
+/// use ropewalk::{Deferred, testing::success_of, trace::{self, Kind}};
+///
+/// let (value, trace) = trace::record(|| success_of(Deferred::succeed(6).map(|n| n * 7)));
+/// assert_eq!(value, 42);
+/// let steps = trace.events().filter(|event| matches!(event.kind, Kind::DStep { .. }));
+/// assert_eq!(steps.count(), 1);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Trace {
     packed: Packed,

@@ -12,6 +12,23 @@ use super::kind::Kind;
 /// One that is a *gate* is asked before the events of [`Kind::is_gate`], while they have not happened yet: it may show
 /// the run so far to a person, and returns when the program may go on. User code further out may be in the middle of
 /// something, but the library is not.
+///
+/// ```
+/// use ropewalk::trace::{self, Event, Recorder};
+/// use ropewalk::{Deferred, testing::success_of};
+///
+/// #[derive(Default)]
+/// struct Count(usize);
+///
+/// impl Recorder for Count {
+///     fn event(&mut self, _: &Event<'_>) {
+///         self.0 += 1;
+///     }
+/// }
+///
+/// let (_, count) = trace::record_with(Count::default(), || success_of(Deferred::succeed(1).map(|n| n + 1)));
+/// assert!(count.0 > 2);
+/// ```
 pub trait Recorder {
     /// Is told about the run: before the first event, and again when another clock takes over.
     fn begin(&mut self, _header: &Header<'_>) {}
