@@ -11,7 +11,7 @@
 mod program;
 
 use program::{Usage, say};
-use ropewalk::websocket::{Limits, Message, WebSocket, WebSocketClient, WebSocketProtocol};
+use ropewalk::websocket::{Deflate, Limits, Message, WebSocket, WebSocketClient, WebSocketProtocol};
 use ropewalk::{EventLoop, Failure};
 use std::cell::{Cell, RefCell};
 use std::process::ExitCode;
@@ -66,7 +66,7 @@ impl Run {
             Stage::Reports => format!("/updateReports?agent={}", self.agent),
         };
         let client = match WebSocketClient::new(&format!("{}{path}", self.url)) {
-            Ok(client) => client.limits(Limits::of_message(LARGEST)),
+            Ok(client) => client.limits(Limits::of_message(LARGEST)).deflate(Deflate::new()),
             Err(error) => return self.give_up(event_loop, error.into()),
         };
         let handle = event_loop.handle();

@@ -58,6 +58,8 @@ pub use framing::BodyLength;
 pub use head::{RequestHead, ResponseHead, Version};
 pub use headers::{Headers, InvalidHeader};
 pub use limits::Limits;
+#[cfg(feature = "websocket")]
+pub(crate) use method::is_token;
 pub use method::{InvalidMethod, Method};
 pub use outgoing::BodyWriter;
 #[cfg(feature = "http-server")]

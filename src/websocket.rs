@@ -3,7 +3,9 @@
 //! | module | what it is |
 //! |---|---|
 //! | `frame` | the heads of frames, and masks |
-//! | `decoder` | messages out of bytes |
+//! | `decoder`, `inflater` | messages out of bytes; those that are compressed unpacked as they come |
+//! | `encoder` | messages into bytes, compressed |
+//! | `extension`, `deflate` | how both sides agree on `permessage-deflate` (RFC 7692), and its settings |
 //! | `close` | why a peer closes |
 //! | `limits`, `error` | how much a peer may send; what was wrong with it, and where |
 //! | `handshake` | how both sides agree on a WebSocket |
@@ -17,9 +19,13 @@ mod client;
 mod close;
 mod connection;
 mod decoder;
+mod deflate;
+mod encoder;
 mod error;
+mod extension;
 mod frame;
 mod handshake;
+mod inflater;
 mod limits;
 mod protocol;
 mod server;
@@ -28,9 +34,11 @@ mod transport;
 pub use client::WebSocketClient;
 pub use close::{Close, CloseCode};
 pub use decoder::{Event, MessageDecoder};
+pub use deflate::{Deflate, DeflateParameters};
+pub use encoder::MessageEncoder;
 pub use error::{FrameError, FrameProblem};
 pub use frame::{Opcode, Role, apply_mask, encode_frame};
-pub use handshake::{HandshakeError, accept_key, check_request, check_response};
+pub use handshake::{Agreed, HandshakeError, accept_key, check_request, check_response};
 pub use limits::Limits;
 pub use protocol::{Message, WebSocketEnd, WebSocketProtocol};
 pub use server::WebSocketServer;

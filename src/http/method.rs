@@ -96,7 +96,7 @@ impl FromStr for Method {
 }
 
 /// Whether it is a `token` (RFC 9110, 5.6.2).
-pub(super) fn is_token(text: &[u8]) -> bool {
+pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
 }
 

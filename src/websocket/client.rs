@@ -9,6 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::connection::{Connection, Settings};
+use super::deflate::Deflate;
 use super::frame::Role;
 use super::handshake::{HandshakeError, check_response};
 use super::limits::Limits;
@@ -68,6 +69,7 @@ pub struct WebSocketClient {
     subprotocols: Vec<String>,
     settings: Settings,
     timeout: Duration,
+    deflate: Option<Deflate>,
 }
 
 impl WebSocketClient {
@@ -109,6 +111,7 @@ impl WebSocketClient {
             subprotocols: Vec::new(),
             settings: Settings::default(),
             timeout: TIMEOUT,
+            deflate: None,
         })
     }
 
@@ -139,6 +142,13 @@ impl WebSocketClient {
     /// As [`WebSocketServer::close_timeout`](super::WebSocketServer::close_timeout).
     pub fn close_timeout(mut self, time: Duration) -> WebSocketClient {
         self.settings.close = time;
+        self
+    }
+
+    /// Offers to compress messages (`permessage-deflate`, RFC 7692), which the server may decline. Without it nothing is
+    /// compressed.
+    pub fn deflate(mut self, deflate: Deflate) -> WebSocketClient {
+        self.deflate = Some(deflate);
         self
     }
 
@@ -208,6 +218,9 @@ impl WebSocketClient {
         if !self.subprotocols.is_empty() {
             head.headers.append("Sec-WebSocket-Protocol", self.subprotocols.join(", "))?;
         }
+        if let Some(deflate) = &self.deflate {
+            head.headers.append("Sec-WebSocket-Extensions", deflate.offer())?;
+        }
         for (name, value) in self.headers.iter() {
             head.headers.append(name, value)?;
         }
@@ -222,6 +235,7 @@ impl WebSocketClient {
             key,
             subprotocols: self.subprotocols,
             settings: self.settings,
+            deflate: self.deflate,
             timeout: self.timeout,
             time: IdleTimeout::new(),
             decoder: ResponseDecoder::new(http::Limits::default(), &Method::Get),
@@ -267,6 +281,7 @@ struct Opening {
     key: String,
     subprotocols: Vec<String>,
     settings: Settings,
+    deflate: Option<Deflate>,
     timeout: Duration,
     time: IdleTimeout,
     decoder: ResponseDecoder,
@@ -283,10 +298,11 @@ impl Opening {
             if head.status.is_informational() && !self.decoder.is_over() {
                 continue;
             }
-            let chosen = check_response(&head, &self.key, &self.subprotocols)?;
+            let agreed = check_response(&head, &self.key, &self.subprotocols, self.deflate.as_ref())?;
             let Some(program) = self.program.take() else { break };
-            let chosen = chosen.map(String::into_boxed_str);
-            return Ok(Some(Box::new(Connection::new(program, Role::Client, self.settings, chosen))));
+            let chosen = agreed.subprotocol.map(String::into_boxed_str);
+            let deflate = self.deflate.as_ref().zip(agreed.deflate);
+            return Ok(Some(Box::new(Connection::new(program, Role::Client, self.settings, chosen, deflate))));
         }
         Ok(None)
     }

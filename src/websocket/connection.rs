@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use super::close::Close;
 use super::decoder::{Event, MessageDecoder};
+use super::deflate::{Deflate, DeflateParameters};
+use super::encoder::MessageEncoder;
 use super::frame::Role;
 use super::limits::Limits;
 use super::protocol::{Message, WebSocketEnd, WebSocketProtocol};
@@ -54,6 +56,8 @@ pub(super) struct Connection {
     role: Role,
     subprotocol: Option<Box<str>>,
     decoder: MessageDecoder,
+    /// If compression was agreed upon: until the connection is made.
+    encoder: Option<Box<MessageEncoder>>,
     /// What came while it was paused: at most what one read brings.
     kept: Vec<u8>,
     socket: Option<WebSocket>,
@@ -70,13 +74,23 @@ impl Connection {
         role: Role,
         settings: Settings,
         subprotocol: Option<Box<str>>,
+        deflate: Option<(&Deflate, DeflateParameters)>,
     ) -> Connection {
+        let limits = settings.limits;
+        let (decoder, encoder) = match deflate {
+            Some((deflate, agreed)) => (
+                MessageDecoder::with_deflate(role, limits, deflate, agreed),
+                Some(Box::new(MessageEncoder::new(role, deflate, agreed))),
+            ),
+            None => (MessageDecoder::new(role, limits), None),
+        };
         Connection {
             program,
             settings,
             role,
             subprotocol,
-            decoder: MessageDecoder::new(role, settings.limits),
+            decoder,
+            encoder,
             kept: Vec::new(),
             socket: None,
             idle: IdleTimeout::new(),
@@ -237,7 +251,7 @@ impl Connection {
 
 impl Protocol for Connection {
     fn connection_made(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
-        let socket = WebSocket::new(transport, self.role, self.subprotocol.take());
+        let socket = WebSocket::new(transport, self.role, self.subprotocol.take(), self.encoder.take());
         self.socket = Some(socket.clone());
         self.wait(event_loop, &socket, Waiting::Silence);
         self.program.connection_made(event_loop, &socket)?;

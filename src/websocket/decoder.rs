@@ -12,10 +12,15 @@
 use std::fmt;
 
 use super::close::Close;
+use super::deflate::{Deflate, DeflateParameters};
 use super::error::{FrameError, FrameProblem};
-use super::frame::{FIN, LONGEST, MASKED, Opcode, RESERVED, Role, apply_mask};
+use super::frame::{COMPRESSED, FIN, LONGEST, MASKED, Opcode, RESERVED, Role, apply_mask};
+use super::inflater::Inflater;
 use super::limits::Limits;
 use crate::protocols::Piece;
+
+/// So much of a compressed frame is unmasked and unpacked in one go.
+const PORTION: usize = 1024;
 
 /// So much memory is kept for the next message: most are smaller, and ten thousand idle connections cost little.
 const KEPT: usize = 4096;
@@ -52,7 +57,7 @@ pub enum Event<'d> {
 /// assert_eq!(decoder.next_event(&mut piece)?, Some(Event::Text("Hello")));
 /// let error = decoder.next_event(&mut piece).unwrap_err();
 /// assert_eq!(error.problem(), FrameProblem::ReservedBits);
-/// assert_eq!(error.to_string(), "reserved bits are set without an extension (frame 4, byte 11)");
+/// assert_eq!(error.to_string(), "reserved bits are set that have no meaning here (frame 4, byte 11)");
 /// # Ok::<(), ropewalk::websocket::FrameError>(())
 /// ```
 pub struct MessageDecoder {
@@ -68,6 +73,10 @@ pub struct MessageDecoder {
     kind: Option<Kind>,
     /// So many bytes of a text are known to be UTF-8.
     checked: usize,
+    /// If compression was agreed upon.
+    inflater: Option<Box<Inflater>>,
+    /// The message at hand is compressed.
+    compressed: bool,
     control: Vec<u8>,
     /// What the last event lies in is not wanted any more.
     given: bool,
@@ -115,6 +124,8 @@ impl MessageDecoder {
             message: Vec::new(),
             kind: None,
             checked: 0,
+            inflater: None,
+            compressed: false,
             control: Vec::new(),
             given: false,
             frames: 0,
@@ -122,6 +133,18 @@ impl MessageDecoder {
             before: 0,
             over: None,
         }
+    }
+
+    /// The same where [`permessage-deflate`](Deflate) was agreed upon. Messages come out unpacked. They are unpacked as
+    /// their bytes come, and the limit of a message holds for what they grow to.
+    pub fn with_deflate(
+        role: Role,
+        limits: Limits,
+        deflate: &Deflate,
+        agreed: DeflateParameters,
+    ) -> MessageDecoder {
+        let inflater = Some(Box::new(Inflater::new(role, deflate, agreed)));
+        MessageDecoder { inflater, ..MessageDecoder::new(role, limits) }
     }
 
     /// The next event; `None` when more bytes are needed, or the peer has closed, and all of the piece is used.
@@ -140,7 +163,7 @@ impl MessageDecoder {
             Err(problem) => {
                 let error = FrameError { problem, frame: self.frames + 1, offset: self.before };
                 self.over = Some(Err(error));
-                (self.message, self.control) = Default::default();
+                (self.message, self.control, self.inflater) = Default::default();
                 return Err(error);
             }
         };
@@ -161,7 +184,7 @@ impl MessageDecoder {
             Whole::Pong => Event::Pong(&self.control),
             Whole::Close(close) => {
                 self.over = Some(Ok(()));
-                (self.message, self.control) = Default::default();
+                (self.message, self.control, self.inflater) = Default::default();
                 Event::Close(close)
             }
         }))
@@ -198,7 +221,11 @@ impl MessageDecoder {
             };
             let left = usize::try_from(frame.length - frame.got).unwrap_or(usize::MAX);
             let data = piece.take(left);
-            if !data.is_empty() {
+            if self.compressed && !frame.opcode.is_control() {
+                self.unpack(&frame, data)?;
+                frame.got += data.len() as u64;
+                self.offset += data.len() as u64;
+            } else if !data.is_empty() {
                 let into = if frame.opcode.is_control() { &mut self.control } else { &mut self.message };
                 let start = into.len();
                 into.extend_from_slice(data);
@@ -224,6 +251,41 @@ impl MessageDecoder {
         }
     }
 
+    /// Bytes of a compressed message came.
+    fn unpack(&mut self, frame: &Frame, data: &[u8]) -> Result<(), FrameProblem> {
+        let mut at = (frame.got % 4) as usize;
+        for portion in data.chunks(PORTION) {
+            let mut bytes = [0; PORTION];
+            let bytes = &mut bytes[..portion.len()];
+            bytes.copy_from_slice(portion);
+            if let Some(mask) = frame.mask {
+                apply_mask(bytes, mask, at);
+            }
+            at += bytes.len();
+            self.inflate(Some(bytes))?;
+        }
+        Ok(())
+    }
+
+    /// Unpacks some bytes of a message, or `None`: its end. Each block is looked at before the next one is made, so that it
+    /// makes no difference how the bytes come.
+    fn inflate(&mut self, bytes: Option<&[u8]>) -> Result<(), FrameProblem> {
+        let Some(mut inflater) = self.inflater.take() else { return Err(FrameProblem::Deflate) };
+        let limit = self.limits.message;
+        let sink = |block: &[u8]| {
+            let room = usize::try_from(limit - self.message.len() as u64).unwrap_or(usize::MAX);
+            self.message.extend_from_slice(&block[..block.len().min(room)]);
+            self.check_text(Opcode::Continuation)?;
+            if block.len() > room { Err(FrameProblem::MessageTooLarge { limit }) } else { Ok(()) }
+        };
+        match bytes {
+            Some(bytes) => inflater.inflate(bytes, sink)?,
+            None => inflater.end(sink)?,
+        }
+        self.inflater = Some(inflater);
+        Ok(())
+    }
+
     /// The payload of a frame is there.
     fn end(&mut self, frame: Frame) -> Result<Option<Whole>, FrameProblem> {
         Ok(match frame.opcode {
@@ -231,6 +293,9 @@ impl MessageDecoder {
             Opcode::Pong => Some(Whole::Pong),
             Opcode::Close => Some(Whole::Close(Close::parse(&self.control)?)),
             Opcode::Text | Opcode::Binary | Opcode::Continuation => {
+                if frame.fin && self.compressed {
+                    self.inflate(None)?;
+                }
                 let last = frame.fin.then(|| self.kind.take()).flatten();
                 // A text that is whole is looked at when it is handed out.
                 if last.is_none() {
@@ -287,10 +352,12 @@ impl MessageDecoder {
 
     fn check_first(&self) -> Result<(), FrameProblem> {
         let first = self.head[0];
-        if first & RESERVED != 0 {
+        let code = first & 0xf;
+        // A message's first frame says whether it is compressed, if that was agreed upon (RFC 7692, 6).
+        let allowed = if self.inflater.is_some() && matches!(code, 1 | 2) { COMPRESSED } else { 0 };
+        if first & RESERVED & !allowed != 0 {
             return Err(FrameProblem::ReservedBits);
         }
-        let code = first & 0xf;
         let opcode = Opcode::of(code).ok_or(FrameProblem::Opcode(code))?;
         match opcode {
             Opcode::Continuation if self.kind.is_none() => Err(FrameProblem::NothingToContinue),
@@ -339,11 +406,17 @@ impl MessageDecoder {
         let mask = (second & MASKED != 0).then(|| [0, 1, 2, 3].map(|i| self.head[end + i]));
         // Looked at with the first byte.
         let opcode = Opcode::of(first & 0xf).unwrap_or(Opcode::Continuation);
+        let begins = matches!(opcode, Opcode::Text | Opcode::Binary);
+        if begins {
+            self.compressed = first & COMPRESSED != 0;
+        }
         if !opcode.is_control() {
-            if length > self.limits.frame {
+            // What cannot be made smaller gets a little larger.
+            let more = if self.compressed { self.limits.frame / 1000 + 100 } else { 0 };
+            if length > self.limits.frame.saturating_add(more) {
                 return Err(FrameProblem::FrameTooLarge { limit: self.limits.frame });
             }
-            if self.message.len() as u64 + length > self.limits.message {
+            if !self.compressed && self.message.len() as u64 + length > self.limits.message {
                 return Err(FrameProblem::MessageTooLarge { limit: self.limits.message });
             }
         }

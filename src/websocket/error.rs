@@ -9,7 +9,7 @@ use super::close::CloseCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameProblem {
-    /// Reserved bits are set, and no extension was agreed upon that has a meaning for them (5.2).
+    /// Reserved bits are set, and no extension was agreed upon that has a meaning for them in this frame (5.2).
     ReservedBits,
     /// An opcode that nobody knows (5.2).
     Opcode(u8),
@@ -47,13 +47,15 @@ pub enum FrameProblem {
     CloseCode(u16),
     /// A close frame whose reason is not UTF-8 (5.5.1).
     CloseReason,
+    /// A compressed message that cannot be unpacked (RFC 7692, 7.2.2).
+    Deflate,
 }
 
 impl FrameProblem {
     /// What a peer is told of it (7.4.1).
     pub fn close_code(self) -> CloseCode {
         match self {
-            FrameProblem::NotUtf8 | FrameProblem::CloseReason => CloseCode::INVALID_DATA,
+            FrameProblem::NotUtf8 | FrameProblem::CloseReason | FrameProblem::Deflate => CloseCode::INVALID_DATA,
             FrameProblem::FrameTooLarge { .. } | FrameProblem::MessageTooLarge { .. } => CloseCode::TOO_LARGE,
             _ => CloseCode::PROTOCOL_ERROR,
         }
@@ -63,7 +65,7 @@ impl FrameProblem {
 impl fmt::Display for FrameProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            FrameProblem::ReservedBits => "reserved bits are set without an extension",
+            FrameProblem::ReservedBits => "reserved bits are set that have no meaning here",
             FrameProblem::Opcode(code) => return write!(f, "nobody knows the opcode {code}"),
             FrameProblem::Unmasked => "a client's frame is not masked",
             FrameProblem::Masked => "a server's frame is masked",
@@ -81,6 +83,7 @@ impl fmt::Display for FrameProblem {
                 return write!(f, "a close frame has the code {code}, which is never sent");
             }
             FrameProblem::CloseReason => "the reason in a close frame is not UTF-8",
+            FrameProblem::Deflate => "a compressed message cannot be unpacked",
         })
     }
 }

@@ -63,6 +63,8 @@ pub(super) const LONGEST: usize = 14;
 
 pub(super) const FIN: u8 = 0x80;
 pub(super) const RESERVED: u8 = 0x70;
+/// The reserved bit that says that a message is compressed (RFC 7692, 6).
+pub(super) const COMPRESSED: u8 = 0x40;
 pub(super) const MASKED: u8 = 0x80;
 
 /// A frame's head in bytes.
@@ -92,6 +94,14 @@ impl Head {
             head.push(&mask);
         }
         head
+    }
+
+    /// Says of a message's first frame whether the message is compressed.
+    pub(super) fn compressed(mut self, compressed: bool) -> Head {
+        if compressed {
+            self.bytes[0] |= COMPRESSED;
+        }
+        self
     }
 
     fn push(&mut self, bytes: &[u8]) {

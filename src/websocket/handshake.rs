@@ -7,7 +7,8 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::http::{Headers, Method, RequestHead, ResponseHead, Status, Version};
+use super::deflate::{Deflate, DeflateParameters};
+use crate::http::{Headers, Method, RequestHead, ResponseHead, Status, Version, is_token};
 
 /// What a server appends to a client's key (RFC 6455, 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -38,6 +39,12 @@ pub enum HandshakeError {
     Version(Option<String>),
     /// No `Sec-WebSocket-Key`, more than one, or not the base64 of 16 bytes.
     Key,
+    /// The request announces a body, which would stand between the handshake and the first frame.
+    Body,
+    /// `Sec-WebSocket-Protocol` of the request is no list of different names.
+    Subprotocols,
+    /// `Sec-WebSocket-Extensions` is not of the grammar: its value.
+    Extensions(String),
     /// The page that asks is of an origin that is not allowed, or does not say.
     Origin(Option<String>),
     /// The server did not answer 101: what it answered.
@@ -50,6 +57,9 @@ pub enum HandshakeError {
     Subprotocol(String),
     /// The server uses an extension that was not offered.
     Extension(String),
+    /// The server uses an extension that was offered, with parameters that were not, or that make no sense: the extension,
+    /// and why.
+    ExtensionParameters(String, &'static str),
     /// A text that is no URL of a WebSocket, and why.
     Url(String, &'static str),
     /// The server did not answer in this time.
@@ -79,6 +89,13 @@ impl fmt::Display for HandshakeError {
                 write!(f, "Sec-WebSocket-Version is {}: 13 is the one", version.escape_debug())
             }
             HandshakeError::Key => f.write_str("Sec-WebSocket-Key is not one base64 of 16 bytes"),
+            HandshakeError::Body => f.write_str("a request for a WebSocket has no body: leave out Content-Length"),
+            HandshakeError::Subprotocols => {
+                f.write_str("Sec-WebSocket-Protocol is not a list of names, each of them once")
+            }
+            HandshakeError::Extensions(value) => {
+                write!(f, "Sec-WebSocket-Extensions is no list of extensions: \"{}\"", value.escape_debug())
+            }
             HandshakeError::Origin(None) => f.write_str("the Origin field is missing"),
             HandshakeError::Origin(Some(origin)) => {
                 write!(f, "pages of {} are not allowed here", origin.escape_debug())
@@ -98,6 +115,9 @@ impl fmt::Display for HandshakeError {
             HandshakeError::Extension(name) => {
                 write!(f, "the server uses the extension {}, which was not offered", name.escape_debug())
             }
+            HandshakeError::ExtensionParameters(name, why) => {
+                write!(f, "the server uses the extension {} in a wrong way: {why}", name.escape_debug())
+            }
         }
     }
 }
@@ -108,34 +128,64 @@ fn upgrades(headers: &Headers) -> bool {
     headers.list_has("Connection", "upgrade") && headers.list_has("Upgrade", "websocket")
 }
 
-/// Looks at a client's request, and answers its key.
+/// Looks at a client's request, and answers its key. Its extensions are looked at by
+/// [`Deflate::accept`](super::Deflate::accept).
 ///
 /// # Errors
 ///
 /// It is no handshake, or not a right one.
 pub fn check_request(head: &RequestHead) -> Result<&str, HandshakeError> {
-    if !upgrades(&head.headers) {
+    let headers = &head.headers;
+    if !upgrades(headers) {
         return Err(HandshakeError::NoUpgrade);
     }
     if head.method != Method::Get || head.version != Version::Http11 {
         return Err(HandshakeError::Method);
     }
-    let version = head.headers.get("Sec-WebSocket-Version");
-    if version != Some("13") || head.headers.get_all("Sec-WebSocket-Version").count() != 1 {
+    let length = headers.get_all("Content-Length").any(|length| length != b"0");
+    if length || headers.contains("Transfer-Encoding") {
+        return Err(HandshakeError::Body);
+    }
+    let version = headers.get("Sec-WebSocket-Version");
+    if version != Some("13") || headers.get_all("Sec-WebSocket-Version").count() != 1 {
         return Err(HandshakeError::Version(version.map(str::to_owned)));
     }
-    if head.headers.get_all("Sec-WebSocket-Key").count() != 1 {
+    if headers.get_all("Sec-WebSocket-Key").count() != 1 {
         return Err(HandshakeError::Key);
     }
-    let key = head.headers.get("Sec-WebSocket-Key").ok_or(HandshakeError::Key)?;
+    if !has_distinct_names(headers) {
+        return Err(HandshakeError::Subprotocols);
+    }
+    let key = headers.get("Sec-WebSocket-Key").ok_or(HandshakeError::Key)?;
     match STANDARD.decode(key) {
         Ok(bytes) if bytes.len() == 16 => Ok(key),
         _ => Err(HandshakeError::Key),
     }
 }
 
-/// Looks at the server's response to a request with this key and these subprotocols, and answers the subprotocol that it
-/// chose, if any.
+/// Whether the subprotocols that are offered, if any, are tokens that differ (4.1, 10).
+fn has_distinct_names(headers: &Headers) -> bool {
+    const FIELD: &str = "Sec-WebSocket-Protocol";
+    let mut names: Vec<&str> = headers.list(FIELD).collect();
+    let (all, texts) = (names.len(), headers.get_all(FIELD).all(|value| value.is_ascii()));
+    let tokens = names.iter().all(|name| is_token(name.as_bytes()));
+    names.sort_unstable();
+    names.dedup();
+    texts && tokens && names.len() == all && (all > 0 || !headers.contains(FIELD))
+}
+
+/// What a server has agreed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Agreed {
+    /// The subprotocol that it chose, if any.
+    pub subprotocol: Option<String>,
+    /// How messages are compressed, if they are.
+    pub deflate: Option<DeflateParameters>,
+}
+
+/// Looks at the server's response to a request with this key and these subprotocols, which offered to compress messages if
+/// there is a `deflate`.
 ///
 /// # Errors
 ///
@@ -144,7 +194,8 @@ pub fn check_response(
     head: &ResponseHead,
     key: &str,
     subprotocols: &[String],
-) -> Result<Option<String>, HandshakeError> {
+    deflate: Option<&Deflate>,
+) -> Result<Agreed, HandshakeError> {
     if head.status != Status::SWITCHING_PROTOCOLS {
         return Err(HandshakeError::Status(head.status));
     }
@@ -156,14 +207,20 @@ pub fn check_response(
     if accepts.next() != Some(accept_key(key).as_bytes()) || accepts.next().is_some() {
         return Err(HandshakeError::Accept);
     }
-    if let Some(extension) = headers.get_bytes("Sec-WebSocket-Extensions") {
-        return Err(HandshakeError::Extension(String::from_utf8_lossy(extension).into_owned()));
-    }
-    let Some(chosen) = headers.get_bytes("Sec-WebSocket-Protocol") else { return Ok(None) };
+    let deflate = match deflate {
+        Some(deflate) => deflate.agreed(headers)?,
+        None => match headers.get_bytes("Sec-WebSocket-Extensions") {
+            Some(name) => return Err(HandshakeError::Extension(String::from_utf8_lossy(name).into_owned())),
+            None => None,
+        },
+    };
+    let Some(chosen) = headers.get_bytes("Sec-WebSocket-Protocol") else {
+        return Ok(Agreed { subprotocol: None, deflate });
+    };
     let chosen = String::from_utf8_lossy(chosen);
     let one = headers.get_all("Sec-WebSocket-Protocol").count() == 1;
     match subprotocols.iter().find(|offered| **offered == *chosen) {
-        Some(offered) if one => Ok(Some(offered.clone())),
+        Some(offered) if one => Ok(Agreed { subprotocol: Some(offered.clone()), deflate }),
         _ => Err(HandshakeError::Subprotocol(chosen.into_owned())),
     }
 }

@@ -4,6 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use super::connection::{Connection, Settings};
+use super::deflate::{Deflate, DeflateParameters};
+use super::extension::extensions;
 use super::frame::Role;
 use super::handshake::{HandshakeError, accept_key, check_request};
 use super::limits::Limits;
@@ -45,6 +47,7 @@ pub struct WebSocketServer {
     settings: Settings,
     subprotocols: Vec<String>,
     origins: Option<Vec<String>>,
+    deflate: Option<Deflate>,
 }
 
 impl WebSocketServer {
@@ -73,6 +76,13 @@ impl WebSocketServer {
         self
     }
 
+    /// Compresses messages for clients that offer it (`permessage-deflate`, RFC 7692). Without it nothing is compressed: see
+    /// [`Deflate`] for what it costs.
+    pub fn deflate(mut self, deflate: Deflate) -> WebSocketServer {
+        self.deflate = Some(deflate);
+        self
+    }
+
     /// After how long a silence a client is asked for a sign of life, for which it has the same time again. The default is
     /// 30 s; `None` is never, and then a client that takes nothing is not broken off either.
     pub fn keep_alive(mut self, silence: Option<Duration>) -> WebSocketServer {
@@ -94,14 +104,19 @@ impl WebSocketServer {
         make: impl FnOnce(Option<&str>) -> P,
     ) -> Response {
         match self.check(request) {
-            Ok(key) => {
+            Ok((key, agreed)) => {
                 let offered =
                     |name: &&String| request.headers.list("Sec-WebSocket-Protocol").any(|one| one == *name);
                 let chosen = self.subprotocols.iter().find(offered).map(String::as_str);
                 let program = Box::new(make(chosen));
-                let connection = Connection::new(program, Role::Server, self.settings, chosen.map(Into::into));
-                let response =
+                let deflate = self.deflate.as_ref().zip(agreed);
+                let connection =
+                    Connection::new(program, Role::Server, self.settings, chosen.map(Into::into), deflate);
+                let mut response =
                     Response::upgrade("websocket", connection).header("Sec-WebSocket-Accept", accept_key(key));
+                if let Some(agreed) = agreed {
+                    response = response.header("Sec-WebSocket-Extensions", agreed.to_string());
+                }
                 match chosen {
                     Some(name) => response.header("Sec-WebSocket-Protocol", name),
                     None => response,
@@ -121,7 +136,7 @@ impl WebSocketServer {
         }
     }
 
-    fn check<'h>(&self, request: &'h RequestHead) -> Result<&'h str, HandshakeError> {
+    fn check<'h>(&self, request: &'h RequestHead) -> Result<(&'h str, Option<DeflateParameters>), HandshakeError> {
         let key = check_request(request)?;
         if let Some(origins) = &self.origins {
             let origin = request.headers.get("Origin");
@@ -131,7 +146,11 @@ impl WebSocketServer {
                 return Err(HandshakeError::Origin(origin.map(str::to_owned)));
             }
         }
-        Ok(key)
+        match &self.deflate {
+            Some(deflate) => Ok((key, deflate.accept(&request.headers)?)),
+            // Whether or not any is wanted (9.1).
+            None => extensions(&request.headers).map(|_| (key, None)).map_err(HandshakeError::Extensions),
+        }
     }
 
     /// A server with nothing but WebSockets, whatever the path: an HTTP server with this one handler. `make` is called for

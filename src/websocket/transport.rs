@@ -5,6 +5,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use super::close::{Close, CloseCode};
+use super::encoder::MessageEncoder;
 use super::frame::{Head, Opcode, Role, apply_mask};
 use crate::transports::{Disconnected, Transport};
 
@@ -25,6 +26,8 @@ struct Shared {
     /// Too much waits to be sent.
     blocked: Cell<bool>,
     masks: RefCell<Masks>,
+    /// If compression was agreed upon.
+    encoder: Option<RefCell<Box<MessageEncoder>>>,
 }
 
 /// How far the close handshake is, in what this side sends.
@@ -38,7 +41,12 @@ pub(super) enum Stage {
 }
 
 impl WebSocket {
-    pub(super) fn new(transport: &Transport, role: Role, subprotocol: Option<Box<str>>) -> WebSocket {
+    pub(super) fn new(
+        transport: &Transport,
+        role: Role,
+        subprotocol: Option<Box<str>>,
+        encoder: Option<Box<MessageEncoder>>,
+    ) -> WebSocket {
         let shared = Shared {
             role,
             stage: Cell::new(Stage::Open),
@@ -46,6 +54,7 @@ impl WebSocket {
             paused: Cell::new(false),
             blocked: Cell::new(false),
             masks: RefCell::default(),
+            encoder: encoder.map(RefCell::new),
         };
         WebSocket { transport: transport.clone(), shared: Rc::new(shared) }
     }
@@ -115,8 +124,23 @@ impl WebSocket {
     }
 
     fn write(&self, opcode: Opcode, payload: &[u8]) -> Result<(), Disconnected> {
+        let Some(encoder) = &self.shared.encoder else {
+            return self.write_frame(opcode, payload, false);
+        };
+        // What nobody will receive must not be referred to later.
+        if self.transport.is_disconnected() {
+            return Err(Disconnected);
+        }
+        let packed = encoder.borrow_mut().pack(opcode, payload);
+        let Some(packed) = packed else { return self.write_frame(opcode, payload, false) };
+        let written = self.write_frame(opcode, &packed, true);
+        encoder.borrow().recycle(packed);
+        written
+    }
+
+    fn write_frame(&self, opcode: Opcode, payload: &[u8], compressed: bool) -> Result<(), Disconnected> {
         if self.shared.role == Role::Server {
-            let head = Head::new(opcode, true, payload.len(), None);
+            let head = Head::new(opcode, true, payload.len(), None).compressed(compressed);
             return self.transport.write_vectored(&[head.bytes(), payload]);
         }
         let Some(mask) = self.shared.masks.borrow_mut().next() else {
@@ -124,7 +148,7 @@ impl WebSocket {
             self.transport.abort();
             return Err(Disconnected);
         };
-        let head = Head::new(opcode, true, payload.len(), Some(mask));
+        let head = Head::new(opcode, true, payload.len(), Some(mask)).compressed(compressed);
         let mut masked = payload.to_vec();
         apply_mask(&mut masked, mask, 0);
         self.transport.write_vectored(&[head.bytes(), &masked])
