@@ -95,10 +95,9 @@ impl Inflater {
             self.inflate(&TAIL, sink)?;
         }
         (self.begun, self.streams) = (false, 0);
-        if !self.takeover {
-            if let Some(machine) = self.machine.take() {
-                self.deflate.give_decompress(machine);
-            }
+        match self.machine.take() {
+            Some(machine) if !self.takeover => self.deflate.give_decompress(machine),
+            machine => self.machine = machine,
         }
         Ok(())
     }
