@@ -44,7 +44,7 @@
 //!
 //! | question | item |
 //! |---|---|
-//! | Call me when a socket is ready | [`EventLoop::register`] |
+//! | Call me when a socket is ready | [`EventLoop::register`], [`EventLoop::register_with_id`] |
 //! | Serve connections; make one | [`EventLoop::listen_tcp`], [`EventLoop::connect_tcp`], [`Protocol`] |
 //! | Write, close, pause a connection | [`Transport`] |
 //! | Send a file, or a part of it | [`Transport::send_file`], [`Transport::send_file_range`] |
@@ -120,7 +120,7 @@ pub use ground::{
 pub use transports::{
     Address, ConnectError, ConnectPhase, ConnectTcp, ConnectionAborted, ConnectionDone, ConnectionLost,
     Disconnected, ListenTcp, Port, Producer, ProducerError, Protocol, ResolveError, SendFileError, Streaming,
-    Target, Transport,
+    Target, Transport, report_unexpected,
 };
 
 pub use task::TimeoutError;

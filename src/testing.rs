@@ -136,6 +136,7 @@ impl fmt::Debug for Unhandled {
 }
 
 /// Runs a loop until nothing is left to do at this time. Inside a callback the loop does that by itself.
+#[track_caller]
 fn settle(event_loop: &EventLoop) {
     if !event_loop.inner.is_running()
         && let Err(error) = event_loop.settle()

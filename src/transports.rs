@@ -43,7 +43,7 @@ pub use listener::Port;
 pub use names::ResolveError;
 pub use producer::{Producer, Streaming};
 pub use protocol::Protocol;
-pub(crate) use protocol::report_unexpected;
+pub use protocol::report_unexpected;
 pub use send_file::SendFileError;
 pub use transport::Transport;
 

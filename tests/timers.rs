@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
 
-use ropewalk::{DelayedCall, EventLoop, TestClock, TimerError};
+use ropewalk::{DelayedCall, EventLoop, RunError, TestClock, TimerError};
 
 const MS: Duration = Duration::from_millis(1);
 
@@ -257,4 +257,20 @@ fn a_panic_in_a_jump_inside_a_call_harms_neither_the_others_nor_the_call() {
     arm("c", 3 * MS);
     clock.advance(MS).unwrap();
     assert_eq!(*log.borrow(), ["c at 6", "after"]);
+}
+
+#[test]
+fn a_test_clock_over_work_for_ever_fails_and_does_not_hang() {
+    fn again(event_loop: &EventLoop, count: Rc<Cell<u32>>) {
+        event_loop.call_soon(move |event_loop| {
+            count.set(count.get() + 1);
+            again(event_loop, count);
+        });
+    }
+    let (clock, event_loop) = test_loop();
+    let count = Rc::new(Cell::new(0));
+    again(&event_loop, count.clone());
+    let error = clock.advance(Duration::from_secs(1)).unwrap_err();
+    assert!(matches!(error, RunError::Unsettled(turns) if turns == count.get()), "{error}");
+    assert!(error.to_string().contains("queues itself again"), "{error}");
 }

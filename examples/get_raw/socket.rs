@@ -2,7 +2,7 @@
 
 use super::request::{GetError, now_or_later, start_to_connect};
 use ropewalk::{Deferred, EventLoop, Failure, Handle, Interest, Resolver, SourceId};
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::rc::Rc;
@@ -20,19 +20,15 @@ impl Socket {
     pub(crate) fn connecting(event_loop: &EventLoop, address: SocketAddr) -> Result<Socket, GetError> {
         let stream = start_to_connect(address).map_err(GetError::in_phase("connect to", address))?;
         let waiting = Rc::new(Cell::<Option<Resolver<()>>>::default());
-        let own_id = Rc::new(OnceCell::new());
-        let (waiter, callback_id) = (waiting.clone(), own_id.clone());
-        let registered = event_loop.register(stream, Interest::NONE, move |event_loop, _, _| {
+        let waiter = waiting.clone();
+        let registered = event_loop.register_with_id(stream, Interest::NONE, move |event_loop, id, _, _| {
             // One readiness for one `ready`. If that leads to the next one, this costs nothing.
-            if let Some(id) = callback_id.get() {
-                let _ = event_loop.pause(*id);
-            }
+            let _ = event_loop.pause(id);
             if let Some(resolver) = waiter.take() {
                 resolver.succeed(());
             }
         });
         let id = registered.map_err(|error| GetError::new("watch", address, error.to_string()))?;
-        own_id.get_or_init(|| id);
         Ok(Socket { address, handle: event_loop.handle(), id, waiting })
     }
 

@@ -106,12 +106,13 @@ impl TestClock {
     /// Moves the clock on by `by`, deadline by deadline.
     ///
     /// At each deadline on the way every attached loop is turned, without waiting, until it has nothing left to do at
-    /// that time; so a timer that was armed on the way and is due before the end fires too. A callback that queues
-    /// itself again with `call_soon` for ever, or a task that wakes itself in each poll, keeps this from ending.
+    /// that time; so a timer that was armed on the way and is due before the end fires too.
     ///
     /// # Errors
     ///
-    /// [`RunError::Reentrant`] from inside a callback of an attached loop; and what [`EventLoop::turn`] may answer.
+    /// [`RunError::Reentrant`] from inside a callback of an attached loop. [`RunError::Unsettled`] when a loop has
+    /// something to do at one and the same time for ever: a callback that queues itself again with `call_soon`, or a task
+    /// that wakes itself in each poll. And what [`EventLoop::turn`] may answer.
     pub fn advance(&self, by: Duration) -> Result<(), RunError> {
         let end = self.0.now.get().saturating_add(nanos(by));
         let loops = self.loops();
@@ -161,7 +162,7 @@ impl TestClock {
     ///
     /// # Errors
     ///
-    /// What [`EventLoop::turn`] may answer.
+    /// [`RunError::Unsettled`] as for [`advance`](TestClock::advance), and what [`EventLoop::turn`] may answer.
     pub fn jump_by(&self, by: Duration) -> Result<(), RunError> {
         self.jump(self.0.now.get().saturating_add(nanos(by)));
         let loops = self.loops();

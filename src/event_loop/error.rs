@@ -62,6 +62,9 @@ pub enum RunError {
     Stopped,
     /// The system refused to wait.
     Wait(io::Error),
+    /// A [`TestClock`](super::TestClock) was moved, and there was still something to do at one and the same time after so
+    /// many turns: somebody gives himself work for ever.
+    Unsettled(u32),
 }
 
 impl fmt::Display for RunError {
@@ -83,6 +86,12 @@ impl fmt::Display for RunError {
             RunError::Stopped => {
                 f.write_str("the event loop was stopped before the Deferred it ran for had fired")
             }
+            RunError::Unsettled(turns) => write!(
+                f,
+                "the event loop had something to do in each of {turns} turns while the test clock stood still: a \
+                 callback queues itself again with call_soon, a timer arms itself without a delay, or a task wakes itself \
+                 in each poll (let some time pass in between)",
+            ),
             RunError::Wait(error) => write!(f, "the event loop could not wait for events: {error}"),
         }
     }

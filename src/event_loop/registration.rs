@@ -1,5 +1,6 @@
 //! The loop's methods for sources: registering, changing, lending and removing them.
 
+use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::Location;
 use std::rc::Rc;
@@ -72,6 +73,50 @@ impl EventLoop {
                 Err(InsertError { source: entry.into_source(), reason, descriptor, at: place })
             }
         }
+    }
+
+    /// As [`register`](EventLoop::register), and `callback` is told its own id: for one that removes its source, or changes
+    /// what it is watched for.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Interest};
+    /// use std::io::Read;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, theirs) = UnixStream::pair()?;
+    /// event_loop.register_with_id(ours, Interest::READ, |event_loop, id, mut stream, _| {
+    ///     if stream.read(&mut [0; 16]).unwrap() == 0 {
+    ///         // It is dropped, and so closed, when this callback returns.
+    ///         drop(event_loop.remove(id));
+    ///     }
+    /// })?;
+    /// drop(theirs);
+    /// event_loop.turn(None)?;
+    /// assert!(event_loop.still_registered().is_empty());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As for [`register`](EventLoop::register).
+    #[track_caller]
+    pub fn register_with_id<S: AsFd + 'static>(
+        &self,
+        source: S,
+        interest: Interest,
+        mut callback: impl FnMut(&EventLoop, SourceId<S>, &S, Readiness) + 'static,
+    ) -> Result<SourceId<S>, InsertError<S>> {
+        // The id is known when the source has its place, and no callback runs before that.
+        let own = Rc::new(Cell::new(None));
+        let told = own.clone();
+        let id = self.register(source, interest, move |event_loop, source, readiness| {
+            if let Some(id) = told.get() {
+                callback(event_loop, id, source, readiness);
+            }
+        })?;
+        own.set(Some(id));
+        Ok(id)
     }
 
     /// Lends a registered source to `f`.

@@ -108,7 +108,8 @@ impl MemoryLoop {
     ///
     /// # Panics
     ///
-    /// When it is called from inside a callback of the loop.
+    /// When it is called from inside a callback of the loop, or when the loop has work for ever
+    /// ([`RunError::Unsettled`](crate::RunError::Unsettled)).
     #[track_caller]
     pub fn advance(&self, by: Duration) {
         if let Err(error) = self.clock.advance(by) {
@@ -116,8 +117,12 @@ impl MemoryLoop {
         }
     }
 
-    /// Runs the loop until nothing is left to do at this time. A callback that causes another one for ever keeps this
-    /// from ending.
+    /// Runs the loop until nothing is left to do at this time.
+    ///
+    /// # Panics
+    ///
+    /// When a callback causes another one for ever ([`RunError::Unsettled`](crate::RunError::Unsettled)).
+    #[track_caller]
     pub fn settle(&self) {
         super::settle(&self.event_loop);
     }

@@ -56,7 +56,8 @@ pub trait Protocol: 'static {
     /// sent, the peer sees a reset, so that it does not take a part for the whole.
     ///
     /// `reason` holds [`ConnectionDone`], [`ConnectionLost`], [`ConnectionAborted`], or the protocol's own error. The
-    /// default reports the last kind, so that no error is lost in silence.
+    /// default reports the last kind, so that no error is lost in silence; one of your own can do so with
+    /// [`report_unexpected`].
     fn connection_lost(&mut self, event_loop: &EventLoop, reason: Failure) {
         let _ = event_loop;
         report_unexpected(&reason);
@@ -133,8 +134,39 @@ pub trait Protocol: 'static {
     }
 }
 
-/// Reports the end of a connection that was neither ordered nor the network's doing.
-pub(crate) fn report_unexpected(reason: &Failure) {
+/// Reports the end of a connection that was neither ordered nor the network's doing: what the default
+/// [`Protocol::connection_lost`] does. A protocol that has one of its own calls this where it has nothing better to do with
+/// `reason`, so that its own errors are not lost in silence.
+///
+/// [`ConnectionDone`], [`ConnectionLost`] and [`ConnectionAborted`] are expected. Anything else is logged as an error, or
+/// written to standard error where no logger is installed.
+///
+/// ```
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport, report_unexpected, testing::MemoryLoop};
+/// use std::{cell::Cell, rc::Rc};
+///
+/// struct Member(Rc<Cell<u32>>);
+///
+/// impl Protocol for Member {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, data: &[u8]) -> Result<(), Failure> {
+///         str::from_utf8(data)?;
+///         Ok(())
+///     }
+///
+///     fn connection_lost(&mut self, _: &EventLoop, reason: Failure) {
+///         self.0.set(self.0.get() - 1);
+///         report_unexpected(&reason);
+///     }
+/// }
+///
+/// let members = Rc::new(Cell::new(1));
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(Member(members.clone()));
+/// peer.send(b"\xff"); // reported: no UTF-8
+/// assert_eq!(members.get(), 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn report_unexpected(reason: &Failure) {
     let expected = reason.check::<ConnectionDone>().is_some()
         || reason.check::<ConnectionLost>().is_some()
         || reason.check::<ConnectionAborted>().is_some();

@@ -27,17 +27,17 @@ fn table(trace: &Trace) -> String {
 
 #[test]
 fn each_event_of_a_poem_has_its_sentence() {
-    same(&table(&record(every_kind::poem)), "poem", include_str!("poem.txt"));
+    same(&table(&record(every_kind::poem)), "study/poem", include_str!("poem.txt"));
 }
 
 #[test]
 fn cancels_panics_and_the_ends_of_failures_have_theirs() {
-    same(&table(&record(every_kind::endings)), "endings", include_str!("endings.txt"));
+    same(&table(&record(every_kind::endings)), "study/endings", include_str!("endings.txt"));
 }
 
 #[test]
 fn so_have_timers_calls_and_tasks() {
-    same(&table(&record(every_kind::the_loop)), "the_loop", include_str!("the_loop.txt"));
+    same(&table(&record(every_kind::the_loop)), "study/the_loop", include_str!("the_loop.txt"));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn so_have_sources_jobs_and_other_threads() {
 
 #[test]
 fn so_have_reading_and_writing_and_groups_and_what_a_person_does() {
-    same(&table(&by_hand()), "by_hand", include_str!("by_hand.txt"));
+    same(&table(&by_hand()), "study/by_hand", include_str!("by_hand.txt"));
 }
 
 #[test]

@@ -6,40 +6,21 @@ mod detach;
 mod lost;
 mod nested;
 mod pause;
+#[path = "../support/snapshot.rs"]
+mod snapshot;
 mod swallow;
 mod timers;
 mod two_lanes;
 
-use ropewalk::EventLoop;
 use ropewalk::study::text_chain;
-use ropewalk::testing::capture_unhandled;
-use ropewalk::trace::{self, Trace};
-
-/// Records a program. What it loses on purpose is not reported.
-fn record(program: fn()) -> Trace {
-    let unhandled = capture_unhandled();
-    let ((), trace) = trace::record(program);
-    drop(unhandled.flush_unhandled());
-    trace
-}
-
-/// Compares a text with the file `name.txt`.
-///
-/// `SNAPSHOTS=write cargo test --test text_chain` writes those files anew.
-#[track_caller]
-fn same(text: &str, name: &str, expected: &str) {
-    if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "write") {
-        let path = format!("{}/tests/text_chain/{name}.txt", env!("CARGO_MANIFEST_DIR"));
-        return std::fs::write(path, text).expect("the folder of this test can be written to");
-    }
-    assert!(text == expected, "expected:\n{expected}\nbut it is:\n{text}");
-}
+use ropewalk::{EventLoop, trace};
+use snapshot::{record, same};
 
 /// Compares the stable text of a program, and sees that it is the same for a second run.
 #[track_caller]
 fn check(program: fn(), name: &str, expected: &str) {
     let text = || text_chain(&record(program)).stable().to_string();
-    same(&text(), name, expected);
+    same(&text(), &format!("text_chain/{name}"), expected);
     assert_eq!(text(), text(), "the same program gives the same text");
 }
 
@@ -92,7 +73,7 @@ fn the_full_form_names_events() {
 #[test]
 fn the_full_form_of_a_run_on_a_test_clock() {
     let text = text_chain(&record(timers::program)).to_string();
-    same(&text, "timers_full", include_str!("timers_full.txt"));
+    same(&text, "text_chain/timers_full", include_str!("timers_full.txt"));
 }
 
 #[test]
