@@ -279,7 +279,7 @@ mod tests {
             let mut task = task.borrow_mut();
             task.0 += 1;
             task.1 = Some(context.waker().clone());
-            Poll::<Result<(), crate::Failure>>::Pending
+            Poll::<Result<(), crate::ground::Failure>>::Pending
         };
         event_loop.spawn(std::future::poll_fn(poll)).detach();
         event_loop.turn(Some(Duration::ZERO)).unwrap();

@@ -144,7 +144,7 @@ impl MemoryLoop {
     }
 
     /// Takes the reports of unhandled errors that came since the last flush.
-    pub fn flush_unhandled(&self) -> Vec<crate::UnhandledError> {
+    pub fn flush_unhandled(&self) -> Vec<crate::ground::UnhandledError> {
         self.unhandled.flush_unhandled()
     }
 
