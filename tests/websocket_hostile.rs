@@ -1,0 +1,278 @@
+//! Peers that mean no good, over memory: each harms its own connection only, at a bounded cost, and the next one is served.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ropewalk::Failure;
+use ropewalk::http::{Server, Site};
+use ropewalk::testing::{MemoryLoop, StringTransport};
+use ropewalk::websocket::{Deflate, Message, WebSocket, WebSocketProtocol, WebSocketServer};
+use ropewalk::{Address, EventLoop};
+
+struct Echo {
+    lost: Rc<RefCell<usize>>,
+}
+
+impl WebSocketProtocol for Echo {
+    fn message_received(&mut self, _: &EventLoop, socket: &WebSocket, message: Message<'_>) -> Result<(), Failure> {
+        match message {
+            Message::Text(text) => socket.send_text(text)?,
+            Message::Binary(data) => socket.send_binary(data)?,
+        }
+        Ok(())
+    }
+
+    fn connection_lost(&mut self, _: &EventLoop, _: Failure) {
+        *self.lost.borrow_mut() += 1;
+    }
+}
+
+struct Bench {
+    test: MemoryLoop,
+    site: Site,
+    lost: Rc<RefCell<usize>>,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench::of(WebSocketServer::new())
+    }
+
+    fn of(sockets: WebSocketServer) -> Bench {
+        let (test, lost) = (MemoryLoop::new().unwrap(), Rc::<RefCell<usize>>::default());
+        let own = lost.clone();
+        let server = Server::new().fallback(move |_, request| {
+            let lost = own.clone();
+            sockets.accept(&request, |_| Echo { lost })
+        });
+        Bench { site: server.start(&test).unwrap(), test, lost }
+    }
+
+    fn connect(&self) -> StringTransport {
+        self.test.connected(self.site.protocol(&Address::Memory))
+    }
+
+    fn open(&self) -> StringTransport {
+        let peer = self.connect();
+        peer.send(ASK);
+        assert!(peer.text().starts_with("HTTP/1.1 101 "), "{}", peer.text());
+        peer.clear();
+        peer
+    }
+
+    /// What these bytes are answered, behind the handshake.
+    fn told(&self, data: &[u8]) -> Vec<u8> {
+        let peer = self.open();
+        peer.send(data);
+        let told = peer.value();
+        peer.reset();
+        told
+    }
+
+    #[track_caller]
+    fn still_serves(&self) {
+        let told = self.told(b"\x81\x82\0\0\0\0ok");
+        assert_eq!(told, b"\x81\x02ok");
+        assert_eq!(self.site.connections(), 0);
+    }
+}
+
+const ASK: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+#[test]
+fn handshakes_are_taken_or_refused_with_the_right_status() {
+    let with = |field: &str| ASK.replace("Host: a\r\n", &format!("Host: a\r\n{field}\r\n"));
+    let key = |key: &str| ASK.replace("dGhlIHNhbXBsZSBub25jZQ==", key);
+    let cases = [
+        (ASK.to_owned(), 101),
+        (ASK.replace("Upgrade: websocket", "upgrade:WebSocket"), 101),
+        (ASK.replace("Connection: Upgrade", "Connection: keep-alive, UPGRADE"), 101),
+        (ASK.replace("Connection: Upgrade", "Connection: keep-alive\r\nConnection: Upgrade"), 101),
+        (ASK.replace("Upgrade: websocket", "Upgrade: h2c, websocket"), 101),
+        (with("Content-Length: 0"), 101),
+        (with("Sec-WebSocket-Extensions: x-one; a=1; b=\"2\", x-two"), 101),
+        (with("Sec-WebSocket-Extensions: permessage-deflate"), 101),
+        (with("Sec-WebSocket-Protocol: one, two"), 101),
+        // The method and the version of HTTP.
+        (ASK.replace("GET", "POST"), 400),
+        (ASK.replace("GET", "HEAD"), 400),
+        (ASK.replace("GET", "get"), 400),
+        (ASK.replace("HTTP/1.1", "HTTP/1.0"), 400),
+        (ASK.replace("HTTP/1.1", "HTTP/2.0"), 505),
+        (ASK.replace("Host: a\r\n", ""), 400),
+        (with("Host: b"), 400),
+        // Who does not ask for it.
+        (ASK.replace("Upgrade: websocket\r\n", ""), 426),
+        (ASK.replace("Upgrade: websocket", "Upgrade: websockets"), 426),
+        (ASK.replace("Connection: Upgrade\r\n", ""), 426),
+        (ASK.replace("Connection: Upgrade", "Connection: Upgrades"), 426),
+        // The version.
+        (ASK.replace("Version: 13", "Version: 12"), 426),
+        (ASK.replace("Version: 13", "Version: 013"), 426),
+        (ASK.replace("Version: 13", "Version: 13, 8"), 426),
+        (with("Sec-WebSocket-Version: 13"), 426),
+        (ASK.replace("Sec-WebSocket-Version: 13\r\n", ""), 426),
+        // The key.
+        (ASK.replace(KEY, ""), 400),
+        (with(KEY.trim_end()), 400),
+        (key(""), 400),
+        (key("dGhlIHNhbXBsZSBub25jZQ"), 400),
+        (key("dGhlIHNhbXBsZSBub25jZR=="), 400),
+        (key("dGhlIHNhbXBsZSBub25j"), 400),
+        (key("dGhlIHNhbXBsZSBub25jZWE="), 400),
+        (key("dGhlIHNhbXBsZSBub25jZ-=="), 400),
+        (key("dGhlIHNhbXBsZ SBub25jZQ=="), 400),
+        // Bodies.
+        (with("Content-Length: 5") + "hello", 400),
+        (with("Transfer-Encoding: chunked") + "0\r\n\r\n", 400),
+        // Names and extensions.
+        (with("Sec-WebSocket-Protocol: one, one"), 400),
+        (with("Sec-WebSocket-Protocol: one\r\nSec-WebSocket-Protocol: one"), 400),
+        (with("Sec-WebSocket-Protocol: a b"), 400),
+        (with("Sec-WebSocket-Protocol:"), 400),
+        (with("Sec-WebSocket-Extensions: ;"), 400),
+        (with("Sec-WebSocket-Extensions: a; b=\"c"), 400),
+        (with("Sec-WebSocket-Extensions: \u{e9}"), 400),
+        // Heads.
+        (with(&format!("X: {}", "x".repeat(100_000))), 431),
+        (ASK.replace("GET /", &format!("GET /{}", "x".repeat(100_000))), 414),
+        (ASK.replace("Host: a", "Host : a"), 400),
+    ];
+    let bench = Bench::new();
+    for (request, status) in cases {
+        let peer = bench.connect();
+        peer.send(&request);
+        let answer = peer.text();
+        let start: String = request.chars().take(300).collect();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{start}\nis answered\n{answer}");
+        let versions = answer.matches("\r\nSec-WebSocket-Version: 13\r\n").count();
+        assert_eq!(versions, usize::from(status == 426 && answer.contains("Version is")), "{start}\n{answer}");
+        peer.reset();
+        bench.still_serves();
+    }
+    bench.test.assert_clean();
+}
+
+#[test]
+fn what_breaks_the_rules_of_frames_is_closed_with_its_code() {
+    let close = |code: u16| [&b"\x88\x82\0\0\0\0"[..], &code.to_be_bytes()].concat();
+    let mut cases: Vec<(Vec<u8>, u16)> = [
+        // Without a mask.
+        (&b"\x81\x02hi"[..], 1002),
+        (b"\x81\x00", 1002),
+        (b"\x89\x00", 1002),
+        (b"\x88\x00", 1002),
+        // Control frames that are long, or in fragments.
+        (b"\x89\xfe\x00\x7e", 1002),
+        (b"\x8a\xff", 1002),
+        (b"\x88\xfe\x00\x7e", 1002),
+        (b"\x09\x80\0\0\0\0", 1002),
+        (b"\x08\x80\0\0\0\0", 1002),
+        (b"\x0a\x80\0\0\0\0", 1002),
+        // Fragments out of order.
+        (b"\x80\x80\0\0\0\0", 1002),
+        (b"\x00\x80\0\0\0\0", 1002),
+        (b"\x01\x80\0\0\0\0\x81\x80\0\0\0\0", 1002),
+        (b"\x01\x80\0\0\0\0\x02\x80\0\0\0\0", 1002),
+        // Lengths.
+        (b"\x82\xfe\x00\x00\0\0\0\0", 1002),
+        (b"\x82\xfe\x00\x7d\0\0\0\0", 1002),
+        (b"\x82\xff\0\0\0\0\0\0\xff\xff\0\0\0\0", 1002),
+        (b"\x82\xff\x80\0\0\0\0\0\0\0\0\0\0\0", 1002),
+        (b"\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 1002),
+        (b"\x82\xff\x40\0\0\0\0\0\0\0\0\0\0\0", 1009),
+        (b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 1009),
+        (b"\x82\xff\0\0\0\0\0\x10\0\x01\0\0\0\0", 1009),
+        // Close frames.
+        (b"\x88\x81\0\0\0\0\x03", 1002),
+        (b"\x88\x83\0\0\0\0\x03\xe8\xff", 1007),
+        (b"\x88\x84\0\0\0\0\x03\xe8\xc3\x28", 1007),
+        // Texts.
+        (b"\x81\x81\0\0\0\0\xff", 1007),
+        (b"\x81\x82\0\0\0\0\xc0\xaf", 1007),
+        (b"\x81\x83\0\0\0\0\xed\xa0\x80", 1007),
+        (b"\x81\x81\0\0\0\0\xc3", 1007),
+        (b"\x81\xfe\x01\0\0\0\0\0\xff", 1007),
+    ]
+    .map(|(data, code)| (data.to_vec(), code))
+    .to_vec();
+    // Reserved bits and opcodes: the first byte is enough.
+    cases.extend([0xc1, 0xa1, 0x91, 0xf1, 0xc0, 0xc8, 0xc9, 0xca, 0x41].map(|first| (vec![first], 1002)));
+    cases.extend((3..8).chain(11..16).map(|code| (vec![0x80 | code], 1002)));
+    cases.extend(
+        [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535].map(|code| (close(code), 1002)),
+    );
+    // Codes that may be sent are answered as they are.
+    cases
+        .extend([1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 3999, 4000, 4999].map(|code| (close(code), code)));
+    let bench = Bench::new();
+    let answered = cases.len();
+    for (data, code) in cases {
+        // Whatever follows is not looked at.
+        for rest in [&b""[..], b"\x81\x82\0\0\0\0hi", b"\xff\xff\xff"] {
+            // A frame that is not whole goes on with it.
+            if !rest.is_empty() && data == b"\x81\xfe\x01\0\0\0\0\0\xff" {
+                continue;
+            }
+            let told = bench.told(&[&data, rest].concat());
+            assert_eq!((told[0], usize::from(told[1])), (0x88, told.len() - 2), "{data:02x?} {told:02x?}");
+            assert_eq!(told[2..4], code.to_be_bytes(), "{data:02x?}");
+        }
+    }
+    assert_eq!(*bench.lost.borrow(), 3 * answered - 2);
+    bench.still_serves();
+    bench.test.assert_clean();
+}
+
+#[test]
+fn a_connection_that_breaks_off_at_any_byte_is_lost_and_nothing_else() {
+    let bench = Bench::new();
+    let frames = b"\x01\x83\x01\x02\x03\x04abc\x89\x81\x01\x02\x03\x04x\x80\xfe\x00\x7e\x01\x02\x03\x04";
+    let all = [ASK.as_bytes(), frames, &[0x41; 126], b"\x88\x82\0\0\0\0\x03\xe8"].concat();
+    for cut in 0..all.len() {
+        for end in [false, true] {
+            let peer = bench.connect();
+            peer.send(&all[..cut]);
+            if end {
+                peer.send_end();
+                // It may be asked to close for a time.
+                bench.test.advance(Duration::from_secs(60));
+            } else {
+                peer.reset();
+            }
+            assert_eq!(bench.site.connections(), 0, "after {cut} bytes");
+        }
+    }
+    bench.still_serves();
+    bench.test.assert_clean();
+}
+
+#[test]
+fn floods_are_answered_as_they_come_and_keep_nothing() {
+    let bench = Bench::of(WebSocketServer::new().deflate(Deflate::new()));
+    let peer = bench.open();
+    // A million empty fragments, with pings between them.
+    peer.send(b"\x01\x80\0\0\0\0");
+    let empty = [&b"\x00\x80\0\0\0\0".repeat(999)[..], b"\x89\x80\0\0\0\0"].concat();
+    for _ in 0..1000 {
+        peer.send(&empty);
+        assert_eq!(peer.value(), b"\x8a\x00");
+        peer.clear();
+    }
+    peer.send(b"\x80\x81\0\0\0\0a");
+    assert_eq!(peer.value(), b"\x81\x01a");
+    peer.clear();
+    let pings = b"\x89\x80\0\0\0\0".repeat(1000);
+    for _ in 0..100 {
+        peer.send(&pings);
+        assert_eq!(peer.value(), b"\x8a\x00".repeat(1000));
+        peer.clear();
+    }
+    peer.reset();
+    bench.still_serves();
+    bench.test.assert_clean();
+}
