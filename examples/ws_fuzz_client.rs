@@ -66,7 +66,9 @@ impl Run {
             Stage::Reports => format!("/updateReports?agent={}", self.agent),
         };
         let client = match WebSocketClient::new(&format!("{}{path}", self.url)) {
-            Ok(client) => client.limits(Limits::of_message(LARGEST)).deflate(Deflate::new().level(1)),
+            Ok(client) => client
+                .limits(Limits::of_message(LARGEST))
+                .deflate(Deflate::new().level(1).client_no_context_takeover(true)),
             Err(error) => return self.give_up(event_loop, error.into()),
         };
         let handle = event_loop.handle();
