@@ -27,7 +27,9 @@ fn main() -> ExitCode {
         };
         let event_loop = EventLoop::new()?;
         event_loop.stop_on_signals()?;
-        let sockets = WebSocketServer::new().limits(Limits::of_message(LARGEST)).deflate(Deflate::new().level(1));
+        let sockets = WebSocketServer::new()
+            .limits(Limits::of_message(LARGEST))
+            .deflate(Deflate::new().level(1).threshold(0));
         let site = sockets.listen(&event_loop, ("127.0.0.1", port), |_, _| Echo)?;
         say(format_args!("ready {}", site.address().map_or(0, |address| address.port())))?;
         event_loop.run()?;

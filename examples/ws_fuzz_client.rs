@@ -68,7 +68,7 @@ impl Run {
         let client = match WebSocketClient::new(&format!("{}{path}", self.url)) {
             Ok(client) => client
                 .limits(Limits::of_message(LARGEST))
-                .deflate(Deflate::new().level(1).client_no_context_takeover(true)),
+                .deflate(Deflate::new().level(1).threshold(0).client_no_context_takeover(true)),
             Err(error) => return self.give_up(event_loop, error.into()),
         };
         let handle = event_loop.handle();

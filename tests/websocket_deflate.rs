@@ -294,6 +294,8 @@ fn short_messages_and_control_frames_are_sent_as_they_are() {
     let alone = agreed("permessage-deflate; server_no_context_takeover");
     let mut encoder = MessageEncoder::new(Role::Server, &deflate, alone);
     assert_eq!(encoded(&mut encoder, &noise(100))[0], 0x82);
+    let mut encoder = MessageEncoder::new(Role::Server, &deflate.threshold(0), alone);
+    assert_eq!(encoded(&mut encoder, &noise(100))[0], 0xc2);
 }
 
 #[test]

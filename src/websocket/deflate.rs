@@ -76,7 +76,8 @@ impl Deflate {
         self
     }
 
-    /// Messages of fewer bytes are sent as they are. The default is 64: shorter ones gain little.
+    /// Messages of fewer bytes are sent as they are. The default is 64: shorter ones gain little. With 0 every message is
+    /// compressed, even one that gets larger by it.
     pub fn threshold(mut self, bytes: usize) -> Deflate {
         self.threshold = bytes;
         self

@@ -102,7 +102,8 @@ impl MessageEncoder {
         }
         // What nobody will refer to, and did not get smaller, is sent as it is. So is what the machine failed at: a new one
         // refers to nothing.
-        if !fine || (!self.takeover && packed.len() >= payload.len()) {
+        let grown = packed.len() >= payload.len() && self.deflate.smallest() > 0;
+        if !fine || (!self.takeover && grown) {
             if fine {
                 self.deflate.give_compress(machine);
             }
