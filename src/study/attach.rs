@@ -7,7 +7,7 @@ use super::stepper::{Live, Stepper};
 use crate::ground::unhandled::error_line;
 use crate::trace::{Event, Header, Recorder, Trace, TraceFile};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 /// Those who take in what the options ask for, in this order: what is written first, so that it is complete when the
@@ -65,9 +65,25 @@ impl Drop for AtEnd {
 }
 
 fn write_page(trace: &Trace, path: &Path) -> Result<(), PageError> {
-    let mut file = BufWriter::new(File::create(path).map_err(PageError::Io)?);
-    super::page(trace).write(&mut file)?;
-    file.flush().map_err(PageError::Io)
+    super::page(trace).write(BufWriter::with_capacity(1 << 16, AtFirstByte { path, file: None }))
+}
+
+/// A file that is made when its first bytes come: a page that is refused leaves none, and no emptied one.
+struct AtFirstByte<'p> {
+    path: &'p Path,
+    file: Option<File>,
+}
+
+impl Write for AtFirstByte<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match &mut self.file {
+            Some(file) => file.write(bytes),
+            none => none.insert(File::create(self.path)?).write(bytes),
+        }
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_mut().map_or(Ok(()), File::flush)
+    }
 }
 
 /// Who holds the program: a screen for `step` where there is a terminal, else, and for `plain`, a prompt on standard
@@ -95,4 +111,25 @@ fn stepper(options: &Options) -> Result<Box<dyn Recorder>, String> {
     }
     let input = BufReader::new(std::io::stdin());
     Ok(Box::new(Live::new(stepper, Plain::new(input, std::io::stderr()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::write_page;
+    use crate::study::{Page, PageError};
+    use crate::trace;
+
+    #[test]
+    fn a_page_that_is_refused_leaves_a_file_as_it_was() {
+        let path = std::env::temp_dir().join(format!("ropewalk-{}-refused.html", std::process::id()));
+        let ((), long) = trace::record(|| (0..=Page::LIMIT).for_each(|_| trace::note("")));
+        assert!(matches!(write_page(&long, &path), Err(PageError::TooMany { .. })));
+        assert!(!path.exists());
+        let ((), short) = trace::record(|| trace::note("a remark"));
+        write_page(&short, &path).expect("the folder can be written to");
+        let page = std::fs::read(&path).expect("there is a page");
+        assert!(matches!(write_page(&long, &path), Err(PageError::TooMany { .. })));
+        assert_eq!(std::fs::read(&path).expect("it is still there"), page);
+        std::fs::remove_file(&path).expect("it can be removed");
+    }
 }
