@@ -13,6 +13,7 @@
 
 mod data;
 mod part;
+mod squeeze;
 
 use super::lints::lints;
 use super::text_chain::text_chain;
@@ -128,9 +129,11 @@ impl Page<'_> {
         writeln!(
             out,
             "<title>{title} - ropewalk</title>\n<style>\n{}</style>\n</head>\n<body>",
-            squeeze(CSS, Source::Css)
+            squeeze::css(CSS)
         )?;
-        out.write_all(squeeze(HTML, Source::Html).as_bytes())?;
+        for line in HTML.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            writeln!(out, "{line}")?;
+        }
         self.write_text(out)?;
         writeln!(out, "<script type=\"application/x-ndjson\" id=\"trace\">")?;
         self.trace.write_json(Escaped::new(&mut *out, |s| chosen.holds(s)))?;
@@ -142,7 +145,7 @@ impl Page<'_> {
         data::write_about(&mut *out, &findings, &self.part.title(count, self.trace.len()))?;
         writeln!(out, "</script>\n<script>\n\"use strict\";\n(() => {{")?;
         for script in SCRIPTS {
-            out.write_all(squeeze(script, Source::Script).as_bytes())?;
+            out.write_all(squeeze::script(script).as_bytes())?;
         }
         writeln!(out, "}})();\n</script>\n</body>\n</html>")?;
         Ok(out.flush()?)
@@ -178,42 +181,6 @@ impl Page<'_> {
         }
         writeln!(out, "</noscript>")
     }
-}
-
-/// A text of ours without indents, empty lines, lines that are a comment, and spaces that say nothing.
-fn squeeze(text: &str, kind: Source) -> String {
-    let mut short = String::with_capacity(text.len());
-    for line in text.lines().map(str::trim) {
-        let tight = match kind {
-            Source::Html => "",
-            Source::Css if line.starts_with("/*") => continue,
-            Source::Css => "{};:,>",
-            Source::Script if ["//", "/**", "* ", "*/"].iter().any(|start| line.starts_with(start)) => continue,
-            Source::Script => "{}()[];,=<>?:&|!",
-        };
-        // In a text or a pattern of the script a space says something: from the first to the last mark of one.
-        let marks: &[char] = if matches!(kind, Source::Script) { &['"', '\'', '`', '/'] } else { &[] };
-        let keep = line.find(marks).zip(line.rfind(marks)).map_or(0..0, |(first, last)| first..last + 1);
-        let mut rest = line.char_indices().peekable();
-        while let Some((i, c)) = rest.next() {
-            let beside = |other: Option<char>| other.is_some_and(|other| tight.contains(other));
-            let next = rest.peek().map(|(_, c)| *c);
-            if c != ' ' || keep.contains(&i) || !(beside(short.chars().next_back()) || beside(next)) {
-                short.push(c);
-            }
-        }
-        if !line.is_empty() {
-            short.push('\n');
-        }
-    }
-    short
-}
-
-#[derive(Clone, Copy)]
-enum Source {
-    Html,
-    Css,
-    Script,
 }
 
 /// A page could not be written.
@@ -271,12 +238,13 @@ impl From<io::Error> for PageError {
 
 #[cfg(test)]
 mod tests {
-    use super::{CSS, HTML, SCRIPTS, Source, squeeze};
+    use super::{CSS, HTML, SCRIPTS, squeeze};
 
     #[test]
     fn the_code_of_the_page_stays_under_100_kb() {
-        let scripts: usize = SCRIPTS.iter().map(|script| squeeze(script, Source::Script).len()).sum();
-        let code = scripts + squeeze(CSS, Source::Css).len() + squeeze(HTML, Source::Html).len();
+        let scripts: usize = SCRIPTS.iter().map(|script| squeeze::script(script).len()).sum();
+        let code =
+            scripts + squeeze::css(CSS).len() + HTML.lines().map(|line| line.trim().len() + 1).sum::<usize>();
         assert!(code < 100_000, "{code} bytes");
     }
 
