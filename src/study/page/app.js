@@ -6,7 +6,10 @@ const view = {
   drawn: new Set(), links: { C: -1, W: -1, R: -1 }, hits: null, marks: new Map(), breaks: [],
 };
 const own = [];
-let stateEnd, playing = 0, saved = 0;
+let playing = 0, saved = 0;
+
+/** What asks for the places of things, or scrolls: it is done when all is drawn, so that the page is laid out once. */
+let later = [];
 
 /** Draws everything. The focus stays on what it was on, though that was drawn anew. */
 function redraw() {
@@ -27,8 +30,15 @@ function redraw() {
   document.querySelectorAll("[data-rove]").forEach(rove);
   if (region && key && !focus.isConnected) {
     const again = [...region.querySelectorAll("[data-key]")].find((e) => e.dataset.key === key) || region.querySelector("[tabindex='0'], button");
-    again?.focus({ preventScroll: true });
+    later.push(() => again?.focus({ preventScroll: true }));
   }
+  settle();
+}
+
+function settle() {
+  const acts = later;
+  later = [];
+  for (const act of acts) act();
 }
 
 function drawBar(i) {
@@ -241,7 +251,8 @@ function onKey(event) {
         if (!view.source) return;
         view.line = Math.max(1, Math.min(sourceRows.count, (view.line ?? (view.source.ran || 1)) + (back ? -1 : 1)));
         view.file = view.source.f;
-        return drawSource(view.i);
+        drawSource(view.i);
+        return settle();
       }
       if (slider) {
         done();
@@ -371,7 +382,7 @@ function openBreaks() {
 }
 
 function drawBreaks() {
-  $("breaks").replaceChildren(...view.breaks.map((b, k) => h("li", {}, h("label", {}, h("input", { type: "checkbox", checked: b.on, onchange: (event) => (b.on = event.target.checked) }), ` ${show(b.text, 80)}`), h("button", { type: "button", text: "Remove", onclick: () => {
+  $("breaks").replaceChildren(...view.breaks.map((b, k) => h("li", {}, h("label", {}, h("input", { type: "checkbox", checked: b.on, onchange: (event) => (b.on = event.target.checked) }), ` ${show(b.text, 80)}`), h("button", { text: "Remove", onclick: () => {
     view.breaks.splice(k, 1);
     drawBreaks();
   } }))));
@@ -440,14 +451,12 @@ function start() {
     return;
   }
   foldAll();
-  stateEnd = copies[copies.length - 1].copy();
-  while (stateEnd.i < T.n - 1) stateEnd.next();
   readLints();
   $("prog").replaceChildren(show(T.head.prog || "a run", 80), h("small", { text: [T.head.clock && `${show(T.head.clock, 12)} clock`, part || `${T.n} events`, T.turns.length > 1 && !part && `${T.turns.filter((turn) => turn.turn).length} turns`].filter(Boolean).join(" · ") }));
   $("about").textContent = `${show(T.head.lib || "ropewalk", 40)} · this file needs no network`;
-  eventRows = new Rows($("events-list"), 24, eventRow);
-  laneRows = new Rows($("objects"), 22, laneRow);
-  sourceRows = new Rows($("source"), 24, sourceRow);
+  eventRows = new Rows("events-list", 24, eventRow);
+  laneRows = new Rows("objects", 22, laneRow);
+  sourceRows = new Rows("source", 24, sourceRow);
   $("file").append(...[...T.src].map(([f, file]) => h("option", { value: f, text: fileName(file.path), title: file.path })));
   if (T.src.size < 2) $("file").hidden = true;
   if (T.src.size === 1) $("source-h").firstChild.textContent = `${fileName([...T.src.values()][0].path)} `;
@@ -458,6 +467,7 @@ function start() {
     view.file = null;
     move(Number(slider.value) - 1);
   });
+  for (const e of document.querySelectorAll("[data-icon]")) e.append(svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: e.dataset.icon })));
   const on = (id, act) => $(id).addEventListener("click", act);
   on("go-first", () => jump(0));
   on("go-last", () => jump(T.n - 1));
@@ -485,6 +495,7 @@ function start() {
     view.file = event.target.value;
     view.line = null;
     drawSource(view.i);
+    settle();
   });
   $("level").addEventListener("change", (event) => setLevel(Number(event.target.value)));
   $("kinds-list").append(...FAMILIES.map(([word], k) => h("label", {}, h("input", { type: "checkbox", checked: true, onchange: (event) => {
@@ -528,16 +539,16 @@ function start() {
     redraw();
   });
   window.addEventListener("beforeprint", fillPrint);
-  let width = 0;
-  new ResizeObserver(() => {
-    if (width === innerWidth) return [eventRows, laneRows].forEach((rows) => rows.draw());
-    width = innerWidth;
-    drawTicks();
-    redraw();
-  }).observe(document.body);
   fromHash();
+  measure();
   drawTicks();
   redraw();
+  const resized = new ResizeObserver(() => {
+    if (!measure()) return [eventRows, laneRows, sourceRows].forEach((rows) => rows.draw());
+    drawTicks();
+    redraw();
+  });
+  Object.keys(size).forEach((id) => resized.observe($(id)));
   // For tests and for the curious.
   window.ropewalk = { state: (i) => stateAt(i).text(), cursor: () => view.i, count: T.n, move: (i) => move(i) };
 }

@@ -12,6 +12,7 @@ const STATUS = [
 const CODE = Object.fromEntries(STATUS.map((word, code) => [word, code]));
 /** What is still to come to an end; the rest is done. */
 const LIVE = new Set(["not fired", "running", "paused", "resting", "armed", "open", "queued", "spawned", "waiting", "woken", "raised", "ready"]);
+const LIVES = STATUS.map((word) => LIVE.has(word));
 
 /** How an object stands after an event that touches it. */
 function after(id, was, e) {
@@ -23,9 +24,9 @@ function after(id, was, e) {
       if (e.d !== id && !(end && end.d === id)) return was;
       switch (e.k) {
         case "d.new": return "not fired";
-        case "d.fire": case "d.resume": return e.val?.err !== undefined ? "error" : "ok";
+        case "d.fire": case "d.resume": return failed(e.val) ? "error" : "ok";
         case "d.step": return "running";
-        case "d.ret": return isId(e.inner) ? "paused" : e.val?.err !== undefined ? "error" : "ok";
+        case "d.ret": return isId(e.inner) ? "paused" : failed(e.val) ? "error" : "ok";
         case "d.pause": return "paused";
         case "f.resting": return "resting";
         case "f.lost": return "lost";
@@ -111,6 +112,13 @@ class State {
     return this;
   }
 
+  /** The objects that are still to come to an end. */
+  living() {
+    const found = [];
+    this.pages.forEach((page, p) => page.forEach((code, k) => LIVES[code] && found.push(T.slots[p * PAGE + k])));
+    return found;
+  }
+
   /** All of it in one text, to compare. */
   text() {
     const objects = [...T.objs.keys()].map((id) => [id, this.status(id)]).filter(([, status]) => status);
@@ -124,8 +132,6 @@ let walking = new State();
 
 /** Folds the whole run once and keeps the copies. */
 function foldAll() {
-  let slot = 0;
-  for (const o of T.objs.values()) o.slot = slot++;
   const state = new State();
   for (let i = 0; i < T.n; i++) {
     if (i % EVERY === 0) copies.push(state.copy());
@@ -139,6 +145,8 @@ function stateAt(i) {
   while (walking.i < i) walking.next();
   return walking;
 }
+
+const statusAt = (i, id) => stateAt(i).status(id);
 
 /** Of a long chain so many events before the cursor are looked at, and so many steps after it. */
 const BACK = 90, AHEAD = 30;
@@ -155,10 +163,10 @@ function chainRows(id, upto) {
   const seen = upTo(o.ev, upto);
   const known = o.made >= 0 ? o.made <= upto : seen >= 0;
   const first = seen > BACK + 40 ? seen - BACK : 0;
-  let lane = "c", fired = first > 0 && stateAt(upto).status(id) !== "not fired", pause = null, ran = null, over = "", next = 0;
+  let lane = "c", fired = first > 0 && statusAt(upto, id) !== "not fired", pause = null, ran = null, over = "", next = 0;
   if (first) add("gap", lane, `${first} events before, not drawn`, "", o.ev[0]);
   if (o.group && o.group.made <= upto) add("group", "c", `${o.group.mode || "all"} of ${o.group.of.length}`, "", o.group.made, { members: o.group.of });
-  const toLane = (val) => (val?.err !== undefined ? "e" : "c");
+  const toLane = (val) => (failed(val) ? "e" : "c");
   const arrive = (val, i, verb) => {
     const to = toLane(val);
     const text = (verb ? verb + " " : "") + value(val, true);

@@ -2,20 +2,20 @@
 
 /** A list of rows of one height, of which only those in sight are in the document. */
 class Rows {
-  constructor(box, height, make) {
-    this.box = box;
-    this.height = height;
-    this.make = make;
-    this.count = 0;
-    this.body = h("div", { class: "rows" });
+  constructor(id, height, make) {
+    Object.assign(this, { id, height, make, count: 0, top: 0, body: h("div", { class: "rows" }) });
+    const box = $(id);
     box.append(this.body);
-    box.addEventListener("scroll", () => this.draw());
+    box.addEventListener("scroll", () => {
+      if (Math.abs(this.top - box.scrollTop) < 1) return;
+      this.top = box.scrollTop;
+      this.draw();
+    });
   }
 
   draw() {
-    const high = this.height, all = this.box.clientHeight || 400, top = this.box.scrollTop;
-    const from = Math.max(0, Math.floor(top / high) - 3), to = Math.min(this.count, Math.ceil((top + all) / high) + 3);
-    this.body.style.height = `${this.count * high}px`;
+    const { height: high, top } = this;
+    const from = Math.max(0, Math.floor(top / high) - 3), to = Math.min(this.count, Math.ceil((top + size[this.id][1]) / high) + 3);
     const kids = [];
     for (let r = from; r < to; r++) {
       const row = this.make(r);
@@ -27,10 +27,12 @@ class Rows {
 
   /** Takes so many rows, and brings row `r` into sight; into the middle if it was not. */
   show(count, r) {
-    const high = this.height, all = this.box.clientHeight || 400, top = this.box.scrollTop;
+    const high = this.height, all = size[this.id][1], was = this.top;
     this.count = count;
     this.body.style.height = `${count * high}px`;
-    if (r >= 0 && ((r - 1) * high < top || (r + 2) * high > top + all)) this.box.scrollTop = Math.max(0, r * high - all / 2);
+    if (r >= 0 && ((r - 1) * high < was || (r + 2) * high > was + all)) this.top = r * high - all / 2;
+    this.top = Math.round(Math.max(0, Math.min(this.top, count * high - all)));
+    if (this.top !== was) later.push(() => ($(this.id).scrollTop = this.top));
     this.draw();
   }
 }
@@ -59,7 +61,7 @@ function eventRow(r) {
   const i = eventAt(r), e = T.ev[i], here = i === view.i;
   const links = view.links;
   const letters = ["C", "W", "R"].filter((l) => links[l] === i);
-  const cls = ["vrow", here && "here", i > view.i && "future", r === forced && "forced", e.k === "f.lost" ? "k-lost" : e.k === "f.resting" ? "k-rest" : ERROR.test(e.k) || e.val?.err !== undefined ? "k-err" : e.k === "turn.begin" && "k-turn", ...letters, view.hits?.has(i) && "hit"];
+  const cls = ["vrow", here && "here", i > view.i && "future", r === forced && "forced", e.k === "f.lost" ? "k-lost" : e.k === "f.resting" ? "k-rest" : ERROR.test(e.k) || failed(e.val) ? "k-err" : e.k === "turn.begin" && "k-turn", ...letters, view.hits?.has(i) && "hit"];
   const depth = Math.min(T.depth[i], 12);
   return h("div", {
     class: cls.filter(Boolean).join(" "), role: "option", id: `ev-${i}`, "aria-selected": String(here), "aria-posinset": r + 1, "aria-setsize": eventRows.count,
@@ -114,8 +116,7 @@ function drawSource(i) {
   }
   view.source = { f, file, ran: ran?.f === f ? ran.line : 0, will: will?.f === f ? will.line : 0, letters, i, drawn: drawnAt(f, i) };
   const line = view.line ?? view.source.ran;
-  if (!line && changed) box.scrollTop = 0;
-  sourceRows.show(file.lines.length, line ? line - 1 : -1);
+  sourceRows.show(file.lines.length, line ? line - 1 : changed ? 0 : -1);
   box.setAttribute("aria-activedescendant", line ? `line-${line}` : "");
   drawVisits();
 }
@@ -126,8 +127,8 @@ function drawVisits() {
   if (!list) return aside.replaceChildren();
   const k = upTo(list, view.i);
   aside.replaceChildren(
-    `line ${line}: `, h("button", { class: "goto", type: "button", title: "Previous visit", "aria-label": "Previous visit of this line", disabled: k < 0 || (k === 0 && list[0] === view.i), onclick: () => jump(list[list[k] === view.i ? k - 1 : k]), text: "‹" }),
-    ` ${k + 1}/${list.length} `, h("button", { class: "goto", type: "button", title: "Next visit", "aria-label": "Next visit of this line", disabled: k + 1 >= list.length, onclick: () => jump(list[k + 1]), text: "›" }),
+    `line ${line}: `, h("button", { class: "goto", title: "Previous visit", "aria-label": "Previous visit of this line", disabled: k < 0 || (k === 0 && list[0] === view.i), onclick: () => jump(list[list[k] === view.i ? k - 1 : k]), text: "‹" }),
+    ` ${k + 1}/${list.length} `, h("button", { class: "goto", title: "Next visit", "aria-label": "Next visit of this line", disabled: k + 1 >= list.length, onclick: () => jump(list[k + 1]), text: "›" }),
   );
 }
 
@@ -157,7 +158,7 @@ function tags(list, line, i) {
   const of = (k) => {
     const e = T.ev[k], made = e.k in MAKES && e[MAKES[e.k]];
     if (isId(made)) {
-      const status = stateAt(i).status(made);
+      const status = statusAt(i, made);
       const cls = e.k === "f.new" ? "e" : { resting: "rest", lost: "lost" }[status] || "";
       found.set(made, h("span", { class: `tag ${cls}`, text: `${made}${cls === "rest" ? "!" : ""}`, title: `${title(made)}${message(made)}: ${status}` }));
     } else if (e.k === "d.add" && !e.sys && isId(e.d)) {
@@ -205,13 +206,13 @@ function visit(line) {
 function drawNow(i) {
   const e = T.ev[i], state = stateAt(i), rows = [];
   const row = (name, ...what) => rows.push(h("dt", { text: name }), h("dd", {}, what));
-  const go = (k, text) => h("button", { class: "goto", type: "button", "data-key": `now/${k}`, onclick: () => jump(k), text });
+  const go = (k, text) => h("button", { class: "goto", "data-key": `now/${k}`, onclick: () => jump(k), text });
   row("event", h("b", { text: `${e.s}` }), `  ${show(e.k, 30)}`, e.th ? `  on ${show(e.th, 20)}` : "");
   row("time", `${duration(e.t)}`, e.turn ? `, turn ${e.turn}` : ", before the first turn", T.head.clock && T.head.clock !== "real" ? ` (${show(T.head.clock, 12)} clock)` : "");
-  for (const o of T.touched[i]) {
+  for (const o of T.touched[i].slice(0, 30)) {
     const status = state.status(o.id);
-    row(o.id, h("button", { class: "goto", type: "button", "data-key": `now/${o.id}`, onclick: () => chooseObject(o), text: name(o.id) || (o.id[0] === "f" ? message(o.id).trim() : { d: "Deferred", m: "timer", i: "source", p: "posted call", w: "job", x: "task", g: "group" }[o.id[0]]) || o.id }), status && ": ",
-      h("span", { class: status === "error" || status === "lost" ? "val-e" : "", text: o.id[0] === "d" || o.id[0] === "x" ? statusWords(o.id, i) : status }));
+    row(o.id, h("button", { class: "goto", "data-key": `now/${o.id}`, onclick: () => chooseObject(o), text: name(o.id) || (o.id[0] === "f" ? message(o.id).trim() : { d: "Deferred", m: "timer", i: "source", p: "posted call", w: "job", x: "task", g: "group" }[o.id[0]]) || o.id }), status && ": ",
+      h("span", { class: status === "error" || status === "lost" ? "val-e" : "", text: isRail(o) ? statusWords(o.id, i) : status }));
   }
   if (e.val) rows.push(h("dt", { text: "value" }), h("dd", { class: `v ${e.val.err !== undefined ? "val-e" : "val-c"}` }, value(e.val, true), e.val.ty ? h("span", { class: "future", text: `  ${short(e.val.ty)}` }) : null));
   if (e.at) row("place", (() => {
@@ -229,7 +230,7 @@ function drawWhy(i) {
   const kids = [];
   const hop = (k, letter, rel, cls) => {
     const place = where(T.ev[k].at);
-    kids.push(h("li", {}, h("button", { class: `hop ${cls}`, type: "button", "data-key": `why/${k}/${rel}`, onclick: () => jump(k) },
+    kids.push(h("li", {}, h("button", { class: `hop ${cls}`, "data-key": `why/${k}/${rel}`, onclick: () => jump(k) },
       letter ? h("span", { class: `link ${letter}`, "aria-hidden": "true", text: letter }) : h("span"), h("span", { class: "rel", text: rel }), h("span", { class: "hs", text: `s${T.ev[k].s}` }), h("span", { class: "what", text: brief(k) }), h("span", { class: "place", text: place }))));
   };
   const near = parents(i);
@@ -258,7 +259,7 @@ function readLints() {
 }
 
 function drawLints(i) {
-  $("lints").replaceChildren(h("ol", {}, lints.slice(0, 500).map((l, k) => h("li", {}, h("button", { class: `find-row${l.i > i ? " future" : ""}`, type: "button", "data-key": `lint/${k}`, onclick: () => jump(l.i) }, h("span", { text: show(l.text, 300) }), h("span", { class: "s", text: `s${T.ev[l.i].s}` }))))));
+  $("lints").replaceChildren(h("ol", {}, lints.slice(0, 500).map((l, k) => h("li", {}, h("button", { class: `find-row${l.i > i ? " future" : ""}`, "data-key": `lint/${k}`, onclick: () => jump(l.i) }, h("span", { text: show(l.text, 300) }), h("span", { class: "s", text: `s${T.ev[l.i].s}` }))))));
 }
 
 function drawOutput(i) {
@@ -270,5 +271,5 @@ function drawOutput(i) {
     kids.push(e.stream === "stderr" || e.stream === "err" ? h("span", { class: "err", text }) : text);
   }
   box.replaceChildren(...(n ? kids : [h("span", { class: "future", text: T.outs.length ? "nothing yet" : "this run printed nothing that was recorded" })]));
-  box.scrollTop = box.scrollHeight;
+  later.push(() => (box.scrollTop = box.scrollHeight));
 }

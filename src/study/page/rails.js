@@ -36,7 +36,7 @@ function lastValue(id, i) {
 }
 
 function statusWords(id, i) {
-  const status = stateAt(i).status(id), o = object(id);
+  const status = statusAt(i, id), o = object(id);
   switch (status) {
     case "": return "not made yet";
     case "paused": {
@@ -71,7 +71,7 @@ function drawRail(id, i, links) {
     const chain = chainRows(id, i), rows = chain.rows, o = object(id);
     const xc = laneX(depth, "c"), xe = laneX(depth, "e"), task = id[0] === "x";
     const head = h("div", { class: "head", style: `padding-left:${depth ? textX(depth) - 6 : 4}px` });
-    const status = stateAt(i).status(id);
+    const status = statusAt(i, id);
     head.append(
       h(depth ? "b" : "h3", { text: title(id) }),
       h("span", { class: "ty", text: `${o.ty ? (task ? "" : `Deferred<${short(o.ty)}>`) : ""} ${where(o.at)}` }),
@@ -103,7 +103,7 @@ function drawRail(id, i, links) {
       const letters = ["C", "W", "R"].filter((l) => links[l] >= 0 && row.ev.includes(links[l]));
       item.append(
         h("button", {
-          class: `row ${row.mark} ${lane}${here ? " here" : ""} ${letters.join(" ")}`, type: "button", style: `padding-left:${left}px`,
+          class: `row ${row.mark} ${lane}${here ? " here" : ""} ${letters.join(" ")}`, style: `padding-left:${left}px`,
           "data-key": `${id}/${row.mark}/${row.ev[0] ?? row.n ?? ""}`, "aria-current": here ? "step" : null,
           title: `${row.text} ${row.note}`.trim(), onclick: row.ev.length ? () => jump(row.ev[0]) : null,
         },
@@ -151,7 +151,7 @@ function drawRail(id, i, links) {
             item.append(sub.head, sub.list);
             open.end = y;
           } else if (row.inner && !drawn.has(row.inner)) {
-            item.append(h("button", { class: "row gap", type: "button", style: `padding-left:${textX(depth)}px`, onclick: () => select(row.inner) }, h("span", { class: "t", text: `${title(row.inner)}: look at it by itself` })));
+            item.append(h("button", { class: "row gap", style: `padding-left:${textX(depth)}px`, onclick: () => select(row.inner) }, h("span", { class: "t", text: `${title(row.inner)}: look at it by itself` })));
             y += ROW;
           }
           break;
@@ -189,10 +189,10 @@ function drawRail(id, i, links) {
           const top = mid;
           const ol = h("ol", { "aria-label": "Its members" });
           for (const [k, m] of members.entries()) {
-            const my = y + ROW / 2, st = stateAt(i).status(m);
-            ol.append(h("li", {}, h("button", { class: "row member", type: "button", "data-key": `${id}/member/${m}`, style: `padding-left:${textX(depth) + 22}px`, onclick: () => select(m) }, h("span", { class: "t", text: `${k} ${title(m)}` }), h("span", { class: "n", text: statusWords(m, i) }))));
+            const my = y + ROW / 2, st = statusAt(i, m);
+            ol.append(h("li", {}, h("button", { class: "row member", "data-key": `${id}/member/${m}`, style: `padding-left:${textX(depth) + 22}px`, onclick: () => select(m) }, h("span", { class: "t", text: `${k} ${title(m)}` }), h("span", { class: "n", text: statusWords(m, i) }))));
             line("stub", `M${xe} ${my}h${22}`);
-            over.push(["member", lastValue(m, i)?.err !== undefined ? "e" : "c", xe + 28, my, LIVE.has(st)]);
+            over.push(["member", failed(lastValue(m, i)) ? "e" : "c", xe + 28, my, LIVE.has(st)]);
             y += ROW;
           }
           line("stub", `M${xe} ${top}V${y}C${xe} ${y + 8} ${xc} ${y} ${xc} ${y + 12}`);
@@ -296,7 +296,7 @@ function drawRails(i) {
   if (!kids.length) kids.push(h("p", { class: "empty", text: "No Deferred and no task in this trace." }));
   view.drawn = drawn;
   box.replaceChildren(...kids);
-  const chip = (text, on, key, what, tip) => h("button", { type: "button", "aria-pressed": String(!!on), "data-key": key, onclick: what, title: tip, text });
+  const chip = (text, on, key, what, tip) => h("button", { "aria-pressed": String(!!on), "data-key": key, onclick: what, title: tip, text });
   chips.replaceChildren();
   fill(chips, {}, [
     chip("follow", !view.sel.length, "follow", () => select(null), "Show what the event is about"),
@@ -308,13 +308,11 @@ function drawRails(i) {
     }, "Small rails of all Deferreds and tasks"),
   ]);
   const here = box.querySelector(".row.here");
-  if (here && here.scrollIntoView) scrollTo(box, here);
-}
-
-/** Brings an element of a scrolling box into its middle, if it is not in sight. Moves nothing else. */
-function scrollTo(box, e) {
-  const a = box.getBoundingClientRect(), b = e.getBoundingClientRect();
-  if (b.top < a.top + 4 || b.bottom > a.bottom - 4) box.scrollTop += b.top - a.top - (a.height - b.height) / 2;
+  // Into the middle, if it is not in sight.
+  if (here) later.push(() => {
+    const a = box.getBoundingClientRect(), b = here.getBoundingClientRect();
+    if (b.top < a.top + 4 || b.bottom > a.bottom - 4) box.scrollTop += b.top - a.top - (a.height - b.height) / 2;
+  });
 }
 
 function tiles(i) {
@@ -323,7 +321,7 @@ function tiles(i) {
   const pages = Math.ceil(T.rails.length / PER_PAGE);
   const box = h("div", { class: "tiles" });
   for (const o of T.rails.slice(page * PER_PAGE, (page + 1) * PER_PAGE)) {
-    box.append(h("button", { type: "button", class: `tile${o.made > i ? " dim" : ""}`, "aria-pressed": String(view.sel.includes(o.id)), "data-key": `tile/${o.id}`, onclick: (event) => select(o.id, event.shiftKey) },
+    box.append(h("button", { class: `tile${o.made > i ? " dim" : ""}`, "aria-pressed": String(view.sel.includes(o.id)), "data-key": `tile/${o.id}`, onclick: (event) => select(o.id, event.shiftKey) },
       h("span", { text: title(o.id) }), sparkline(o.id, i), h("span", { class: "n", text: statusWords(o.id, i) })));
   }
   const turn = (by) => () => {
@@ -331,8 +329,8 @@ function tiles(i) {
     redraw();
   };
   return h("div", {}, box, pages > 1 ? h("div", { class: "more" },
-    h("button", { type: "button", disabled: page === 0, onclick: turn(-1), text: "Previous" }), `${page + 1} of ${pages}`,
-    h("button", { type: "button", disabled: page + 1 >= pages, onclick: turn(1), text: "Next" })) : null);
+    h("button", { disabled: page === 0, onclick: turn(-1), text: "Previous" }), `${page + 1} of ${pages}`,
+    h("button", { disabled: page + 1 >= pages, onclick: turn(1), text: "Next" })) : null);
 }
 
 /** A chain as a small line from left to right. */

@@ -22,11 +22,29 @@ function axis(i) {
   return { from, to, x: (k) => (k - from + 0.5) / (to - from + 1) };
 }
 
+/**
+ * The sizes of the boxes that are drawn into. They are asked for when one of them has changed, and not while the page is
+ * being changed: then each question would make the browser lay it out anew.
+ */
+const size = {};
+
+/** Takes the sizes, and says whether one of the widths has changed. */
+function measure() {
+  let changed = false;
+  for (const id of ["ticks", "strip", "events-list", "objects", "source"]) {
+    const { clientWidth, clientHeight } = $(id);
+    changed ||= size[id]?.[0] !== clientWidth;
+    size[id] = [clientWidth, clientHeight || 400];
+  }
+  return changed;
+}
+
 const THUMB = 12;
 
+const tick = (i) => THUMB / 2 + (i / Math.max(T.n - 1, 1)) * (size.ticks[0] - THUMB);
+
 function drawTicks() {
-  const box = $("ticks"), w = box.clientWidth || 800, span = Math.max(T.n - 1, 1);
-  const x = (i) => THUMB / 2 + (i / span) * (w - THUMB);
+  const [w] = size.ticks, x = tick;
   const kids = [svg("line", { class: "ticks-base", x1: THUMB / 2, x2: w - THUMB / 2, y1: 13, y2: 13 }), svg("line", { class: "ticks-done", id: "done", x1: THUMB / 2, x2: THUMB / 2, y1: 13, y2: 13 })];
   if (T.turns.length < w / 6) for (const turn of T.turns) if (turn.from) kids.push(svg("line", { class: "ticks-turn", x1: x(turn.from), x2: x(turn.from), y1: 5, y2: 21 }));
   const once = (places, cls, shape) => {
@@ -41,16 +59,13 @@ function drawTicks() {
   once(T.errors.filter((i) => T.ev[i].k === "f.new" || T.ev[i].k === "f.lost"), "ticks-err", (a) => `M${a} 0l3.5 3.5l-3.5 3.5l-3.5 -3.5z`);
   once(lints.map((l) => l.i).sort((a, b) => a - b), "ticks-lint", (a) => `M${a - 3.5} 26h7l-3.5 -6z`);
   once([...view.marks.values()], "ticks-mark", (a) => `M${a - 2} 18h4v8h-4z`);
-  box.replaceChildren(...kids);
+  $("ticks").replaceChildren(...kids);
 }
 
-function drawDone(i) {
-  const w = $("ticks").clientWidth || 800;
-  $("done")?.setAttribute("x2", THUMB / 2 + (i / Math.max(T.n - 1, 1)) * (w - THUMB));
-}
+const drawDone = (i) => $("done").setAttribute("x2", tick(i));
 
 function drawStrip(i) {
-  const box = $("strip"), w = box.clientWidth || 800, ax = axis(i);
+  const [w] = size.strip, ax = axis(i);
   const x = (k) => ax.x(k) * (w - 4) + 2;
   const kids = [];
   const half = view.axis === "steps" || T.ev[ax.to].t === T.ev[ax.from].t ? (w - 4) / (ax.to - ax.from + 1) / 2 : 0;
@@ -81,7 +96,7 @@ function drawStrip(i) {
     }
   }
   kids.push(svg("path", { class: "tc", d: `M${x(i)} 0V38` }));
-  box.replaceChildren(...kids);
+  $("strip").replaceChildren(...kids);
 }
 
 function wave(from, to, y) {
@@ -101,27 +116,21 @@ const MARKS = [
 ];
 
 let laneRows, lanes = { from: -1, list: [] };
-const LANES = { d: 0, x: 1, g: 2, m: 3, i: 4, w: 5, p: 6 };
 
-/** The objects of this part of the run: those of the rails first, then those that do something in it, then the rest. */
+/** The objects of this part of the run: those that do something in it, then those that are there all the while. */
 function lanesOf(ax) {
   if (lanes.from === ax.from) return lanes.list;
-  const busy = [], idle = [];
-  for (const o of T.objs.values()) {
-    if (!(o.id[0] in LANES) || o.ev[0] > ax.to) continue;
-    if (o.ev[Math.max(upTo(o.ev, ax.to), 0)] >= ax.from) busy.push(o);
-    else if (LIVE.has(stateEnd.status(o.id))) idle.push(o);
-  }
-  const order = (a, b) => LANES[a.id[0]] - LANES[b.id[0]] || a.n - b.n;
   const before = copies[Math.floor(ax.from / EVERY)].copy();
   while (before.i < ax.from - 1) before.next();
-  lanes = { from: ax.from, before, list: [...busy.sort(order), ...idle.sort(order)] };
+  const busy = new Set(T.touched.slice(ax.from, ax.to + 1).flat());
+  const list = [...[...busy].sort((a, b) => a.slot - b.slot), ...before.living().filter((o) => !busy.has(o))];
+  lanes = { from: ax.from, before, list: list.filter((o) => o.id[0] !== "f") };
   return lanes.list;
 }
 
 function drawObjects(i) {
-  const box = $("objects"), ax = axis(i), list = lanesOf(ax);
-  const w = Math.max((box.clientWidth || 700) - (innerWidth <= 700 ? 116 : 184), 60);
+  const ax = axis(i), list = lanesOf(ax);
+  const w = Math.max(size.objects[0] - (innerWidth <= 700 ? 116 : 184), 60);
   lanes.draw = { i, ax, w, x: (k) => ax.x(Math.min(Math.max(k, ax.from), ax.to)) * w };
   const about = list.findIndex((o) => T.touched[i].includes(o));
   laneRows.show(list.length, about < 0 ? list.findIndex((o) => view.drawn.has(o.id)) : about);
@@ -160,16 +169,16 @@ function laneRow(r) {
   for (const [kind, k, e] of marks) {
     const a = x(k), late = k > i ? " late" : "";
     if (kind === "n") put("circle", { class: `m-n${late}`, cx: a, cy: 11, r: 3.5 });
-    else if (kind === "v" && e.val?.err !== undefined) put("path", { class: `m-e${late}`, d: `M${a} 5.5l5.5 5.5l-5.5 5.5l-5.5 -5.5z` });
+    else if (kind === "v" && failed(e.val)) put("path", { class: `m-e${late}`, d: `M${a} 5.5l5.5 5.5l-5.5 5.5l-5.5 -5.5z` });
     else if (kind === "v") put("circle", { class: `m-c${late}`, cx: a, cy: 11, r: 4.5 });
     else if (kind === "r") put("path", { class: `m-r${late}`, d: `M${a - 2} 4h4l-.8 8h-2.4zM${a - 1.5} 14h3v3h-3z` });
     else if (kind === "l") put("path", { class: `m-l${late}`, d: `M${a - 5} 8l2 -2l3 3l3 -3l2 2l-3 3l3 3l-2 2l-3 -3l-3 3l-2 -2l3 -3z` });
     else put("path", { class: late, d: `M${a - 3} 8h6v6h-6z` });
   }
   put("path", { class: "cur", d: `M${x(i)} 0V22`, fill: "none", style: "stroke:var(--here-line)" });
-  const now = stateAt(i).status(o.id);
+  const now = statusAt(i, o.id);
   return h("button", {
-    type: "button", class: `lane-row${o.ev[0] > i ? " future" : ""}${view.sel.includes(o.id) ? " sel" : ""}`, "data-key": `lane/${o.id}`,
+    class: `lane-row${o.ev[0] > i ? " future" : ""}${view.sel.includes(o.id) ? " sel" : ""}`, "data-key": `lane/${o.id}`,
     title: `${title(o.id)}${now ? `: ${now}` : ""}`,
     onclick: (event) => {
       const rect = picture.getBoundingClientRect();
@@ -183,6 +192,6 @@ function laneRow(r) {
 }
 
 function chooseObject(o) {
-  if (o.id[0] === "d" || o.id[0] === "x") select(o.id);
+  if (isRail(o)) select(o.id);
   else jump(o.ev[Math.max(upTo(o.ev, view.i), 0)]);
 }

@@ -8,24 +8,23 @@ const isId = (v) => typeof v === "string" && v.length < 12 && ID.test(v);
 /** Makes an element. Data only ever becomes text or an attribute's value, never markup. */
 function h(tag, props, ...kids) {
   const e = document.createElement(tag);
-  fill(e, props, kids);
-  return e;
+  if (tag === "button") e.type = tag;
+  return fill(e, props, kids);
 }
 
-function svg(tag, props, ...kids) {
-  const e = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  fill(e, props, kids);
-  return e;
-}
+const svg = (tag, props, ...kids) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), props, kids);
 
 function fill(e, props, kids) {
-  for (const [name, value] of Object.entries(props || {})) {
+  for (const name in props) {
+    const value = props[name];
     if (value == null || value === false) continue;
     if (name.startsWith("on")) e.addEventListener(name.slice(2), value);
     else if (name === "text") e.textContent = value;
     else e.setAttribute(name, value === true ? "" : value);
   }
-  for (const kid of kids.flat(Infinity)) if (kid != null && kid !== false) e.append(kid);
+  for (const kid of kids) if (Array.isArray(kid)) fill(e, null, kid);
+  else if (kid != null && kid !== false) e.append(kid);
+  return e;
 }
 
 /** What a person may see of a text: control characters and the like by their pictures, and never more than `max`. */
@@ -209,10 +208,8 @@ function index() {
     // Some get their names after they were made.
     if (e.label && k.endsWith(".name") && list[0]) list[0].label = String(e.label);
     if (e.label && k === "cb.begin" && isId(e.o)) object(e.o).label ||= String(e.label);
-    if (k === "d.pause" && isId(e.on) && isId(e.d)) object(e.on).waiter ||= e.d;
-    if (k === "x.wait" && isId(e.on) && isId(e.x) && e.on[0] === "d") object(e.on).waiter ||= e.x;
-    if (k === "d.resume" && isId(e.from) && isId(e.d)) object(e.from).waiter ||= e.d;
-    if (k === "d.ret" && isId(e.inner) && isId(e.d)) object(e.inner).waiter ||= e.d;
+    const waits = isId(e.d) ? e.d : e.x, on = { "d.pause": e.on, "x.wait": e.on, "d.resume": e.from, "d.ret": e.inner }[k];
+    if (isId(waits) && isId(on) && on[0] === "d") object(on).waiter ||= waits;
     if (e.at) {
       const where = place(e.at);
       const file = where && T.src.get(where.f);
@@ -225,15 +222,21 @@ function index() {
     focus = isId(e.d) ? e.d : isId(e.x) ? e.x : (askedIn(e) ?? focus);
     T.focus[i] = focus;
     // A failure is raised for the chain that gets it next.
-    if (e.val?.err !== undefined && isId(e.d)) for (let j = i - 1; j > i - 4 && j >= 0; j--) if (T.ev[j].f === e.val.err && !T.ev[j].d) T.focus[j] = focus;
+    if (failed(e.val) && isId(e.d)) for (let j = i - 1; j > i - 4 && j >= 0; j--) if (T.ev[j].f === e.val.err && !T.ev[j].d) T.focus[j] = focus;
   }
   T.turnEnds = T.turns.map((turn) => turn.to);
   // Before the first Deferred: that one.
   const first = T.focus.find((id) => id) || "";
   for (let i = 0; i < n && !T.focus[i]; i++) T.focus[i] = first;
   T.main = [...places].sort((a, b) => b[1] - a[1])[0]?.[0] || [...T.src.keys()][0] || "";
-  T.rails = [...T.objs.values()].filter((o) => o.id[0] === "d" || o.id[0] === "x").sort((a, b) => (a.id[0] < b.id[0] ? -1 : a.id[0] > b.id[0] ? 1 : a.n - b.n));
+  T.slots = [...T.objs.values()].sort((a, b) => ORDER.indexOf(a.id[0]) - ORDER.indexOf(b.id[0]) || a.n - b.n);
+  T.slots.forEach((o, slot) => (o.slot = slot));
+  T.rails = T.slots.filter(isRail);
 }
+
+/** In what order objects are listed. */
+const ORDER = "dxgmiwpf";
+const isRail = (o) => o.id[0] === "d" || o.id[0] === "x";
 
 /** The chain in whose step, or the task in whose poll, something was registered that now runs. */
 function askedIn(e) {
@@ -276,11 +279,12 @@ const title = (id) => (name(id) ? `${id} ${name(id)}` : id);
 
 function value(val, long) {
   if (!val || typeof val !== "object") return "";
-  if (val.err !== undefined) return `err ${val.err}${long && isId(val.err) ? message(val.err) : ""}`;
+  if (failed(val)) return `err ${val.err}${long && isId(val.err) ? message(val.err) : ""}`;
   const text = show(val.ok, 120);
   return `ok ${text[0] === "<" ? short(text) : text}`;
 }
 
+const failed = (val) => val?.err !== undefined;
 const message = (f) => (T.objs.get(f)?.msg !== undefined ? ` “${show(T.objs.get(f).msg, 120)}”` : "");
 const laneWord = (l) => (l === "e" || l === "err" ? "error" : "ok");
 const step = (d, n) => T.objs.get(d) && stepsOf(d).get(n);
