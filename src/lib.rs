@@ -60,6 +60,8 @@
 //! | What does the loop still wait for? | [`EventLoop::still_registered`] |
 //! | Give somebody a result later | [`Deferred::new`] |
 //! | Wait for many; for the first of many | [`DeferredList`], [`gather_results`]; [`race`] |
+//! | End the others when one of many fails | [`DeferredList::cancel_others`] |
+//! | Use the loop in a step of a chain | [`EventLoop::handle`], [`Handle::with_deferred`] |
 //! | Give one result to many | [`Deferred::share`] |
 //! | One at a time; five at a time | [`DeferredLock`]; [`DeferredSemaphore`] |
 //! | Hand values from one to the other | [`DeferredQueue`] |
@@ -67,6 +69,7 @@
 //! | Await a connection, a file, some time | [`bridge`] |
 //! | Who gets the errors that nobody handled? | [`set_unhandled_hook`] |
 //! | Ignore an error on purpose | [`Deferred::log_errors`] |
+//! | Say in `connection_lost` that it ended badly | [`report_unexpected`] |
 //! | Where does this Deferred stand? | [`Deferred::describe`] |
 //! | Read lines, or strings with their length in front | [`protocols::LineReceiver`], [`protocols::StringReceiver`] |
 //! | Close a connection that is silent; connect again | [`protocols::TimeoutProtocol`], [`protocols::ReconnectingClient`] |
@@ -76,7 +79,8 @@
 //! | Serve WebSockets; be a client of one | `websocket` (feature `websocket`) |
 //! | Test a protocol without sockets | [`testing::MemoryLoop`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
-//! | See a chain run | [`trace::record`], [`study::text_chain`] |
+//! | See a chain run; write a run into a file | [`trace::record`], [`study::text_chain`]; [`EventLoop::record`] |
+//! | What is probably wrong in a run? | [`study::lints()`] |
 //! | Step through a run, forward and back | [`study::page`] |
 
 // On docs.rs each item says which feature it needs.

@@ -98,6 +98,20 @@ fn a_use_is_found_however_it_is_written() {
 }
 
 #[test]
+fn every_test_file_stands_in_the_list_of_which_test_holds_which_rule() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let list = fs::read_to_string(folder.join("README.md")).unwrap();
+    for entry in fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let is_test = path.extension().is_some_and(|end| end == "rs") || path.join("main.rs").exists();
+        let family = name.split('_').next().unwrap();
+        let listed = list.contains(&format!("`{name}`")) || list.contains(&format!("`{family}_*`"));
+        assert!(!is_test || listed, "tests/README.md does not say which rules {name} holds");
+    }
+}
+
+#[test]
 fn unsafe_code_is_allowed_in_one_file() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
