@@ -82,6 +82,7 @@ impl Chrome<'_> {
             at: 0,
             first: true,
             open: Vec::new(),
+            heads: HashMap::new(),
             jobs: BTreeMap::new(),
             threads: BTreeSet::new(),
             lives: BTreeMap::new(),
@@ -180,6 +181,8 @@ struct Pen<W> {
     first: bool,
     /// Open slices of the loop: their begin events; 0 for what is outside of all turns.
     open: Vec<EventNumber>,
+    /// For each thread the names of its open slices. An end repeats its beginning's: DevTools joins no others.
+    heads: HashMap<u32, Vec<String>>,
     /// Jobs that run, by thread.
     jobs: BTreeMap<u32, Id>,
     threads: BTreeSet<u32>,
@@ -213,6 +216,17 @@ impl<W: Write> Pen<W> {
         write!(self.out, "{rest}}}")
     }
 
+    fn open_slice(&mut self, tid: u32, head: String, about: &str) -> io::Result<()> {
+        self.put('B', &format!("{head}{about}"))?;
+        self.heads.entry(tid).or_default().push(head);
+        Ok(())
+    }
+
+    fn close_slice(&mut self, tid: u32, about: &str) -> io::Result<()> {
+        let head = self.heads.get_mut(&tid).and_then(Vec::pop).unwrap_or_default();
+        self.put('E', &format!("{head}{about}"))
+    }
+
     /// On to that time, or to the next moment after what was written last.
     fn go_to(&mut self, nanos: u64) {
         self.at = nanos.max(self.at.saturating_add(1));
@@ -225,12 +239,12 @@ impl<W: Write> Pen<W> {
         let says = sentence(&self.state, event);
         self.state.apply(event);
         let name = headline(&self.names, event);
-        let mut about = format!("\"name\":{},\"cat\":\"{}\"", quoted(&name), event.kind.name());
+        let head = format!("\"name\":{},\"cat\":\"{}\"", quoted(&name), event.kind.name());
         let tid = match event.th {
             Some(worker) => 10 + worker,
             None => LOOP,
         };
-        let _ = write!(about, ",\"tid\":{tid},\"args\":{{\"says\":{}", quoted(&says));
+        let mut about = format!(",\"tid\":{tid},\"args\":{{\"says\":{}", quoted(&says));
         if let Some(at) = event.at {
             let _ = write!(about, ",\"at\":{}", quoted(&format!("{}:{}", at.file(), at.line())));
         }
@@ -246,26 +260,26 @@ impl<W: Write> Pen<W> {
         match event.kind {
             kind if opens(&kind) && event.th.is_none() => {
                 self.open.push(event.s);
-                self.put('B', &about)?;
+                self.open_slice(tid, head, &about)?;
                 self.arrows(event.s, tid)?;
             }
             kind if kind.begin().is_some_and(|b| self.open.last() == Some(&b)) => {
                 self.arrows(event.s, tid)?;
                 self.open.pop();
-                self.put('E', &about)?;
+                self.close_slice(tid, &about)?;
             }
             Kind::WorkBegin { w } if event.th.is_some() && !self.jobs.contains_key(&tid) => {
                 self.jobs.insert(tid, w);
-                self.put('B', &about)?;
+                self.open_slice(tid, head, &about)?;
                 self.arrows(event.s, tid)?;
             }
             Kind::WorkEnd { w, .. } if self.jobs.get(&tid) == Some(&w) => {
                 self.arrows(event.s, tid)?;
                 self.jobs.remove(&tid);
-                self.put('E', &about)?;
+                self.close_slice(tid, &about)?;
             }
             _ => {
-                self.put('i', &format!("\"s\":\"t\",{about}"))?;
+                self.put('i', &format!("\"s\":\"t\",{head}{about}"))?;
                 self.arrows(event.s, tid)?;
             }
         }
@@ -290,7 +304,8 @@ impl<W: Write> Pen<W> {
             let name = if event.turn == 0 { "setup" } else { "outside of the turns" };
             self.go_to(if self.steps { (u64::from(event.s) * 10_000).saturating_sub(2) } else { event.t });
             self.open.push(0);
-            self.put('B', &format!("\"name\":\"{name}\",\"cat\":\"outside\",\"tid\":{LOOP}"))?;
+            let head = format!("\"name\":\"{name}\",\"cat\":\"outside\"");
+            self.open_slice(LOOP, head, &format!(",\"tid\":{LOOP}"))?;
         }
         Ok(())
     }
@@ -300,7 +315,7 @@ impl<W: Write> Pen<W> {
         while self.open.len() > n {
             self.open.pop();
             self.go_to(self.at);
-            self.put('E', &format!("\"tid\":{LOOP}"))?;
+            self.close_slice(LOOP, &format!(",\"tid\":{LOOP}"))?;
         }
         Ok(())
     }
@@ -412,7 +427,7 @@ impl<W: Write> Pen<W> {
     fn finish(mut self) -> io::Result<()> {
         self.go_to(self.at);
         for tid in std::mem::take(&mut self.jobs).into_keys() {
-            self.put('E', &format!("\"tid\":{tid}"))?;
+            self.close_slice(tid, &format!(",\"tid\":{tid}"))?;
         }
         self.close_to(0)?;
         let pairs =
