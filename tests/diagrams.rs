@@ -145,5 +145,11 @@ fn diagrams_for_their_programs() {
         write(".sequence.mmd", diagram.sequence());
         write(".flowchart.mmd", diagram.clone().around(id(d)).flowchart());
         write(".dot", diagram.dot());
+        let chrome = study::chrome(&trace);
+        for (ending, chrome) in [(".json", chrome.clone()), (".steps.json", chrome.steps())] {
+            let mut json = Vec::new();
+            chrome.write(&mut json).expect("memory takes it");
+            std::fs::write(folder.join(format!("{name}{ending}")), json).expect("it can be written");
+        }
     }
 }
