@@ -1,13 +1,13 @@
 //! Lesson 09: a step gives back a Deferred of its own. Its chain stops there; the loop does other work meanwhile.
 //!
-//! ```text
-//! cargo run --example 09_inner
-//! ROPEWALK=plain cargo run --example 09_inner                      # event by event, as a prompt
-//! ROPEWALK=step cargo run --example 09_inner --features stepper    # on the terminal
-//! ```
-//!
+//! Run it, then `ROPEWALK=plain cargo run --example 09_inner`, or `ROPEWALK=step` with `--features stepper`.
 //! Time here is a clock that jumps to the next timer: nobody waits, and each run gives the same trace.
 //! Which of the four steps of `get_poem` run? What runs while it is paused? What becomes of the error in `audit`?
+//! In the stepper: `r d1` goes from one event of the poem's chain to the next.
+//!
+//! Exercise: forget to return the inner Deferred. In the first step, put `poem.clone()` in the place of `poem`, `drop(..)`
+//! around the call, and `Ok(poem)` behind it. What happens to the error of the engine?
+//! (The chain does not wait, and shouts. The error is lost: nobody has the Deferred that it comes to.)
 
 #[path = "support/program.rs"]
 mod program;

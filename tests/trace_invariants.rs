@@ -261,7 +261,7 @@ fn is_lesson(name: &str) -> bool {
     name.len() > 2 && name.bytes().take_while(u8::is_ascii_digit).count() == 2 && name.as_bytes()[2] == b'_'
 }
 
-/// Lessons that are no loop's, and those whose clock is the system's. The last one measures, and has its own test.
+/// Lessons that are no loop's, and those whose clock is the system's.
 const NO_LOOP: [&str; 1] = ["01_blocking"];
 const REAL: [&str; 1] = ["04_blocked"];
 
@@ -269,7 +269,7 @@ const REAL: [&str; 1] = ["04_blocked"];
 fn every_lesson() {
     let lessons: Vec<String> = examples().into_iter().filter(|name| is_lesson(name)).collect();
     assert!(lessons.iter().any(|name| name == "09_inner"), "{lessons:?}");
-    for lesson in lessons.into_iter().filter(|name| name != "13_four_ways" && !NO_LOOP.contains(&&**name)) {
+    for lesson in lessons.into_iter().filter(|name| !NO_LOOP.contains(&&**name)) {
         let expected = if REAL.contains(&&*lesson) { ClockKind::Real } else { ClockKind::Virtual };
         assert_eq!(check_program(&program(lesson.leak(), &[], "", true)), expected);
     }
@@ -278,7 +278,7 @@ fn every_lesson() {
 /// Its processes that measure do not write over its own trace.
 #[test]
 fn one_job_in_four_models() {
-    check_program(&program("13_four_ways", &["1"], "", false));
+    check_program(&program("models", &["1"], "", false));
 }
 
 /// All but `callback_order` and `cancel`, which have no loop: a recording starts with a loop.

@@ -5,7 +5,7 @@
 //! In the stepper (it sees the second half): `t` goes from turn to turn; each is a wait, and then calls.
 //!
 //! Exercise: hand `[rope, rain]` to `with_the_library` instead of `[rain, rope]`. Does the program still end?
-//! (Yes. The order in which you register is not what decides who is called: who is ready is.)
+//! (Yes. Both are ready, and the one that was registered first is called first. But who is not ready is not called.)
 
 mod lesson;
 

@@ -28,7 +28,7 @@ fn lesson() -> Outcome {
 
     for due in [5, 20, 40, 60] {
         let timer = move |event_loop: &EventLoop| {
-            // 310 is when the sleeper is done, at the earliest.
+            // The sleeper is done at 310, at the earliest.
             let late = if event_loop.time() >= 310 * MS { "late" } else { "in time" };
             put(format_args!("timer of {due} ms: {late}"));
             if due == 60 {
@@ -37,10 +37,11 @@ fn lesson() -> Outcome {
         };
         event_loop.call_later(due * MS, timer).named(&format!("{due} ms"));
     }
-    let sleeper = |_: &EventLoop| {
+    let sleeper = |event_loop: &EventLoop| {
+        let began = event_loop.time();
         put("a callback sleeps ..");
         thread::sleep(300 * MS);
-        put(".. and is awake again");
+        put(format_args!(".. and is done 300 ms later: {}", event_loop.time() - began >= 300 * MS));
     };
     event_loop.call_later(10 * MS, sleeper).named("sleeper");
 

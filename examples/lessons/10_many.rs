@@ -4,8 +4,8 @@
 //! takes the first value and cancels the others.
 //! In the stepper: `r` and the list's `d..`, from one event of the list to the next.
 //!
-//! Exercise: put `.fire_on_one_callback()` before `.start()` in the first part. It now fires with the first value: at
-//! which time? (At 30 ms. And the type changes: `show_all` wants a Vec, so the compiler asks what to do with `First`.)
+//! Exercise: put `race(vec![tide, rain.add_callback(no_paper)])` in the place of `race(vec![tide, rain])`. rain is first to
+//! arrive, and fails. Who wins? (tide: the first value wins, and an error is no value.)
 
 mod lesson;
 

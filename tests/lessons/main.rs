@@ -3,6 +3,8 @@
 //!
 //! `SNAPSHOTS=write cargo test --test lessons` writes those files anew.
 
+mod exercises;
+
 use ropewalk::study::text_chain;
 use ropewalk::trace::{Kind, Trace};
 use std::path::{Path, PathBuf};
@@ -19,12 +21,17 @@ fn example(name: &str) -> PathBuf {
     path
 }
 
-/// Runs a lesson in the package's folder, where its sources are found.
-fn run(name: &str, ropewalk: &str) -> Output {
-    let mut command = Command::new(example(name));
-    command.current_dir(env!("CARGO_MANIFEST_DIR")).env("ROPEWALK", ropewalk).env("RUST_BACKTRACE", "0");
+/// The package's folder, where the lessons find their sources.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Runs a lesson in `folder`.
+fn run(program: &Path, ropewalk: &str, folder: &Path) -> Output {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env("ROPEWALK", ropewalk).env("RUST_BACKTRACE", "0");
     let output = command.output().unwrap();
-    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{program:?}: {}", String::from_utf8_lossy(&output.stderr));
     output
 }
 
@@ -56,13 +63,13 @@ enum Same {
     Output,
 }
 
-/// Compares a lesson with what is kept of it.
-fn check(name: &str, same: Same, expected: &str) {
-    let folder = Folder::new(name);
-    let plain = run(name, "");
+/// What a lesson prints and, unless it has no loop, the chains of its trace. Run in `folder`, twice where it is recorded.
+fn story(program: &Path, name: &str, same: Same, folder: &Path) -> String {
+    let scratch = Folder::new(name);
+    let plain = run(program, "", folder);
     let recorded = |file: &str| {
-        let path = folder.0.join(file);
-        let output = run(name, &format!("trace={},stable", path.display()));
+        let path = scratch.0.join(file);
+        let output = run(program, &format!("trace={},stable", path.display()), folder);
         assert_eq!(output.stdout, plain.stdout, "{name}: recording changes nothing");
         std::fs::read(path).unwrap()
     };
@@ -84,15 +91,31 @@ fn check(name: &str, same: Same, expected: &str) {
             text += &format!("\n---- {title}\n{part}");
         }
     }
+    text
+}
+
+/// The page of a lesson in the book.
+fn page_of(name: &str) -> String {
+    let page = root().join(format!("docs/lessons/{}.md", &name[..2]));
+    std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{page:?}: {error}"))
+}
+
+/// The blocks of a page that show what a program prints or draws.
+fn texts(page: &str) -> Vec<&str> {
+    page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).collect()
+}
+
+/// Compares a lesson with what is kept of it.
+fn check(name: &str, same: Same, expected: &str) {
+    let text = story(&example(name), name, same, root());
     if std::env::var_os("SNAPSHOTS").is_some_and(|value| value == "write") {
-        let path = format!("{}/tests/lessons/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+        let path = root().join(format!("tests/lessons/{name}.txt"));
         return std::fs::write(path, text).expect("the folder of this test can be written to");
     }
     assert!(text == expected, "{name}: expected:\n{expected}\nbut it is:\n{text}");
-    // What its page shows is what it prints and draws.
-    let page = format!("{}/docs/lessons/{}.md", env!("CARGO_MANIFEST_DIR"), &name[..2]);
-    let page = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{page}: {error}"));
-    let drawings: Vec<_> = page.split("```text\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    // What its page shows before the exercise is what it prints and draws.
+    let page = page_of(name);
+    let drawings = texts(page.split("\n## Exercise\n").next().unwrap_or_default());
     assert!(!drawings.is_empty(), "the page of {name} shows something");
     for drawing in drawings {
         assert!(text.contains(drawing), "the page of {name} has what the lesson has not:\n{drawing}");
@@ -100,12 +123,16 @@ fn check(name: &str, same: Same, expected: &str) {
 }
 
 macro_rules! lessons {
-    ($($name:literal, $same:ident => $test:ident),* $(,)?) => { $(
-        #[test]
-        fn $test() {
-            check($name, Same::$same, include_str!(concat!($name, ".txt")));
-        }
-    )* };
+    ($($name:literal, $same:ident => $test:ident),* $(,)?) => {
+        /// Each lesson, and how much of it is the same in each run.
+        const LESSONS: [(&str, Same); 13] = [$(($name, Same::$same)),*];
+        $(
+            #[test]
+            fn $test() {
+                check($name, Same::$same, include_str!(concat!($name, ".txt")));
+            }
+        )*
+    };
 }
 
 lessons! {
@@ -121,6 +148,7 @@ lessons! {
     "10_many", Trace => results_stand_by_member_and_arrive_by_time,
     "11_cancel", Trace => a_cancel_asks_at_the_bottom,
     "12_flow", Chains => a_slow_writer_stops_the_reader,
+    "13_four_ways", Trace => four_models_get_the_same_poems,
 }
 
 #[test]

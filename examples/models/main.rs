@@ -1,8 +1,8 @@
 //! The same job in four models, on one machine, and one table of what it took.
 //!
 //! ```text
-//! cargo run --example 13_four_ways                  # N = 1, 100 and 10,000
-//! cargo run --release --example 13_four_ways -- 50  # another N
+//! cargo run --example models                  # N = 1, 100 and 10,000
+//! cargo run --release --example models -- 50  # another N
 //! ```
 //!
 //! The job: fetch N poems from slow servers (on loopback, in this process), with a time-out, one of the servers being
@@ -50,7 +50,7 @@ fn settle(count: usize) -> Duration {
 
 fn main() -> ExitCode {
     env_logger::init();
-    program::run("13_four_ways [N ..]", |arguments| match arguments {
+    program::run("models [N ..]", |arguments| match arguments {
         [word, mode, model, count, port] if word == "--measure" => {
             measure(mode, model, count.parse()?, port.parse()?)
         }
@@ -71,7 +71,7 @@ fn main() -> ExitCode {
 
 /// Measures one thing in this process, and prints it.
 fn measure(mode: &str, model: &str, count: usize, port: u16) -> Outcome {
-    let file = std::env::temp_dir().join(format!("ropewalk-four-ways-{}", std::process::id()));
+    let file = std::env::temp_dir().join(format!("ropewalk-models-{}", std::process::id()));
     let job = Job { count, port, file: file.clone(), endless: mode == "cancel" };
     let line = match mode {
         "time" => time(model, &job),

@@ -6,9 +6,9 @@ use std::process::Command;
 /// The example, which `cargo test` has built; for a single test it may have to be built first.
 fn example() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples/13_four_ways");
+    let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples/models");
     if !path.exists() {
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", "13_four_ways"]).status();
+        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", "models"]).status();
         assert!(built.unwrap().success());
     }
     path
