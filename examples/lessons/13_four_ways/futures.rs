@@ -19,6 +19,6 @@ pub(crate) fn fetch_all(event_loop: &EventLoop) -> Result<Vec<Result<String, Fai
             let task = event_loop.spawn(fetch(event_loop.handle(), poem)).named(poem.name);
             poems.push(task);
         }
-        Ok(DeferredList::new(poems).start().await?)
+        DeferredList::new(poems).start().await
     })
 }
