@@ -7,7 +7,9 @@ use std::time::Duration;
 use ropewalk::Failure;
 use ropewalk::http::{Server, Site};
 use ropewalk::testing::{MemoryLoop, StringTransport};
-use ropewalk::websocket::{Deflate, Message, WebSocket, WebSocketProtocol, WebSocketServer};
+use ropewalk::websocket::{
+    Deflate, Message, WebSocket, WebSocketClient, WebSocketProtocol, WebSocketServer, accept_key,
+};
 use ropewalk::{Address, EventLoop};
 
 struct Echo {
@@ -275,4 +277,56 @@ fn floods_are_answered_as_they_come_and_keep_nothing() {
     peer.reset();
     bench.still_serves();
     bench.test.assert_clean();
+}
+
+/// What a client that offers compression says of a server that answers so; `KEY` stands for the right answer to its key.
+fn refused(answer: &str) -> String {
+    let test = MemoryLoop::new().unwrap();
+    let lost = Rc::<RefCell<usize>>::default();
+    let client = WebSocketClient::new("ws://example.org/").unwrap().deflate(Deflate::new());
+    let (protocol, opened) = client.protocol(Echo { lost: lost.clone() }).unwrap();
+    let peer = test.connected(protocol);
+    let request = peer.text();
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    peer.send(answer.replace("KEY", &accept_key(key)));
+    let failure = opened.try_result().expect("it is decided").expect_err("it is refused");
+    assert!(peer.is_disconnected());
+    assert_eq!(*lost.borrow(), 0, "the program hears of nothing");
+    test.assert_clean();
+    failure.to_string()
+}
+
+#[test]
+fn a_client_says_what_is_wrong_with_a_servers_answer() {
+    let good = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: KEY\r\n";
+    let status = |status: &str| format!("HTTP/1.1 {status}\r\nLocation: /there\r\nContent-Length: 2\r\n\r\nno");
+    let with = |field: &str| format!("{good}{field}\r\n\r\n");
+    let cases = [
+        (status("200 OK"), "200 OK"),
+        (status("301 Moved Permanently"), "301 Moved Permanently"),
+        (status("401 Unauthorized"), "401 Unauthorized"),
+        (status("404 Not Found"), "404 Not Found"),
+        (status("503 Service Unavailable"), "503 Service Unavailable"),
+        (good.replace("Accept: KEY", "Accept: KEYx") + "\r\n", "not the answer to our key"),
+        (with("Sec-WebSocket-Accept: KEY"), "not the answer to our key"),
+        (good.replace("Upgrade: websocket", "Upgrade: h2c") + "\r\n", "lacks Upgrade: websocket"),
+        (with("Sec-WebSocket-Protocol: chat"), "the subprotocol chat, which was not offered"),
+        (with("Sec-WebSocket-Extensions: x-other"), "the extension x-other, which was not offered"),
+        (with("Sec-WebSocket-Extensions: ;"), "no list of extensions"),
+        (with("Sec-WebSocket-Extensions: permessage-deflate; x"), "a parameter is unknown"),
+        (with("Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=7"), "is not 8 to 15"),
+        (with("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"), "has no value"),
+        (
+            with("Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Extensions: permessage-deflate"),
+            "more than once",
+        ),
+        (with(&format!("X: {}", "x".repeat(1_000_000))), "head"),
+        ("HTTP/1.1 100 Continue\r\n\r\n".repeat(100), "head"),
+    ];
+    for (answer, why) in cases {
+        let said = refused(&answer);
+        let start: String = answer.chars().take(300).collect();
+        assert!(said.contains(why), "{start}\n{said}");
+    }
 }
