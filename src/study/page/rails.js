@@ -30,7 +30,7 @@ function lastValue(id, i) {
   const list = object(id).ev;
   for (let j = upTo(list, i); j >= 0; j--) {
     const e = T.ev[list[j]];
-    if (e.d === id && e.val) return e.val;
+    if (e.d === id && e.val && e.k !== "d.swallow") return e.val;
   }
   return null;
 }
