@@ -1,7 +1,9 @@
-//! A tour: the same work in three models and with a protocol, the chain of a Deferred, and the way of an error.
+//! A tour: the same work in four models and with a protocol, the chain of a Deferred, and the way of an error.
 //!
 //! ```text
-//! cargo run --example tour
+//! cargo run --example tour                     # on a terminal one screen at a time
+//! cargo run --example tour -- run.html          # where to write the page of what ran
+//! cargo run --example tour -- --lesson 07       # runs that lesson
 //! ```
 //!
 //! The three models are those of `get_raw`, unchanged. They talk to a server that the tour starts on 127.0.0.1.
@@ -12,53 +14,153 @@ mod blocking;
 mod callbacks;
 #[path = "../get_raw/deferreds.rs"]
 mod deferreds;
+mod futures;
 #[path = "../support/program.rs"]
 mod program;
 mod protocol;
 #[path = "../get_raw/request.rs"]
 mod request;
+mod screens;
 mod server;
 #[path = "../get_raw/socket.rs"]
 mod socket;
 
-use program::{Outcome, Usage, say};
+use program::{Outcome, Usage};
 use request::Request;
-use ropewalk::study::text_chain;
+use ropewalk::study::{self, text_chain};
 use ropewalk::testing::capture_unhandled;
 use ropewalk::trace::{self, Kind, Lane, Trace};
 use ropewalk::{Deferred, EventLoop, Failure, Handle};
+use screens::{Left, show};
 use server::Server;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::net::SocketAddr;
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 use std::rc::Rc;
 use std::time::Duration;
 
+const USAGE: &str = "tour [FILE.html]            the tour; FILE is where its page goes
+       tour --lesson NN            a lesson, 01 to 13";
+
 fn main() -> ExitCode {
     env_logger::init();
-    program::run("tour", |arguments| {
-        if !arguments.is_empty() {
-            return Err(Usage.into());
-        }
-        let server = Server::start()?;
-        let toured = three_models(server.address)
-            .and_then(|()| one_chain(server.address))
-            .and_then(|()| one_error())
-            .and_then(|()| Ok(say(NEXT)?));
-        let stopped = server.stop();
-        toured?;
-        Ok(stopped?)
+    program::run(USAGE, |arguments| match arguments {
+        [] => tour(None),
+        [help] if help == "--help" || help == "-h" => Ok(program::say(format_args!("usage: {USAGE}"))?),
+        [option, number] if option == "--lesson" => lesson(number),
+        [file] if !file.starts_with('-') => tour(Some(PathBuf::from(file))),
+        _ => Err(Usage.into()),
     })
 }
 
-/// Fetches the poem in each model, and compares.
-fn three_models(server: SocketAddr) -> Outcome {
-    say(format_args!(
+fn tour(page: Option<PathBuf>) -> Outcome {
+    let server = Server::start()?;
+    let toured = one_loop()
+        .and_then(|()| four_models(server.address))
+        .and_then(|()| one_chain(server.address))
+        .and_then(|trace| {
+            one_error()?;
+            one_page(&trace, page)
+        })
+        .and_then(|()| show(NEXT));
+    let stopped = server.stop();
+    match toured {
+        Err(error) if !error.is::<Left>() => Err(error),
+        _ => Ok(stopped?),
+    }
+}
+
+/// Runs a lesson, which is an example beside this one; cargo builds it where that has not been done.
+fn lesson(number: &str) -> Outcome {
+    const LESSONS: [&str; 13] = [
+        "01_blocking",
+        "02_by_hand",
+        "03_order",
+        "04_blocked",
+        "05_callbacks",
+        "06_deferred",
+        "07_two_lanes",
+        "08_lost",
+        "09_inner",
+        "10_many",
+        "11_cancel",
+        "12_flow",
+        "13_four_ways",
+    ];
+    let n: usize = number.parse().unwrap_or(0);
+    let Some(name) = n.checked_sub(1).and_then(|n| LESSONS.get(n)) else {
+        return Err(format!("there is no lesson {number:?}: choose one from 01 to 13").into());
+    };
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(["run", "--quiet", "--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .args(["--example", name])
+        .status()
+        .map_err(|error| format!("cannot run cargo for lesson {name}: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("lesson {name} ended with {status}").into()) }
+}
+
+/// Two timers and what the loop does about them, from the trace.
+fn one_loop() -> Outcome {
+    let (ran, trace) = trace::record(|| -> Outcome {
+        let event_loop = EventLoop::new()?;
+        event_loop.call_later(Duration::from_millis(30), |event_loop| event_loop.stop()).named("tea is ready");
+        event_loop.call_later(Duration::from_millis(10), |_| ()).named("water boils");
+        Ok(event_loop.run()?)
+    });
+    ran?;
+    let mut story = String::new();
+    for event in trace.events() {
+        match event.kind {
+            Kind::PollEnd { waited, .. } => story += &format!("  wait  {:>5.1} ms\n", waited as f64 / 1e6),
+            Kind::CbBegin { .. } => story += &format!("  call  \"{}\"\n", event.label.unwrap_or("a callback")),
+            _ => {}
+        }
+    }
+    show(format_args!(
         "\
-1. ONE FETCH, THREE MODELS
---------------------------
+0. AN EVENT LOOP
+---------------
+An event loop waits for many things at once, and calls a function of yours for
+each one that happens. Those functions are callbacks. All is one thread: while
+a callback runs, nothing else does. So a callback never waits: it asks to be
+called later.
+
+This loop was asked for two timers, the later one first:
+
+{story}
+\"wait\" is where the program sleeps. A call came when it was due, not in the
+order of the text.
+"
+    ))
+}
+
+/// Writes the page of the run that the reader has just seen.
+fn one_page(trace: &Trace, to: Option<PathBuf>) -> Outcome {
+    let to = to.unwrap_or_else(|| std::env::temp_dir().join(format!("ropewalk-tour-{}.html", std::process::id())));
+    let written = study::page(trace).to_html()?;
+    std::fs::write(&to, written).map_err(|error| format!("cannot write the page {}: {error}", to.display()))?;
+    show(format_args!(
+        "
+4. THE SAME CHAIN, TO STEP THROUGH
+----------------------------------
+The chain of part 2 is now a page. Open it in a browser; the arrow keys go from
+event to event, back and forth. It needs no network.
+
+  {}",
+        to.display()
+    ))
+}
+
+/// Fetches the poem in each model, and compares.
+fn four_models(server: SocketAddr) -> Outcome {
+    show(format_args!(
+        "\
+1. ONE FETCH, FOUR MODELS
+-------------------------
 A server on {server} says a poem, piece by piece. Each model connects to
 it, sends a request and reads to the end:
 
@@ -68,7 +170,8 @@ it, sends a request and reads to the end:
     let (by_callbacks, callbacks) = trace::record(|| with_callbacks(server));
     let (by_deferreds, deferreds) = trace::record(|| with_deferreds(server));
     let (by_protocol, with_transport) = trace::record(|| with_protocol(server));
-    let replies = [by_blocking, by_callbacks?, by_deferreds?, by_protocol?];
+    let (by_futures, futures) = trace::record(|| with_futures(server));
+    let replies = [by_blocking, by_callbacks?, by_deferreds?, by_futures?, by_protocol?];
 
     let code = [
         lines(include_str!("../get_raw/blocking.rs")).to_string(),
@@ -78,21 +181,22 @@ it, sends a request and reads to the end:
             lines(include_str!("../get_raw/deferreds.rs")),
             lines(include_str!("../get_raw/socket.rs"))
         ),
+        lines(include_str!("futures.rs")).to_string(),
         lines(include_str!("protocol.rs")).to_string(),
     ];
-    for (i, model) in ["blocking", "callbacks", "deferreds", "protocol"].into_iter().enumerate() {
-        let trace = [&none, &callbacks, &deferreds, &with_transport][i];
+    for (i, model) in ["blocking", "callbacks", "deferreds", "async", "protocol"].into_iter().enumerate() {
+        let trace = [&none, &callbacks, &deferreds, &futures, &with_transport][i];
         let turns = count(trace, |kind| matches!(kind, Kind::TurnBegin { .. }));
         let calls = count(trace, |kind| matches!(kind, Kind::CbBegin { .. }));
         let (bytes, code) = (replies[i].len(), &code[i]);
         let (turns, calls) =
             if turns == 0 { ("-".into(), "-".into()) } else { (turns.to_string(), calls.to_string()) };
-        say(format_args!("  {model:<9}  {bytes} bytes  {turns:>5}  {calls:>9}  {code}"))?;
+        show(format_args!("  {model:<9}  {bytes} bytes  {turns:>5}  {calls:>9}  {code}"))?;
     }
     if replies.iter().any(|reply| *reply != replies[0]) {
         return Err("the models got different replies".into());
     }
-    say(format_args!(
+    show(format_args!(
         "
 The replies are equal, byte for byte:
 
@@ -102,6 +206,8 @@ callbacks  The loop waits, for this and for a thousand others. The program must
            remember where it was, and show each error its way.
 deferreds  The same loop. A chain says what follows what, and an error finds its
            own way along it.
+async      The same loop. The text of the blocking one: each .await gives
+           control back to the loop. The compiler keeps where the program was.
 protocol   No socket at all: a transport of the loop connects, reads and writes.
            It calls the program when data came, and when the end came.",
         quoted(&replies[0])
@@ -127,6 +233,12 @@ fn with_deferreds(server: SocketAddr) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(event_loop.run_until(reply)?)
 }
 
+fn with_futures(server: SocketAddr) -> Result<Vec<u8>, Box<dyn Error>> {
+    let event_loop = EventLoop::new()?;
+    let reply = futures::get(event_loop.handle(), server, request(server)?);
+    Ok(event_loop.block_on(reply)?)
+}
+
 fn with_protocol(server: SocketAddr) -> Result<Vec<u8>, Box<dyn Error>> {
     let event_loop = EventLoop::new()?;
     let reply = protocol::get(&event_loop, server, request(server)?);
@@ -134,7 +246,7 @@ fn with_protocol(server: SocketAddr) -> Result<Vec<u8>, Box<dyn Error>> {
 }
 
 /// Draws what a chain did with the poem.
-fn one_chain(server: SocketAddr) -> Outcome {
+fn one_chain(server: SocketAddr) -> Result<Trace, Box<dyn Error>> {
     let event_loop = EventLoop::new()?;
     let request = request(server)?;
     let (line, trace) = trace::record(|| {
@@ -150,7 +262,7 @@ fn one_chain(server: SocketAddr) -> Outcome {
             .map(shout);
         event_loop.run_until(line)
     });
-    say(format_args!(
+    show(format_args!(
         "
 2. A CHAIN, DRAWN
 -----------------
@@ -173,7 +285,7 @@ Read it from top to bottom. Values go down the left lane, errors the right one.
         line?,
         text_chain(&trace).only_named("poem")
     ))?;
-    Ok(())
+    Ok(trace)
 }
 
 /// Makes a Deferred of the callback model: the callback fires it.
@@ -216,7 +328,7 @@ fn one_error() -> Outcome {
         resolver.succeed("If I were\na rope");
         line
     });
-    say(format_args!(
+    show(format_args!(
         "
 3. AN ERROR, FOLLOWED
 ---------------------
@@ -236,11 +348,11 @@ The result is {:?}. The program need not check in each step.
     let (resolver, poem) = Deferred::new();
     drop(poem.named("poem").add_callback(third_line).map(shout));
     resolver.succeed("If I were\na rope");
-    say("And if nobody adds an errback? Then it is reported, at that moment:\n")?;
+    show("And if nobody adds an errback? Then it is reported, at that moment:\n")?;
     for report in unhandled.flush_unhandled() {
         // Shortened: there is just one main.rs here.
         for line in report.to_string().replace("examples/tour/", "").lines() {
-            say(folded(&format!("  {line}")))?;
+            show(folded(&format!("  {line}")))?;
         }
     }
     Ok(())
@@ -293,7 +405,7 @@ fn success<T>(deferred: Deferred<T>) -> Result<T, Box<dyn Error>> {
 }
 
 const NEXT: &str = "
-4. WHAT NEXT
+5. WHAT NEXT
 ------------
 A copy of a file, while a timer ticks (then try --model blocking):
   cargo run --example copy_file -- README.md copy.md --model deferreds
@@ -305,6 +417,8 @@ The same fetch from a server of yours:
 A lesson, run and then stepped through (s and Enter for each event, q to leave):
   cargo run --example 07_two_lanes
   ROPEWALK=plain cargo run --example 07_two_lanes
+Any of the thirteen lessons:
+  cargo run --example tour -- --lesson 01
 
 All examples in the order to read them: examples/README.md
 What each part does, and why:           docs/README.md, cargo doc --open";
