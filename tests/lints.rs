@@ -382,6 +382,20 @@ fn a_task_that_nobody_can_wake_is_told() {
     none(&trace, Rule::NoWaker);
 }
 
+#[test]
+fn on_a_virtual_clock_the_systems_clock_tells_what_is_slow() {
+    let frame = |took: u64| {
+        by_hand(&[
+            "\"wall\":1000,\"k\":\"cb.begin\",\"slot\":\"timer\",\"label\":\"count\"",
+            &format!("\"wall\":{},\"k\":\"cb.end\",\"b\":1,\"out\":\"ok\"", 1000 + took),
+        ])
+    };
+    let (lint, at) = only(&frame(300_000_000), Rule::SlowCallback);
+    assert_eq!((lint.s, at), (1, "cb.begin"));
+    assert!(lint.text.contains("\"count\" ran for 300.0 ms"), "{}", lint.text);
+    none(&frame(99_000_000), Rule::SlowCallback);
+}
+
 /// A trace that was written by hand: what no program of this library can show, another one's may.
 fn by_hand(events: &[&str]) -> Trace {
     let mut text =

@@ -71,12 +71,13 @@ fn lesson() -> Outcome {
     let first_line = fs::read_to_string(&event_loop, this_file)
         .named("file")
         .map(|text| text.chars().take_while(|c| *c != ':').collect::<String>());
+    event_loop.wait_for_post(); // so the trace is the same each time
     tell(format_args!("  it begins with \"{}\"", event_loop.run_until(first_line)?))?;
 
     tell("3. a result from a thread of your own")?;
     let (resolver, sum) = event_loop.remote_deferred();
     let thread = thread::spawn(move || resolver.succeed(RAIN.lines.len() + ROPE.lines.len()));
-    tell(format_args!("  {} lines", event_loop.run_until(sum.named("from a thread"))?))?;
     thread.join().map_err(|_| Failure::msg("the thread panicked"))?;
+    tell(format_args!("  {} lines", event_loop.run_until(sum.named("from a thread"))?))?;
     Ok(answer.show()?)
 }

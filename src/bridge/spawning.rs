@@ -38,7 +38,7 @@ where
         let Some((future, resolver)) = self.parts.take() else { return Poll::Ready(()) };
         // What it holds is let go of before anybody hears of its output; a panic of that is the task's too.
         let dropped = guard(|| drop(future));
-        let outcome = match (polled, dropped) {
+        let mut outcome = match (polled, dropped) {
             (Ok(outcome), Ok(())) => outcome,
             (Ok(Ok(value)), Err(payload)) => {
                 drop_quietly(value);
@@ -52,6 +52,9 @@ where
                 outcome.unwrap_or_else(|payload| Err(Failure::panic(payload, self.place)))
             }
         };
+        if trace::on() {
+            tell::gives(&mut outcome);
+        }
         resolver.fire_at(outcome, self.place);
         Poll::Ready(())
     }
@@ -158,7 +161,11 @@ impl EventLoop {
                 let frame = if trace::on() { tell::poll_begins(root, false) } else { None };
                 let polled = {
                     let _polling = Polling::begin(root, &waker);
-                    guard(|| running.poll(&mut Context::from_waker(&waker)))
+                    let mut polled = guard(|| running.poll(&mut Context::from_waker(&waker)));
+                    if let (true, Ok(Poll::Ready(outcome))) = (trace::on(), &mut polled) {
+                        tell::gives_unseen(outcome);
+                    }
+                    polled
                 };
                 if let Some(frame) = frame {
                     tell::poll_ends(frame, root, !matches!(polled, Ok(Poll::Pending)));

@@ -242,6 +242,7 @@ impl<T: Send + 'static> RemoteResolver<T> {
     pub fn fire(mut self, result: Result<T, Failure>) {
         let key = std::mem::take(&mut self.key);
         let at = Location::caller();
+        let result = result.map_err(Failure::of_thread);
         let fire = move |event_loop: &EventLoop| {
             if let Some(resolver) = take_resolver::<T>(event_loop, key) {
                 resolver.fire_at(result, at);

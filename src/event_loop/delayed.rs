@@ -54,6 +54,17 @@ impl EventLoop {
         self.inner.arm(nanos(at), Box::new(f), place)
     }
 
+    /// The same for a call that comes again `every` so often, as the trace says: whoever asks arms the next one.
+    pub(crate) fn call_at_every(
+        &self,
+        at: Duration,
+        every: Duration,
+        place: Place,
+        f: impl FnOnce(&EventLoop) + 'static,
+    ) -> DelayedCall {
+        self.inner.arm_every(nanos(at), Some(nanos(every)), Box::new(f), place)
+    }
+
     /// The loop's clock: the time since the loop was made, or that of its [`TestClock`](super::TestClock).
     pub fn time(&self) -> Duration {
         Duration::from_nanos(self.inner.clock.now())
@@ -70,12 +81,17 @@ impl EventLoop {
 impl Inner {
     #[inline]
     pub(crate) fn arm(self: &Rc<Self>, at: u64, call: Call, place: Place) -> DelayedCall {
+        self.arm_every(at, None, call, place)
+    }
+
+    #[inline]
+    fn arm_every(self: &Rc<Self>, at: u64, every: Option<u64>, call: Call, place: Place) -> DelayedCall {
         let mut slot = TimerSlot { call, place, id: Cell::default(), reg: 0 };
         if trace::on()
             && let Some((m, _)) = trace::id(&slot.id, Object::Timer)
         {
             let links = Links { at: Some(place), ..Links::default() };
-            slot.reg = trace::emit(Kind::TimerArm { m, due: at, every: None, late: false }, links);
+            slot.reg = trace::emit(Kind::TimerArm { m, due: at, every, late: false }, links);
         }
         let key = self.timers.borrow_mut().arm(at, slot);
         DelayedCall { event_loop: Rc::downgrade(self), key, cancelled: Cell::new(false) }

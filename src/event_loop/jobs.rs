@@ -130,10 +130,12 @@ impl EventLoop {
                 drop(catch_unwind(AssertUnwindSafe(move || drop(f))));
                 Err(Failure::cancelled_at(place))
             } else {
-                catch_unwind(AssertUnwindSafe(f)).unwrap_or_else(|payload| {
-                    out = Out::Panic;
-                    Err(Failure::panic(payload, place))
-                })
+                catch_unwind(AssertUnwindSafe(f)).map(|result| result.map_err(Failure::of_thread)).unwrap_or_else(
+                    |payload| {
+                        out = Out::Panic;
+                        Err(Failure::panic(payload, place))
+                    },
+                )
             };
             if result.is_err() && out == Out::Ok {
                 out = Out::Err;

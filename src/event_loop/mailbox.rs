@@ -16,6 +16,7 @@ use crate::trace::Place;
 
 use super::EventLoop;
 use super::error::PostError;
+use super::pool;
 use super::tasks::TaskId;
 use super::wait::Waker;
 
@@ -26,6 +27,8 @@ pub(crate) type RemoteCall = Box<dyn FnOnce(&EventLoop) + Send>;
 pub(crate) struct Letter {
     pub(crate) call: RemoteCall,
     pub(crate) place: Place,
+    /// The worker thread that posted it; 0 for every other thread.
+    pub(crate) worker: u32,
 }
 
 struct Queue {
@@ -73,6 +76,7 @@ impl Mailbox {
     where
         F: FnOnce(&EventLoop) + Send + 'static,
     {
+        let worker = pool::worker();
         let mut queue = self.lock();
         if !queue.open {
             drop(queue);
@@ -83,7 +87,7 @@ impl Mailbox {
             drop(queue);
             return Err(PostError::Full(call));
         }
-        queue.letters.push_back(Letter { call, place });
+        queue.letters.push_back(Letter { call, place, worker });
         if waiting == 0 {
             self.pending.store(true, Ordering::SeqCst);
         }

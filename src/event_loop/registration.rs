@@ -62,7 +62,7 @@ impl EventLoop {
         match inserted {
             Ok(index) => {
                 if trace::on() {
-                    self.opened(index, serial, place, std::any::type_name::<S>());
+                    self.opened(index, serial, place);
                 }
                 Ok(SourceId::new(index, serial))
             }

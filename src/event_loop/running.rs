@@ -94,7 +94,7 @@ impl EventLoop {
         let made = deferred.made();
         let result = Rc::new(Cell::new(None));
         let (slot, hurry) = (Rc::downgrade(&result), self.inner.hurry());
-        let ended = deferred.step_named("run_until").add_both(move |outcome| {
+        let ended = deferred.own_step("run_until").add_both(move |outcome| {
             // A failure that comes after this run has ended with an error is nobody's, and is reported.
             let Some(slot) = slot.upgrade() else { return outcome.map(drop) };
             slot.set(Some(outcome));

@@ -123,6 +123,10 @@ pub(crate) trait AnySource {
     fn what(&self) -> &'static str {
         std::any::type_name::<Self>()
     }
+    /// Its address or the like, for the trace.
+    fn name(&self) -> Option<String> {
+        None
+    }
     /// Whether what it is ready for is to accept connections.
     fn accepts(&self) -> bool {
         false

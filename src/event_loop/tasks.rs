@@ -198,6 +198,8 @@ struct Slot {
     cause: Mark,
     /// It stands in for the future of a `block_on`.
     stands_in: bool,
+    /// What was told last: somebody keeps a waker of it.
+    kept: bool,
 }
 
 #[derive(Default)]
@@ -281,6 +283,7 @@ impl Tasks {
                 polls: 0,
                 cause: 0,
                 stands_in: false,
+                kept: false,
             });
             // A place for every task: a wake allocates nothing.
             let room = table.slots.len() - table.woken.len().min(table.slots.len());

@@ -9,7 +9,8 @@ use crate::trace::{
 
 use super::interest::{HUP, READ, Readiness, WRITE};
 use super::jobs::Done;
-use super::tasks::TaskId;
+use super::sources::AnySource;
+use super::tasks::{self, TaskId};
 use super::timers::TimerKey;
 use super::turn::{Site, Turn};
 use super::{EventLoop, Inner, Named};
@@ -55,6 +56,7 @@ impl EventLoop {
         let links = Links { cause: site.cause, reg: site.reg, at: Some(place), label };
         let slot = site.slot.unwrap_or(slot);
         let frame = Frame::open(Kind::CbBegin { o: site.id, slot }, links);
+        self.inner.turn.outer.set(tasks::tell::calls(site.id));
         self.inner.turn.call_frame.set(Some(frame));
         self.inner.turn.began.set(self.inner.clock.now());
     }
@@ -64,6 +66,7 @@ impl EventLoop {
         let turn = &self.inner.turn;
         let took = self.inner.clock.now().saturating_sub(turn.began.get());
         turn.busy.set(turn.busy.get() + took);
+        tasks::tell::called(turn.outer.take());
         frame.close(|b| Kind::CbEnd { b, out }, Links::default());
     }
 
@@ -135,8 +138,8 @@ impl EventLoop {
 
     #[cold]
     #[inline(never)]
-    pub(super) fn letter_begins(&self, place: Place) {
-        self.open_frame(Slot::Post, place, posted(place));
+    pub(super) fn letter_begins(&self, place: Place, worker: u32) {
+        self.open_frame(Slot::Post, place, posted(place, worker));
     }
 
     /// Answers whether the source is still to be called.
@@ -170,9 +173,11 @@ fn queued(id: Cell<IdSlot>, mut reg: EventNumber, place: Place) -> Site {
 }
 
 /// A letter is numbered when the loop takes it in: its thread has no trace.
-fn posted(place: Place) -> Site {
+fn posted(place: Place, worker: u32) -> Site {
     let Some((p, _)) = trace::id(&Cell::default(), Object::Post) else { return Site::default() };
-    let reg = trace::emit(Kind::Post { p, late: false }, Links { at: Some(place), ..Links::default() });
+    let more = More { th: Some(worker).filter(|worker| *worker != 0), ..More::default() };
+    let links = Links { at: Some(place), ..Links::default() };
+    let reg = trace::emit_more(Kind::Post { p, late: false }, links, more);
     Site { id: Some(p), reg, ..Site::default() }
 }
 
@@ -269,25 +274,34 @@ impl EventLoop {
         if !new {
             return Some((i, reg));
         }
-        Some((i, self.tell_open(index, serial, i, place, entry.what(), true)))
+        Some((i, self.tell_open(index, serial, i, place, &*entry, true)))
     }
 
     /// A source was registered.
     #[cold]
-    pub(super) fn opened(&self, index: u32, serial: u64, place: Place, what: &'static str) {
-        let id = match self.inner.sources.borrow().get(index, serial) {
-            Some(slot) => slot.id(),
+    pub(super) fn opened(&self, index: u32, serial: u64, place: Place) {
+        let found = match self.inner.sources.borrow().get(index, serial) {
+            Some(slot) => slot.id().map(|(i, _)| (i, slot.entry.clone())),
             None => None,
         };
-        if let Some((i, _)) = id {
-            self.tell_open(index, serial, i, place, what, false);
+        if let Some((i, entry)) = found {
+            self.tell_open(index, serial, i, place, &*entry, false);
         }
     }
 
-    fn tell_open(&self, index: u32, serial: u64, i: Id, place: Place, what: &str, late: bool) -> EventNumber {
+    fn tell_open(
+        &self,
+        index: u32,
+        serial: u64,
+        i: Id,
+        place: Place,
+        entry: &dyn AnySource,
+        late: bool,
+    ) -> EventNumber {
         let label = self.inner.label(Named::Source(serial));
         let links = Links { at: Some(place), label: label.as_deref(), ..Links::default() };
-        let reg = trace::emit(Kind::IoOpen { i, what, name: None, late }, links);
+        let name = entry.name();
+        let reg = trace::emit(Kind::IoOpen { i, what: entry.what(), name: name.as_deref(), late }, links);
         if let Some(slot) = self.inner.sources.borrow().get(index, serial) {
             slot.set_reg(reg);
         }

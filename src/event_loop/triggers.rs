@@ -199,7 +199,7 @@ impl EventLoop {
         self.fire(event, Phase::Before, |deferred| {
             waiting.set(waiting.get() + 1);
             let (count, hurry) = (waiting.clone(), self.inner.hurry());
-            let counted = deferred.add_both(move |outcome| {
+            let counted = deferred.own_step("trigger").add_both(move |outcome| {
                 count.set(count.get() - 1);
                 hurry();
                 outcome

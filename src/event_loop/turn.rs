@@ -62,6 +62,8 @@ pub(crate) struct Turn {
     pub(super) now: Cell<u64>,
     /// Due timers are not collected, but taken one by one, so that each sees what the one before it armed and moved.
     one_by_one: Cell<bool>,
+    /// What the loop around this one calls, for the trace.
+    pub(super) outer: Cell<Option<super::tasks::tell::Calling>>,
     /// How many of the woken tasks are left to this turn.
     woken_left: Cell<usize>,
     /// How many turns in a row did not ask the system, because tasks were woken.
@@ -175,10 +177,10 @@ impl EventLoop {
                             return Ok(());
                         }
                         let Some(letter) = turn.mail.borrow_mut().pop_front() else { break };
-                        let Letter { call, place } = letter;
+                        let Letter { call, place, worker } = letter;
                         self.begin(Slot::Post, place, NO_SOURCE);
                         if trace::on() {
-                            self.letter_begins(place);
+                            self.letter_begins(place, worker);
                         }
                         call(self);
                         self.end();
@@ -444,7 +446,12 @@ impl EventLoop {
             match (next, limit) {
                 (Some(next), Some(limit)) => Some(next.min(limit)),
                 (None, None) if inner.can_never_wake() => match turn.ran_before.get() + turn.ran.get() {
-                    0 => return Err(RunError::Idle(None)),
+                    0 => {
+                        if trace::on() {
+                            super::tasks::tell::wakers_are_gone(&inner.tasks);
+                        }
+                        return Err(RunError::Idle(None));
+                    }
                     // The next turn will say so, unless somebody does something about it meanwhile.
                     _ => Some(0),
                 },

@@ -76,13 +76,12 @@ impl EventLoop {
         fd: BorrowedFd<'_>,
         interest: Interest,
         place: Place,
-        what: &'static str,
     ) -> Result<(u32, u64), InsertReason> {
         let inner = &self.inner;
         let serial = inner.next_serial();
         let index = inner.sources.borrow_mut().insert(&inner.registry, source, fd, interest, serial, place)?;
         if trace::on() {
-            self.opened(index, serial, place, what);
+            self.opened(index, serial, place);
         }
         Ok((index, serial))
     }

@@ -178,7 +178,7 @@ impl<S: Slots, G: Goal<S>> Entry<'_, S, G> {
 pub(super) fn group<M: Members, G: Goal<M::Slots>>(members: M, options: Options, made: Place) -> Deferred<G::Out> {
     let head = Head::<G::Out>::unfired(made);
     if trace::on() {
-        tell::made(&head.part.info, type_name::<G::Out>());
+        tell::made(&head.part.info, type_name::<G::Out>(), None);
     }
     // A race that is cancelled always ends; a list waits for what its members answer.
     let ties = Rc::new(Ties::new(G::FIRST == OnValue::CancelAndFire));

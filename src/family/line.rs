@@ -1,9 +1,11 @@
 //! A line of waiters: first come, first served; one that is cancelled leaves it.
 
 use crate::ground::chain::Ask;
+use crate::ground::trace::Id;
 use crate::ground::{Deferred, Resolver};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::panic::Location;
 use std::rc::{Rc, Weak};
 
 /// Waiters by their tickets, so that leaving from the middle is a look-up and not a walk.
@@ -35,8 +37,14 @@ impl<T: 'static> Line<T> {
     /// Joins the line at its end. What it waits for may have come meanwhile, if a recorder gave it: look again.
     #[track_caller]
     pub(super) fn join(self: &Rc<Self>) -> Deferred<T> {
+        self.join_for(None)
+    }
+
+    /// The same for a copy of what another Deferred brings: of that one, says the trace.
+    #[track_caller]
+    pub(super) fn join_for(self: &Rc<Self>, of: Option<Id>) -> Deferred<T> {
         self.joining.set(self.joining.get() + 1);
-        let (resolver, deferred) = Deferred::new();
+        let (resolver, deferred) = Deferred::new_of(of, Location::caller());
         self.joining.set(self.joining.get() - 1);
         let ticket = self.ticket.get();
         self.ticket.set(ticket + 1);

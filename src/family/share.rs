@@ -5,7 +5,7 @@ use crate::ground::deferred::{Deferred, Origin};
 use crate::ground::jobs::Jobs;
 use crate::ground::sink::Sink;
 use crate::ground::step::Outcome;
-use crate::ground::trace::Place;
+use crate::ground::trace::{self, Id, Place};
 use crate::ground::{CancelHandle, Failure};
 use std::cell::Cell;
 use std::fmt;
@@ -33,6 +33,8 @@ use std::rc::Rc;
 pub struct Shared<T: 'static> {
     inner: Rc<Inner<T>>,
     source: CancelHandle,
+    /// What the trace calls the Deferred that was shared.
+    of: Option<Id>,
 }
 
 struct Inner<T: 'static> {
@@ -50,9 +52,10 @@ impl<T: Clone + 'static> Deferred<T> {
     pub fn share(self) -> Shared<T> {
         let made = Location::caller();
         let source = self.cancel_handle();
+        let of = if trace::on() { self.id() } else { None };
         let inner = Rc::new(Inner { made, line: Line::new(), result: Cell::new(None), given: Cell::new(false) });
         Jobs::all(|jobs| self.give_to(inner.clone(), jobs));
-        Shared { inner, source }
+        Shared { inner, source, of }
     }
 }
 
@@ -60,7 +63,7 @@ impl<T: Clone + 'static> Shared<T> {
     /// A Deferred of the result, for one who waits for it.
     #[track_caller]
     pub fn get(&self) -> Deferred<T> {
-        let deferred = self.inner.line.join();
+        let deferred = self.inner.line.join_for(self.of);
         Jobs::all(|jobs| Inner::serve(self.inner.clone(), jobs));
         deferred
     }
@@ -122,7 +125,7 @@ impl<T: 'static> Drop for Inner<T> {
 
 impl<T: 'static> Clone for Shared<T> {
     fn clone(&self) -> Self {
-        Shared { inner: self.inner.clone(), source: self.source.clone() }
+        Shared { inner: self.inner.clone(), source: self.source.clone(), of: self.of }
     }
 }
 

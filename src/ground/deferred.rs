@@ -123,9 +123,14 @@ impl<T: 'static> Deferred<T> {
 
     /// The same for a function that was asked for it at another place.
     pub(crate) fn new_at(made: Place) -> (Resolver<T>, Deferred<T>) {
+        Deferred::new_of(None, made)
+    }
+
+    /// The same for one that brings what another one brings.
+    pub(crate) fn new_of(of: Option<Id>, made: Place) -> (Resolver<T>, Deferred<T>) {
         let head = Head::<T>::unfired(made);
         if trace::on() {
-            tell::made(&head.part.info, type_name::<T>());
+            tell::made(&head.part.info, type_name::<T>(), of);
         }
         let deferred = Deferred { end: End::Pending(head.clone(), head.clone()) };
         (Resolver::new(head), deferred)
@@ -266,7 +271,15 @@ impl<T: 'static> Deferred<T> {
     /// result runs inside the `add_*`.
     pub fn step_named(self, name: impl Into<Box<str>>) -> Deferred<T> {
         if let (_, Some(info)) = self.origin() {
-            info.set_next_step_name(Rc::from(name.into()));
+            info.set_next_step_name(Rc::from(name.into()), false);
+        }
+        self
+    }
+
+    /// The same for a step that the library adds for itself: the trace marks it as no step of the program.
+    pub(crate) fn own_step(self, name: &str) -> Deferred<T> {
+        if let (_, Some(info)) = self.origin() {
+            info.set_next_step_name(Rc::from(name), true);
         }
         self
     }

@@ -108,6 +108,19 @@ impl Failure {
         Failure::new(Box::new(error), at, Via::Err)
     }
 
+    /// The same, where the error is that something took too long.
+    pub(crate) fn timed_out_at(error: impl Error + Send + Sync + 'static, at: Place) -> Failure {
+        Failure::new(Box::new(error), at, Via::Timeout)
+    }
+
+    /// It comes from another thread. What is known better (a panic, a cancel) stays.
+    pub(crate) fn of_thread(mut self) -> Failure {
+        if self.0.via == Via::Err {
+            self.0.via = Via::Thread;
+        }
+        self
+    }
+
     /// The failure of a Deferred that was cancelled: its error is a [`CancelledError`].
     #[track_caller]
     pub fn cancelled() -> Failure {

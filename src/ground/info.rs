@@ -35,14 +35,21 @@ pub(crate) enum Phase {
     Resting,
 }
 
+/// What a step is called, and whether the library added it for itself.
+#[derive(Clone)]
+struct StepName {
+    name: Rc<str>,
+    own: bool,
+}
+
 /// What only chains with a name or in a recording have.
 #[derive(Default)]
 struct Rare {
     name: RefCell<Option<Rc<str>>>,
     /// The name for the step that is added next.
-    pending: RefCell<Option<Rc<str>>>,
+    pending: RefCell<Option<StepName>>,
     /// The names of steps, by their numbers, in order.
-    steps: RefCell<Vec<(u32, Rc<str>)>>,
+    steps: RefCell<Vec<(u32, StepName)>>,
     id: Cell<IdSlot>,
     /// The event that brought the result to where it is now.
     cause: Cell<EventNumber>,
@@ -97,12 +104,21 @@ impl Info {
     }
 
     /// The name for the step that is added next.
-    pub(crate) fn set_next_step_name(&self, name: Rc<str>) {
-        self.rare().pending.replace(Some(name));
+    pub(crate) fn set_next_step_name(&self, name: Rc<str>, own: bool) {
+        self.rare().pending.replace(Some(StepName { name, own }));
     }
 
     /// The name that a person gave to step `n`.
     pub(crate) fn step_name(&self, n: u32) -> Option<Rc<str>> {
+        Some(self.step_named(n)?.name)
+    }
+
+    /// Whether the library added that step for itself.
+    pub(crate) fn is_own_step(&self, n: u32) -> bool {
+        self.step_named(n).is_some_and(|step| step.own)
+    }
+
+    fn step_named(&self, n: u32) -> Option<StepName> {
         let steps = self.rare.get()?.steps.borrow();
         let found = steps.binary_search_by_key(&n, |(n, _)| *n).ok()?;
         Some(steps[found].1.clone())

@@ -5,20 +5,25 @@ use super::failure::Failure;
 use super::info::{Info, Phase};
 use super::step::{Outcome, Returned, Step, StepSite, run, step_name, takes};
 use super::trace::{
-    self, Cancel, Dropped, EventNumber, Frame, Id, Kind, Lanes, Links, Loss, Object, Out, Place, Shown, Val, Via,
-    emit, id,
+    self, Cancel, Dropped, EventNumber, Frame, Id, Kind, Lanes, Links, Loss, More, Object, Out, Place, Shown, Val,
+    Via, emit, emit_more, id,
 };
 use super::unhandled::{self, Recorded, forget_panic};
 use std::any::type_name;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The id of a chain. One that is met for the first time is announced.
 pub(crate) fn chain_id(info: &Info, ty: &'static str, late: bool) -> Option<Id> {
+    chain_id_of(info, ty, late, None)
+}
+
+fn chain_id_of(info: &Info, ty: &'static str, late: bool, of: Option<Id>) -> Option<Id> {
     let (d, new) = id(info.id(), Object::Deferred)?;
     if new {
         let name = info.name();
         let links = Links { at: Some(info.made()), label: name.as_deref(), ..Links::default() };
-        emit(Kind::DNew { d, ty, of: None, late }, links);
+        emit(Kind::DNew { d, ty, of, late }, links);
         if info.phase.get() == Phase::Unfired {
             trace::unfired(true);
         }
@@ -31,6 +36,7 @@ fn failure_id(failure: &mut Failure, via: Via) -> Option<Id> {
     let (f, new) = id(failure.id_slot(), Object::Failure)?;
     if new {
         let via = match failure.via() {
+            Via::Err | Via::Thread if is_of_system(failure) => Via::Io,
             Via::Err => via,
             told => told,
         };
@@ -39,6 +45,20 @@ fn failure_id(failure: &mut Failure, via: Via) -> Option<Id> {
         emit(kind, Links { at: Some(failure.raised()), ..Links::default() });
     }
     Some(f)
+}
+
+/// How many sources of an error are looked at.
+const DEEP: usize = 8;
+
+/// Whether the system said so: the error, or one that it names as its source, is the system's. `source` is the user's
+/// code, and a recording changes no program's behaviour.
+fn is_of_system(failure: &Failure) -> bool {
+    let look =
+        || failure.check::<io::Error>().is_some() || failure.sources().take(DEEP).any(|e| e.is::<io::Error>());
+    catch_unwind(AssertUnwindSafe(look)).unwrap_or_else(|payload| {
+        forget_panic(payload);
+        false
+    })
 }
 
 /// What a failure says. Its `Display` is the user's code, and a recording changes no program's behaviour.
@@ -65,13 +85,27 @@ fn val<'s, T: 'static>(info: &Info, outcome: &mut Outcome<T>, via: Via, shown: &
     }
 }
 
+/// What something came to that is no chain: a task.
+pub(crate) fn came_to<'s, T: 'static>(outcome: &mut Outcome<T>, shown: &'s mut Shown) -> Val<'s> {
+    val(&Info::default(), outcome, Via::Err, shown)
+}
+
+/// The same for a value that may borrow: its type is all that can be shown.
+pub(crate) fn came_to_unseen<'s, T>(outcome: &mut Outcome<T>) -> Val<'s> {
+    match outcome.as_mut().map_err(|failure| failure_id(failure, Via::Err)) {
+        Err(Some(f)) => Val::Err(f),
+        Ok(_) => Val::Ok { text: "", ty: type_name::<T>() },
+        Err(None) => Val::Ok { text: "", ty: "" },
+    }
+}
+
 fn cause(info: &Info) -> Links<'static> {
     Links { cause: info.cause(), ..Links::default() }
 }
 
 /// A Deferred was made.
-pub(crate) fn made(info: &Info, ty: &'static str) {
-    chain_id(info, ty, false);
+pub(crate) fn made(info: &Info, ty: &'static str, of: Option<Id>) {
+    chain_id_of(info, ty, false, of);
 }
 
 /// A Deferred was made with its result.
@@ -88,6 +122,11 @@ pub(crate) fn named(info: &Info, name: &str, at: Place) {
     }
 }
 
+/// Marks a step that the library added for itself.
+fn own(info: &Info, n: u32) -> More {
+    More { sys: info.is_own_step(n), ..More::default() }
+}
+
 /// A step was added; answers the event's number.
 #[cold]
 #[inline(never)]
@@ -100,7 +139,7 @@ pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
     let names = [step_name(S::name()), S::errback_name().map_or("", step_name)];
     let kind = Kind::DAdd { d, n: site.n, lanes: Lanes::of(S::CALLBACK, S::ERRBACK), names, late };
     let name = info.step_name(site.n);
-    emit(kind, Links { at: Some(site.at), label: name.as_deref(), ..Links::default() })
+    emit_more(kind, Links { at: Some(site.at), label: name.as_deref(), ..Links::default() }, own(info, site.n))
 }
 
 pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option<Place>) -> Outcome<T> {
@@ -145,14 +184,14 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     let label = name.as_deref();
     let links = Links { cause: info.cause(), reg: site.reg, at: Some(site.at), label };
     if !takes::<T, U, S>(lane) {
-        info.set_cause(emit(Kind::DPass { d, n, lane }, links));
+        info.set_cause(emit_more(Kind::DPass { d, n, lane }, links, own(info, n)));
         return run(step, input, || (*site, info));
     }
     let had = match came_in {
         Val::Err(f) => Some(f),
         Val::Ok { .. } => None,
     };
-    let frame = Frame::open(Kind::DStep { d, n, lane, val: came_in }, links);
+    let frame = Frame::open_more(Kind::DStep { d, n, lane, val: came_in }, links, own(info, n));
     let mut returned = run(step, input, || (*site, info));
     let mut shown = Shown::default();
     let (went_out, inner) = match &mut returned {
@@ -163,9 +202,10 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
         Some(Val::Err(f)) => Some(f),
         _ => None,
     };
-    let s = frame.close(
+    let s = frame.close_more(
         |b| Kind::DRet { d, n, b, val: went_out, inner },
         Links { at: Some(site.at), label, ..Links::default() },
+        own(info, n),
     );
     info.set_cause(s);
     match (had, raised) {

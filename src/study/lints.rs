@@ -185,7 +185,8 @@ impl From<Lint> for Finding {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// A callback that takes longer is slow: 100 ms, as in asyncio. On a virtual clock only what is waited counts.
+    /// A callback that takes longer is slow: 100 ms, as in asyncio. On a virtual clock, which stands still in a
+    /// callback, the system's counts, where the trace has it.
     pub slow: Duration,
     /// A timer that is later than this is late, if callbacks are to blame for it: 10 ms.
     pub late: Duration,

@@ -123,6 +123,7 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
         Kind::XWait { x, on: Some(on) } => format!("{x} awaits {on}"),
         Kind::XWait { x, on: None } => format!("{x} awaits"),
         Kind::XWake { x, own: true, .. } => format!("{x} woken by itself"),
+        Kind::XWake { x, by: Some(by), .. } => format!("{x} woken by {by}"),
         Kind::XWake { x, .. } => format!("{x} woken"),
         Kind::XDrop { x, state: Polled::Ready } => format!("{x} gone"),
         Kind::XDrop { x, state: Polled::Pending } => format!("{x} dropped unfinished"),

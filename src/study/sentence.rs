@@ -248,7 +248,10 @@ impl Say<'_> {
             Kind::FNew { f, msg, via, .. } => {
                 let how = match via {
                     Via::Fail => "A failure is made",
-                    Via::Err => "A step returns an error",
+                    Via::Err => match self.state.frames().last().map(|frame| &frame.what) {
+                        Some(FrameKind::Poll(_)) => "A task returns an error",
+                        _ => "A step returns an error",
+                    },
                     Via::Panic => "A step panicked, which makes a failure",
                     Via::Cancel => "A cancel makes a failure",
                     Via::Timeout => "It took too long, which makes a failure",

@@ -22,7 +22,7 @@ pub use breaks::{Break, EmptyBreak};
 pub use keys::{After, Key};
 pub use live::{Front, Live};
 
-use super::lints::{Lint, lints};
+use super::lints::{Lint, Rule, lints};
 use super::row::{headline, is_error, objects};
 use super::sentence::sentence;
 use super::state::{FrameKind, State};
@@ -55,6 +55,8 @@ enum Move {
     Error,
     /// To an event of this object.
     Object(Id),
+    /// To where a finding leads.
+    Lint,
     /// To a breakpoint.
     Break,
 }
@@ -125,6 +127,8 @@ pub struct Stepper {
     level_before: u8,
     note: String,
     help: bool,
+    /// The findings that were known when it was looked for new ones last.
+    found: Vec<(EventNumber, Rule)>,
     /// What is probably wrong, derived when there were so many events.
     lints: RefCell<(usize, Rc<[Lint]>)>,
     /// The lines of source files, as they were read.
@@ -171,6 +175,7 @@ impl Stepper {
             level_before: 1,
             note: String::new(),
             help: false,
+            found: Vec::new(),
             lints: RefCell::new((0, Rc::from([]))),
             sources: RefCell::default(),
         }
@@ -233,6 +238,9 @@ impl Stepper {
         if self.goal.is_some() && matches!(event.kind, Kind::Ask { .. }) {
             self.hit = Some(event.s);
         }
+        if self.hit.is_none() && may_find(&event.kind) {
+            self.hit = self.new_finding();
+        }
         if let Some(Goal { to, left }) = &mut self.goal
             && goal_is(*to, self.level, event)
         {
@@ -251,6 +259,7 @@ impl Stepper {
             Some(s) => {
                 self.goal = None;
                 self.look_at(s);
+                self.note = self.findings_here();
                 true
             }
             None => false,
@@ -331,6 +340,32 @@ impl Stepper {
         known.1.clone()
     }
 
+    /// What was found anew since this was asked last, where somebody wants to stop at that: the event it leads to.
+    fn new_finding(&mut self) -> Option<EventNumber> {
+        let any = matches!(self.goal, Some(Goal { to: Move::Lint, .. }));
+        if !any && !self.breaks.iter().any(|(at, on)| *on && matches!(at, Break::Lint(_))) {
+            return None;
+        }
+        let lints = self.lints();
+        let wanted = |lint: &&Lint| any || self.breaks.iter().any(|(at, on)| *on && at.finds(lint));
+        let found = lints.iter().filter(wanted).find(|lint| !self.found.contains(&(lint.s, lint.rule)));
+        let found = found.map(|lint| lint.s);
+        self.note_found();
+        found
+    }
+
+    /// What is found now is known from now on.
+    fn note_found(&mut self) {
+        self.found = self.lints().iter().map(|lint| (lint.s, lint.rule)).collect();
+    }
+
+    /// What was found about the event that is looked at.
+    fn findings_here(&self) -> String {
+        let lints = self.lints();
+        let here = lints.iter().filter(|lint| lint.s == self.cursor);
+        here.map(|lint| format!("{}: {}", lint.rule, lint.text)).collect::<Vec<_>>().join(" ")
+    }
+
     /// The sentence of the event that is looked at.
     pub fn sentence(&self) -> String {
         match self.event() {
@@ -387,8 +422,15 @@ impl Stepper {
         match to {
             Move::Break => {
                 let head = self.timeline.head();
-                self.breaks.iter().any(|(at, on)| *on && at.stops_at(event, head))
+                let finds = |at: &Break| self.lints().iter().any(|lint| lint.s == event.s && at.finds(lint));
+                self.breaks.iter().any(|(at, on)| {
+                    *on && match at {
+                        Break::Lint(_) => finds(at),
+                        at => at.stops_at(event, head),
+                    }
+                })
             }
+            Move::Lint => self.lints().iter().any(|lint| lint.s == event.s),
             to => goal_is(to, self.level, event),
         }
     }
@@ -406,11 +448,15 @@ impl Stepper {
             } else {
                 self.look_at(at)
             }
+            if matches!(to, Move::Lint | Move::Break) {
+                self.note = self.findings_here();
+            }
             return false;
         }
         if self.live && !back {
             self.look_at(self.timeline.head().s());
             self.goal = (to != Move::Break).then_some(Goal { to, left });
+            self.note_found();
             return true;
         }
         // As far as it goes.
@@ -428,6 +474,7 @@ impl Stepper {
                     Move::Turn => "turn".to_owned(),
                     Move::Error => "error event".to_owned(),
                     Move::Object(id) => format!("event of {id}"),
+                    Move::Lint => "finding".to_owned(),
                     Move::Event | Move::Break => "breakpoint".to_owned(),
                 };
                 format!("No {} {what}.", if back { "earlier" } else { "further" })
@@ -510,8 +557,22 @@ fn goal_is(to: Move, level: u8, event: &Event<'_>) -> bool {
         Move::Turn => matches!(event.kind, Kind::TurnBegin { .. }),
         Move::Error => is_error(&event.kind),
         Move::Object(id) => objects(&event.kind).contains(&Some(id)),
-        Move::Break => false,
+        Move::Lint | Move::Break => false,
     }
+}
+
+/// After which events something may be found that was not before: there the findings are looked at again.
+fn may_find(kind: &Kind<'_>) -> bool {
+    matches!(
+        kind,
+        Kind::CbEnd { .. }
+            | Kind::TurnEnd { .. }
+            | Kind::FLost { .. }
+            | Kind::FResting { .. }
+            | Kind::DCancel { .. }
+            | Kind::DSwallow { .. }
+            | Kind::End { .. }
+    )
 }
 
 /// The Deferred that an event is about: named in it, or the home of a failure, or whose step runs.

@@ -460,7 +460,7 @@ impl Task {
                     self.pause();
                 }
                 let (task, failing) = (self.clone(), self.clone());
-                let waited = deferred.step_named("Cooperator").add_callbacks(
+                let waited = deferred.own_step("Cooperator").add_callbacks(
                     move |()| {
                         // One that was stopped meanwhile has nothing to go on with.
                         let _ = task.resume();

@@ -305,7 +305,9 @@ impl Shared {
         let Some(run) = self.run.get() else { return };
         let at = Duration::from_nanos(run.next(nanos(event_loop.time())));
         let armed = Armed(Some(self.clone()));
-        self.call.set(Some(event_loop.call_at_for(at, run.place, move |event_loop| armed.fire(event_loop))));
+        let every = Duration::from_nanos(run.interval);
+        let call = event_loop.call_at_every(at, every, run.place, move |event_loop| armed.fire(event_loop));
+        self.call.set(Some(call));
     }
 
     /// Calls the function.
@@ -325,7 +327,7 @@ impl Shared {
             Returned::Now(outcome) => self.done(outcome),
             Returned::Later(deferred) => {
                 let shared = self.clone();
-                let done = deferred.step_named("LoopingCall").add_both(move |outcome| {
+                let done = deferred.own_step("LoopingCall").add_both(move |outcome| {
                     shared.done(outcome);
                     Ok(())
                 });

@@ -176,7 +176,7 @@ impl<T: 'static> Run<T> {
                 let handle = deferred.cancel_handle();
                 self.now.set(Now::Attempt(handle.clone()));
                 let cancelled = self.cancelled.get();
-                let over = deferred.step_named("Retry").add_both(move |outcome| {
+                let over = deferred.own_step("Retry").add_both(move |outcome| {
                     self.over(outcome);
                     Ok(())
                 });

@@ -44,7 +44,7 @@ impl<T: 'static> Deferred<T> {
     pub fn add_timeout(self, delay: Duration, event_loop: impl Into<Handle>) -> Deferred<T> {
         let at = Location::caller();
         let translate = move |result: Outcome<T>, error: TimeoutError| match result {
-            Err(failure) if failure.check::<CancelledError>().is_some() => Err(Failure::raised_at(error, at)),
+            Err(failure) if failure.check::<CancelledError>().is_some() => Err(Failure::timed_out_at(error, at)),
             other => other,
         };
         self.timeout(delay, event_loop.into(), translate, at)

@@ -127,6 +127,26 @@ impl MemoryLoop {
         super::settle(&self.event_loop);
     }
 
+    /// Waits until another thread has posted something - the result of a job counts - and leaves it to the loop, which
+    /// runs it in its next turn. So a test, or a lesson, pins the order of what happens: whether a thread is done before
+    /// or after the loop has begun to wait is otherwise a matter of chance. When nothing is posted it waits for ever.
+    ///
+    /// ```
+    /// use ropewalk::testing::MemoryLoop;
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let sum = test.defer_to_thread(|| Ok(1 + 2));
+    /// test.wait_for_post();
+    /// assert!(!sum.has_result()); // it is there, and the loop has not looked yet
+    /// assert_eq!(test.run_until(sum).unwrap(), 3);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn wait_for_post(&self) {
+        while !self.inner.mailbox.has_mail() {
+            std::thread::yield_now();
+        }
+    }
+
     /// Connects a protocol to a peer that the test plays.
     #[track_caller]
     pub fn connected(&self, protocol: impl Protocol) -> StringTransport {

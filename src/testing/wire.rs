@@ -17,7 +17,7 @@ use rustix::io::{Errno, Result};
 use crate::event_loop::interest::{ERR, HUP, READ, WRITE};
 use crate::event_loop::{EventLoop, Handle, Interest, Phase, Readiness, SystemEvent, TriggerId};
 use crate::ground::random::Random;
-use crate::trace::Place;
+use crate::trace::{self, Id, IdSlot, Kind, Links, Mark, Object, Place};
 use crate::transports::address::Address;
 use crate::transports::connection::Line;
 use crate::transports::medium::Medium;
@@ -57,6 +57,9 @@ struct Half {
     /// Where the loop keeps it.
     key: Cell<Option<u64>>,
     trigger: Cell<Option<TriggerId>>,
+    /// What the trace knows of it: its id, and the event that opened it.
+    id: Cell<IdSlot>,
+    opened: Cell<Mark>,
 }
 
 /// What was sent to an end, in the pieces in which it was sent.
@@ -135,7 +138,29 @@ impl Wire {
                 }
             });
         half.trigger.set(Some(trigger));
+        if trace::on() {
+            self.meet(side, false);
+        }
         line
+    }
+
+    /// The id of an end. One that is met for the first time is announced.
+    fn meet(&self, side: usize, late: bool) -> Option<Id> {
+        let half = &self.halves[side];
+        let (i, new) = trace::id(&half.id, Object::Source)?;
+        if new {
+            let kind = Kind::IoOpen { i, what: "ropewalk::Transport", name: Some("(memory)"), late };
+            half.opened.set(trace::emit(kind, Links { at: Some(self.place), ..Links::default() }));
+        }
+        Some(i)
+    }
+
+    /// Tells the trace what happens to an end, as a loop does of a source.
+    #[cold]
+    fn told(&self, side: usize, kind: impl FnOnce(Id) -> Kind<'static>) {
+        if let Some(i) = self.meet(side, true) {
+            trace::emit(kind(i), Links { reg: self.halves[side].opened.get(), ..Links::default() });
+        }
     }
 
     /// Tells a protocol that its connection is there; what was sent to it before comes next.
@@ -229,6 +254,10 @@ impl Wire {
                 if readiness.0 != 0
                     && let Some(line) = line.upgrade()
                 {
+                    if trace::on() {
+                        let (r, w) = (readiness.is_readable(), readiness.is_writable());
+                        wire.told(side, |i| Kind::IoReady { i, r, w, hup: readiness.0 & HUP != 0 });
+                    }
                     line.ready(event_loop, readiness);
                     // A level: told again until nothing is left.
                     wire.tell(side);
@@ -295,12 +324,22 @@ impl Medium for End {
     }
 
     fn watch(&self, interest: Interest) {
-        self.own().wants.set(Some(interest));
+        let before = self.own().wants.replace(Some(interest));
+        if trace::on() && before != Some(interest) {
+            self.wire.told(self.side, |i| Kind::IoWant { i, r: interest.is_read(), w: interest.is_write() });
+        }
         self.wire.tell(self.side);
     }
 
     fn detach(&self, event_loop: &EventLoop) {
         let own = self.own();
+        if trace::on()
+            && let Some(i) = self.wire.meet(self.side, true)
+        {
+            let why = event_loop.inner.closing.take();
+            let links = Links { reg: own.opened.get(), ..Links::default() };
+            trace::emit(Kind::IoClose { i, why: why.as_deref() }, links);
+        }
         own.gone.set(true);
         own.incoming.take();
         if own.breaks.get() {
@@ -332,5 +371,9 @@ impl Medium for End {
 
     fn place(&self) -> Place {
         self.wire.place
+    }
+
+    fn trace_id(&self) -> Option<Id> {
+        self.wire.meet(self.side, true)
     }
 }

@@ -11,7 +11,7 @@ use super::error::TlsError;
 use crate::event_loop::interest::{ERR, HUP, READ, WRITE};
 use crate::event_loop::{EventLoop, Handle, Interest, Readiness};
 use crate::ground::Failure;
-use crate::trace::Place;
+use crate::trace::{Id, Place};
 use crate::transports::address::Address;
 use crate::transports::connection::{HIGH_WATER, Line};
 use crate::transports::medium::Medium;
@@ -272,6 +272,11 @@ impl Medium for End {
 
     fn peer_address(&self) -> Result<Address> {
         self.0.outer.peer_address().map_err(|_| Errno::NOTCONN)
+    }
+
+    /// None: the connection below has one, and tells what goes over it.
+    fn trace_id(&self) -> Option<Id> {
+        None
     }
 
     fn place(&self) -> Place {

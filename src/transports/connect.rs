@@ -324,8 +324,7 @@ impl Attempt {
         }
         let pending = Rc::new(Pending { fd, attempt: self.clone(), remote: remote.clone() });
         let fd = pending.fd.as_fd();
-        let registered =
-            event_loop.register_shared(pending.clone(), fd, Interest::WRITE, self.place, "ropewalk::Connector");
+        let registered = event_loop.register_shared(pending.clone(), fd, Interest::WRITE, self.place);
         self.pending.set(Some(registered.map_err(super::insert_error)?));
         Ok(None)
     }
@@ -389,6 +388,9 @@ struct Pending {
 impl AnySource for Pending {
     fn what(&self) -> &'static str {
         "ropewalk::Connector"
+    }
+    fn name(&self) -> Option<String> {
+        Some(self.attempt.target.clone())
     }
     fn call(self: Rc<Self>, event_loop: &EventLoop, _: Readiness) {
         let result = sockopt::socket_error(&self.fd).and_then(|result| result);

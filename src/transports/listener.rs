@@ -107,8 +107,7 @@ impl Listener {
             stopping: RefCell::default(),
         });
         let fd = listener.fd.as_fd();
-        let (index, serial) =
-            event_loop.register_shared(listener.clone(), fd, Interest::READ, place, "ropewalk::Port")?;
+        let (index, serial) = event_loop.register_shared(listener.clone(), fd, Interest::READ, place)?;
         listener.index.set(index);
         listener.serial.set(serial);
         Ok(Port { listener: Rc::downgrade(&listener), address: Rc::new(address) })
@@ -302,6 +301,9 @@ impl Drop for Listener {
 impl AnySource for Listener {
     fn what(&self) -> &'static str {
         "ropewalk::Port"
+    }
+    fn name(&self) -> Option<String> {
+        Some(socket::local_address(&self.fd).ok()?.to_string())
     }
     fn accepts(&self) -> bool {
         true

@@ -11,7 +11,7 @@ use super::address::Address;
 use super::connection::Line;
 use super::socket;
 use crate::event_loop::{EventLoop, Interest};
-use crate::trace::Place;
+use crate::trace::{Id, Place};
 
 /// The few things that differ between a socket and memory. None of them runs code of the user's.
 pub(crate) trait Medium {
@@ -33,6 +33,8 @@ pub(crate) trait Medium {
     fn peer_address(&self) -> Result<Address>;
     /// The line of the program that made the connection.
     fn place(&self) -> Place;
+    /// Its id in the current recording, which hears of it first.
+    fn trace_id(&self) -> Option<Id>;
 }
 
 impl Line {

@@ -39,9 +39,7 @@ pub(crate) fn open(
 ) -> std::result::Result<Rc<Line>, Refused> {
     let line = Line::over_socket(Lines::of(event_loop), fd, protocol);
     let registered = match &line.fd {
-        Some(fd) => {
-            event_loop.register_shared(line.clone(), fd.as_fd(), Interest::READ, place, "ropewalk::Transport")
-        }
+        Some(fd) => event_loop.register_shared(line.clone(), fd.as_fd(), Interest::READ, place),
         None => Err(InsertReason::NotOpen),
     };
     match registered {
@@ -53,6 +51,9 @@ pub(crate) fn open(
 impl AnySource for Line {
     fn what(&self) -> &'static str {
         "ropewalk::Transport"
+    }
+    fn name(&self) -> Option<String> {
+        Some(self.peer_address().ok()?.to_string())
     }
     #[inline]
     fn call(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness) {

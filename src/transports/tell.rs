@@ -32,9 +32,9 @@ pub(super) struct Flow {
 }
 
 impl Line {
-    /// The id of its source. A connection in memory has none.
+    /// The id of its source, or of its end of a wire in memory.
     pub(super) fn trace_id(&self) -> Option<Id> {
-        let fd = self.fd.as_ref()?;
+        let Some(fd) = self.fd.as_ref() else { return self.own_medium()?.trace_id() };
         let event_loop = upper::upgrade(&self.lines.inner)?;
         let (index, serial) = event_loop.inner.find_shared(fd.as_raw_fd(), self)?;
         event_loop.source_id(index, serial)

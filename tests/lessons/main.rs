@@ -147,7 +147,7 @@ lessons! {
     "09_inner", Trace => a_chain_waits_for_the_deferred_of_a_step,
     "10_many", Trace => results_stand_by_member_and_arrive_by_time,
     "11_cancel", Trace => a_cancel_asks_at_the_bottom,
-    "12_flow", Chains => a_slow_writer_stops_the_reader,
+    "12_flow", Trace => a_slow_writer_stops_the_reader,
     "13_four_ways", Trace => four_models_get_the_same_poems,
 }
 

@@ -485,3 +485,47 @@ fn a_run_is_saved_and_nothing_is_written_over() {
     assert!(stepper.note().starts_with("There is no form pdf"), "{}", stepper.note());
     std::fs::remove_dir_all(folder).expect("it is ours");
 }
+
+/// A program that loses an error, and says so later than where it is to be looked at.
+fn loses_an_error() {
+    let unhandled = ropewalk::testing::capture_unhandled();
+    Deferred::<()>::fail(Failure::msg("engine down")).named("poem").detach();
+    trace::note("and goes on");
+    drop(unhandled.flush_unhandled());
+}
+
+#[test]
+fn a_key_goes_from_finding_to_finding_and_says_what_is_wrong() {
+    let mut stepper = Stepper::of(record(loses_an_error));
+    keys(&mut stepper, "i");
+    assert_eq!(kind(&stepper), "f.lost");
+    assert!(stepper.note().starts_with("lost: "), "{}", stepper.note());
+    keys(&mut stepper, "i");
+    assert_eq!((kind(&stepper), stepper.note()), ("f.lost", "No further finding."));
+    keys(&mut stepper, "\u{8}");
+    assert_ne!(kind(&stepper), "f.lost");
+    let (_, said) = plain(record(loses_an_error), b"i\nq\n");
+    assert!(said.contains("lost: f1"), "{said}");
+}
+
+#[test]
+fn a_breakpoint_stops_at_findings_of_any_rule_or_of_one() {
+    let mut stepper = Stepper::of(record(loses_an_error));
+    keys(&mut stepper, "blint:swallowed\nc");
+    assert_eq!(stepper.note(), "No further breakpoint.");
+    keys(&mut stepper, "blint\nc");
+    assert_eq!(kind(&stepper), "f.lost");
+    assert_eq!(stepper.breaks()[0].0.to_string(), "lint:swallowed");
+    assert_eq!("lint".parse::<Break>().unwrap(), Break::Lint(None));
+}
+
+#[test]
+fn a_live_program_is_stopped_when_something_is_found() {
+    for typed in [&["i", "q"][..], &["blint\nc", "q"]] {
+        let (seen, ran) = <(Rc<RefCell<Vec<String>>>, Rc<Cell<u32>>)>::default();
+        let script = Script { answers: typed.iter().copied().collect(), seen: seen.clone(), ran };
+        trace::record_with(Live::new(Stepper::live(), script), loses_an_error);
+        let seen = seen.take();
+        assert!(seen.iter().any(|seen| seen.contains("LOST")), "{seen:?}");
+    }
+}

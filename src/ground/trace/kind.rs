@@ -119,7 +119,8 @@ kinds! {
     /// `loop.stop`: somebody asked the loop to stop.
     LoopStop = "loop.stop", 1 {}
 
-    /// `timer.arm`: a timer was made; due at `due` on the loop's clock. `every`: it comes again after that time.
+    /// `timer.arm`: a timer was made; due at `due` on the loop's clock. `every`: the interval of a `LoopingCall`, which arms a new
+    /// timer for each call. A timer that is met `late` does not tell it.
     TimerArm = "timer.arm", 1 { m: Id, due: u64, every: Option<u64>, late: bool }
     /// `timer.name`: it was given a name (the event's label).
     TimerName = "timer.name", 2 { m: Id }
@@ -130,10 +131,12 @@ kinds! {
     /// `timer.reset`: it is now due at `due`.
     TimerReset = "timer.reset", 1 { m: Id, due: u64 }
 
-    /// `post`: a call was queued.
+    /// `post`: a call was queued. The event's `th` is the worker thread that posted it; a thread that is none of the
+    /// pool's has no number (the callback's slot says that it came from another thread).
     Post = "post", 1 { p: Id, late: bool }
 
-    /// `io.open`: a source of type `what` was registered. `name`: its address or the like.
+    /// `io.open`: a source of type `what` was registered. `name`: a listener's own address, a connection's peer, what a
+    /// connector was asked for. A source that a program registers itself has none, only the event's label.
     IoOpen = "io.open", 1 { i: Id, what: &'t str, name: Option<&'t str>, late: bool }
     /// `io.want`: its interest changed.
     IoWant = "io.want", 2 { i: Id, r: bool, w: bool }
@@ -166,7 +169,7 @@ kinds! {
     /// `work.done`: its result is back on the loop.
     WorkDone = "work.done", 1 { w: Id }
 
-    /// `d.new`: a Deferred of type `ty` was made, `of` another one.
+    /// `d.new`: a Deferred of type `ty` was made. `of`: it brings what that one brings, which was shared.
     DNew = "d.new", 1 { d: Id, ty: &'t str, of: Option<Id>, late: bool }
     /// `d.name`: it was given a name (the event's label).
     DName = "d.name", 2 { d: Id }
@@ -204,7 +207,8 @@ kinds! {
     /// `g.got`: member `i` (from 0) has its result.
     GGot = "g.got", 1 { g: Id, i: u32, lane: Lane }
 
-    /// `f.new`: a failure was raised, of type `ty`.
+    /// `f.new`: a failure was raised, of type `ty`. `via`: how; `io` where the error, or one of its sources, is an
+    /// `io::Error`.
     FNew = "f.new", 1 { f: Id, ty: &'t str, msg: &'t str, via: Via }
     /// `f.moved`: from one Deferred to the one that waited for it.
     FMoved = "f.moved", 1 { f: Id, from: Id, to: Id }
@@ -221,17 +225,19 @@ kinds! {
     XSpawn = "x.spawn", 1 { x: Id, late: bool }
     /// `x.poll`: it is polled, for the `n`th time in this recording (from 0).
     XPoll = "x.poll", 1 { x: Id, n: u32 }
-    /// `x.ret`: that poll is over, and with `ready` the task.
+    /// `x.ret`: that poll is over, and with `ready` the task, which came to `val`.
     XRet = "x.ret", 1 { b: EventNumber, out: Polled, val: Option<Val<'t>> }
     /// `x.wait`: it awaits `on` (`None`: something without an id).
     XWait = "x.wait", 1 { x: Id, on: Option<Id> }
-    /// `x.wake`: it was woken by `by`; `own` tells whether by itself.
+    /// `x.wake`: it was woken by `by`, whose callback the loop calls (`None`: outside of callbacks, or from another
+    /// thread); `own` tells whether by itself.
     XWake = "x.wake", 1 { x: Id, by: Option<Id>, own as "self": bool }
     /// `x.drop`: it is gone; `state` tells whether it had come to its end.
     XDrop = "x.drop", 1 { x: Id, state: Polled }
-    /// `waker.clone`: somebody keeps a waker of it.
+    /// `waker.clone`: at the end of a poll somebody keeps a waker of it.
     WakerClone = "waker.clone", 3 { x: Id }
-    /// `waker.drop`: a waker of it was dropped.
+    /// `waker.drop`: nobody keeps a waker of it any more. Seen at the end of a poll, and when the loop has nothing left
+    /// to wait for.
     WakerDrop = "waker.drop", 3 { x: Id }
 }
 

@@ -128,7 +128,7 @@ impl Current {
         mark.checked_sub(self.base).filter(|n| *n != 0)
     }
 
-    /// Nanoseconds of the system's clock since the recording started, without those for which the program was held.
+    /// Nanoseconds of the system's clock since the recording started.
     fn wall(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
@@ -139,7 +139,9 @@ impl Current {
             Some(view) => {
                 let wall = match self.clock.get() {
                     ClockKind::Real => None,
-                    ClockKind::Virtual | ClockKind::Frozen => Some(self.wall()),
+                    // Who looks takes no time of the program's.
+                    ClockKind::Virtual => Some(self.wall().saturating_sub(self.held.get())),
+                    ClockKind::Frozen => Some(self.wall()),
                 };
                 (view.now(), wall)
             }
@@ -335,8 +337,13 @@ pub(crate) struct Frame {
 impl Frame {
     /// Records a begin event and opens its frame. A frame of mark 0 is one that nobody records.
     pub(crate) fn open(kind: Kind<'_>, links: Links<'_>) -> Frame {
+        Frame::open_more(kind, links, More::default())
+    }
+
+    /// The same with what few events have.
+    pub(crate) fn open_more(kind: Kind<'_>, links: Links<'_>, more: More) -> Frame {
         let Some(current) = current() else { return Frame { b: 0 } };
-        let b = current.emit(kind, &links, More::default());
+        let b = current.emit(kind, &links, more);
         if b != 0 {
             current.frames.borrow_mut().push(b);
         }
@@ -345,6 +352,11 @@ impl Frame {
 
     /// Records the end event that `kind` makes of the begin event's mark, and closes the frame.
     pub(crate) fn close<'k>(self, kind: impl FnOnce(Mark) -> Kind<'k>, links: Links<'_>) -> Mark {
+        self.close_more(kind, links, More::default())
+    }
+
+    /// The same with what few events have.
+    pub(crate) fn close_more<'k>(self, kind: impl FnOnce(Mark) -> Kind<'k>, links: Links<'_>, more: More) -> Mark {
         if self.b == 0 {
             return 0;
         }
@@ -356,7 +368,7 @@ impl Frame {
             // A turn that `run_one` left in its middle, inside this frame, does not outlive it.
             frames.truncate(i + 1);
         }
-        let s = current.emit(kind(self.b), &links, More::default());
+        let s = current.emit(kind(self.b), &links, more);
         current.frames.borrow_mut().pop();
         s
     }

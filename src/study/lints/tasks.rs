@@ -61,7 +61,17 @@ impl Watch for Tasks {
                 let known = self.at(x);
                 (known.waits, known.woken, known.own, known.silent) = (false, false, false, 0);
             }
-            Kind::XWait { x, .. } | Kind::WakerClone { x } => self.at(x).waits = true,
+            Kind::XWait { x, .. } | Kind::WakerClone { x } => {
+                let known = self.at(x);
+                (known.waits, known.silent) = (true, 0);
+            }
+            // Between two polls: whoever had it let it go.
+            Kind::WakerDrop { x } if !before.frames().iter().any(|f| f.what == FrameKind::Poll(x)) => {
+                let known = self.at(x);
+                if !known.woken {
+                    known.silent = event.s;
+                }
+            }
             Kind::XWake { x, own, .. } => {
                 let known = self.at(x);
                 known.own |= own;

@@ -13,6 +13,7 @@ const RECENT: usize = 1024;
 struct Open {
     s: EventNumber,
     t: u64,
+    wall: Option<u64>,
     /// What had been held before it.
     held: u64,
     /// The longest frame inside of it.
@@ -62,7 +63,14 @@ impl Times {
         self.open.truncate(i + 1);
         let Some(frame) = self.open.pop() else { return };
         let held = self.held - frame.held;
-        let took = event.t.saturating_sub(frame.t).saturating_sub(held);
+        let ran = event.t.saturating_sub(frame.t).saturating_sub(held);
+        let mut took = ran;
+        // A virtual clock stands still in a callback: there the system's tells how long it took.
+        if self.clock == ClockKind::Virtual
+            && let (Some(from), Some(to)) = (frame.wall, event.wall)
+        {
+            took = took.max(to.saturating_sub(from));
+        }
         if !matches!(event.kind, Kind::CbEnd { .. }) {
             // What is inside of it and takes most of its time says more than itself.
             let longest = match frame.longest {
@@ -79,7 +87,7 @@ impl Times {
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
-        self.recent.push_back((b, frame.t, frame.t.saturating_add(took)));
+        self.recent.push_back((b, frame.t, frame.t.saturating_add(ran)));
         let limit = found.limits.slow.as_nanos();
         if u128::from(took) > limit {
             let inside = match frame.longest {
@@ -153,7 +161,7 @@ impl Watch for Times {
             }
             Kind::TurnBegin { .. } => {}
             kind if kind.opens_frame() => {
-                self.open.push(Open { s: event.s, t: event.t, held: self.held, longest: None });
+                self.open.push(Open { s: event.s, t: event.t, wall: event.wall, held: self.held, longest: None });
             }
             Kind::TimerFire { m, late } if u128::from(late) >= found.limits.late.as_nanos().max(1) => {
                 // Several may be due at once; all were to come at their own time.

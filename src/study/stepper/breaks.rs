@@ -1,5 +1,6 @@
 //! Breakpoints: where a run is to stop.
 
+use crate::study::lints::{Lint, Rule};
 use crate::study::row::{is_error, objects};
 use crate::study::state::State;
 use crate::trace::{Event, Id, Kind};
@@ -16,6 +17,7 @@ pub(super) const MOST: usize = 100;
 /// | `d1` | each event of this object |
 /// | `poem.rs:40` | each event of this line |
 /// | `next-callback`, `next-turn`, `next-error` | those, as the keys `n`, `t`, `e` find them |
+/// | `lint`, `lint:slow-callback` | where a finding leads, any or of one rule; a live program stops when it shows |
 /// | anything else | events whose object or step has this text in its name |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Break {
@@ -31,6 +33,8 @@ pub enum Break {
     Turn,
     /// Something goes wrong.
     Error,
+    /// Where a finding leads, of any rule or of this one.
+    Lint(Option<Rule>),
     /// Events whose object or step has this in its name.
     Label(String),
 }
@@ -62,7 +66,13 @@ impl std::str::FromStr for Break {
             "next-callback" | "callback" => return Ok(Break::Callback),
             "next-turn" | "turn" => return Ok(Break::Turn),
             "next-error" | "error" => return Ok(Break::Error),
+            "lint" => return Ok(Break::Lint(None)),
             _ => {}
+        }
+        let rule =
+            text.strip_prefix("lint:").and_then(|name| Rule::ALL.into_iter().find(|rule| rule.name() == name));
+        if rule.is_some() {
+            return Ok(Break::Lint(rule));
         }
         if let Some((file, line)) = text.rsplit_once(':')
             && let Ok(line) = line.parse()
@@ -88,13 +98,20 @@ impl fmt::Display for Break {
             Break::Callback => f.write_str("next-callback"),
             Break::Turn => f.write_str("next-turn"),
             Break::Error => f.write_str("next-error"),
+            Break::Lint(None) => f.write_str("lint"),
+            Break::Lint(Some(rule)) => write!(f, "lint:{rule}"),
             Break::Label(label) => write!(f, "\"{label}\""),
         }
     }
 }
 
 impl Break {
-    /// Whether it stops at an event. `state` is any state after it, for the names.
+    /// Whether it stops at what was found.
+    pub(super) fn finds(&self, lint: &Lint) -> bool {
+        matches!(self, Break::Lint(rule) if rule.is_none_or(|rule| rule == lint.rule))
+    }
+
+    /// Whether it stops at an event. `state` is any state after it, for the names. A finding is none of an event's.
     pub fn stops_at(&self, event: &Event<'_>, state: &State) -> bool {
         match self {
             Break::Kind(kind) => match kind.strip_suffix('*') {
@@ -108,6 +125,7 @@ impl Break {
             Break::Callback => starts(&event.kind),
             Break::Turn => matches!(event.kind, Kind::TurnBegin { .. }),
             Break::Error => is_error(&event.kind),
+            Break::Lint(_) => false,
             Break::Label(label) => {
                 let named = |text: &str| text.contains(label.as_str());
                 let step = match event.kind {

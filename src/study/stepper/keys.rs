@@ -1,7 +1,7 @@
 //! Keys, and what each does.
 
 use super::{Break, Move, Pane, Stepper};
-use crate::study::{page, text_chain};
+use crate::study::{chrome, diagram, page, text_chain};
 use crate::trace::{EventNumber, Id, Kind};
 use std::io::{self, Write};
 
@@ -55,8 +55,8 @@ impl Prompt {
             Prompt::Find(text) => ("find", text),
             Prompt::RunTo { text, back: false } => ("run to the next event of (d3)", text),
             Prompt::RunTo { text, back: true } => ("back to the last event of (d3)", text),
-            Prompt::Break(text) => ("break at (f.*, d1, poem.rs:40, a name; -2 switches no. 2)", text),
-            Prompt::Save(text) => ("save (text FILE, jsonl FILE, html FILE)", text),
+            Prompt::Break(text) => ("break at (f.*, d1, poem.rs:40, lint, a name; -2 switches no. 2)", text),
+            Prompt::Save(text) => ("save (text, jsonl, html, chrome, mermaid or dot, and a FILE)", text),
             Prompt::Mark => ("mark this event with a letter", ""),
             Prompt::GoToMark => ("go to the mark", ""),
         }
@@ -147,6 +147,7 @@ impl Stepper {
             'n' | 'N' => self.go(Move::Callback, c == 'N', count, false),
             't' | 'T' => self.go(Move::Turn, c == 'T', count, true),
             'e' | 'E' => self.go(Move::Error, c == 'E', count, true),
+            'i' | 'I' => self.go(Move::Lint, c == 'I', count, true),
             'c' | 'C' => self.go(Move::Break, c == 'C', count, true),
             'f' => match self.frame_here() {
                 0 => self.go(Move::Turn, false, 1, true),
@@ -389,16 +390,19 @@ impl Stepper {
         }
     }
 
-    /// Saves the run as `text FILE`, `jsonl FILE` or `html FILE` says, and answers what to tell.
+    /// Saves the run as `text FILE`, `chrome FILE`, .. says, and answers what to tell.
     fn save(&self, text: &str) -> String {
         let Some((format, path)) = text.trim().split_once(char::is_whitespace) else {
-            return "Say a form and a file: text poem.txt, jsonl poem.jsonl, html poem.html.".to_owned();
+            return "Say a form and a file: text poem.txt, jsonl, html, chrome, mermaid, dot.".to_owned();
         };
         let trace = self.timeline.trace();
         let write = || -> io::Result<()> {
             let bytes = match format {
                 "text" => text_chain(trace).to_string().into_bytes(),
                 "html" => page(trace).to_html().map_err(io::Error::other)?.into_bytes(),
+                "chrome" => chrome(trace).to_json().into_bytes(),
+                "mermaid" => diagram(trace).sequence().map_err(io::Error::other)?.into_bytes(),
+                "dot" => diagram(trace).dot().map_err(io::Error::other)?.into_bytes(),
                 _ => {
                     let mut bytes = Vec::new();
                     trace.write_json(&mut bytes)?;
@@ -408,8 +412,8 @@ impl Stepper {
             // Nothing of what is there is written over.
             std::fs::File::create_new(path.trim())?.write_all(&bytes)
         };
-        if !matches!(format, "text" | "jsonl" | "html") {
-            return format!("There is no form {format}: text, jsonl or html.");
+        if !matches!(format, "text" | "jsonl" | "html" | "chrome" | "mermaid" | "dot") {
+            return format!("There is no form {format}: text, jsonl, html, chrome, mermaid or dot.");
         }
         match write() {
             Ok(()) => format!("Saved as {}.", path.trim()),

@@ -21,8 +21,9 @@ ten times. Enter alone does the last move again.
   e E   error event                   m a   mark it a; 'a goes there
   r d3  next event of d3; R: last     v     the rail; d D: of another Deferred
   c C   breakpoint                    l     lines of the program around here
-  b x   breakpoint: f.* d1 poem.rs:40 or a name; b: list; b -2: switch no. 2
-  1 2 3 level of detail               x     save: x text FILE; jsonl, html
+  b x   breakpoint: f.* d1 poem.rs:40 lint or a name; b: list; b -2: switch 2
+  i I   finding, and what is wrong    x     save: x text FILE; jsonl, html,
+  1 2 3 level of detail                     chrome, mermaid, dot
   home end  first event, last event   q Q   leave; leave and end the program
 ";
 
@@ -154,7 +155,7 @@ impl<R: BufRead, W: Write> Plain<R, W> {
             }
             _ => {
                 let is_move = line.trim_start_matches(|c: char| c.is_ascii_digit());
-                if is_move.chars().count() == 1 && "sSnNtTeEcCfF".contains(is_move) {
+                if is_move.chars().count() == 1 && "sSnNtTeEcCfFiI".contains(is_move) {
                     self.last.clone_from(&line);
                 }
                 let level = stepper.level();
