@@ -257,9 +257,11 @@ impl Stepper {
         self.arrive(event);
         match self.hit.take() {
             Some(s) => {
-                self.goal = None;
+                let goal = self.goal.take();
                 self.look_at(s);
-                self.note = self.findings_here();
+                if matches!(goal, Some(Goal { to: Move::Lint, .. })) || self.breaks_at_findings() {
+                    self.note = self.findings_here();
+                }
                 true
             }
             None => false,
@@ -343,7 +345,7 @@ impl Stepper {
     /// What was found anew since this was asked last, where somebody wants to stop at that: the event it leads to.
     fn new_finding(&mut self) -> Option<EventNumber> {
         let any = matches!(self.goal, Some(Goal { to: Move::Lint, .. }));
-        if !any && !self.breaks.iter().any(|(at, on)| *on && matches!(at, Break::Lint(_))) {
+        if !any && !self.breaks_at_findings() {
             return None;
         }
         let lints = self.lints();
@@ -352,6 +354,10 @@ impl Stepper {
         let found = found.map(|lint| lint.s);
         self.note_found();
         found
+    }
+
+    fn breaks_at_findings(&self) -> bool {
+        self.breaks.iter().any(|(at, on)| *on && matches!(at, Break::Lint(_)))
     }
 
     /// What is found now is known from now on.
@@ -448,7 +454,7 @@ impl Stepper {
             } else {
                 self.look_at(at)
             }
-            if matches!(to, Move::Lint | Move::Break) {
+            if to == Move::Lint || to == Move::Break && self.breaks_at_findings() {
                 self.note = self.findings_here();
             }
             return false;
