@@ -215,7 +215,7 @@ fn a_connection_in_memory_tells_what_a_socket_tells() {
         slow.set_room(Some(4));
         slow.transport().set_water_marks(6, 0);
         let fast = test.connected(Pass(slow.transport()));
-        slow.transport().register_producer(&*test, fast.transport(), Streaming::Push).unwrap();
+        slow.transport().register_producer(&test, fast.transport(), Streaming::Push).unwrap();
         fast.send("twelve bytes");
         assert_eq!(slow.transport().buffered(), 8);
         slow.clear();
