@@ -895,7 +895,7 @@ fn the_trace_tells_of_spawn_poll_wait_wake_and_the_end_of_a_task() {
     assert!(wait.at.unwrap().file().ends_with("bridge.rs"), "the line of the await");
     assert_eq!(wait.frame, poll.s);
     assert_eq!(pending.kind, Kind::XRet { b: poll.s, out: Polled::Pending, val: None });
-    assert_eq!(wake.kind, Kind::XWake { x, by: None, own: false });
+    assert_eq!(wake.kind, Kind::XWake { x, by: Some(Id(Object::Timer, 1)), own: false });
     assert_ne!(wake.cause, 0, "woken from the timer's callback");
     assert_eq!(again.kind, Kind::XPoll { x, n: 1 });
     assert_eq!(again.cause, wake.s);
