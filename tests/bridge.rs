@@ -864,7 +864,7 @@ fn many_tasks_take_turns() {
 
 #[test]
 fn the_trace_tells_of_spawn_poll_wait_wake_and_the_end_of_a_task() {
-    use ropewalk::trace::{Id, Kind, Object, Polled, record};
+    use ropewalk::trace::{Id, Kind, Object, Polled, Val, record};
     let clock = TestClock::new();
     let event_loop = EventLoop::builder().clock(&clock).build().unwrap();
     let ((), trace) = record(|| {
@@ -899,6 +899,7 @@ fn the_trace_tells_of_spawn_poll_wait_wake_and_the_end_of_a_task() {
     assert_ne!(wake.cause, 0, "woken from the timer's callback");
     assert_eq!(again.kind, Kind::XPoll { x, n: 1 });
     assert_eq!(again.cause, wake.s);
-    assert_eq!(ready.kind, Kind::XRet { b: again.s, out: Polled::Ready, val: None });
+    let val = Some(Val::Ok { text: "1", ty: "i32" });
+    assert_eq!(ready.kind, Kind::XRet { b: again.s, out: Polled::Ready, val });
     assert_eq!(gone.kind, Kind::XDrop { x, state: Polled::Ready });
 }
