@@ -9,7 +9,7 @@
 //! It lies beside the ground and uses nothing else.
 
 mod group;
-mod line;
+pub(crate) mod line;
 pub(crate) mod list;
 pub(crate) mod lock;
 pub(crate) mod members;

@@ -10,6 +10,8 @@
 //! | `limits`, `error` | how much a peer may send; what was wrong with it, and where |
 //! | `handshake` | how both sides agree on a WebSocket |
 //! | `protocol`, `transport`, `connection` | the program's trait, its handle, and what runs it on a transport |
+//! | `waits` | those who wait for room, or for the end |
+//! | `stream` | a WebSocket without a program: messages to ask for, with Deferreds or `await` |
 //! | `server`, `client` | either side |
 //!
 //! The first rows are sans-I/O: bytes in, events out, every way to cut the bytes gives the same events. The codec is our
@@ -29,7 +31,9 @@ mod inflater;
 mod limits;
 mod protocol;
 mod server;
+mod stream;
 mod transport;
+mod waits;
 
 pub use client::WebSocketClient;
 pub use close::{Close, CloseCode};
@@ -40,6 +44,7 @@ pub use error::{FrameError, FrameProblem};
 pub use frame::{Opcode, Role, apply_mask, encode_frame};
 pub use handshake::{Agreed, HandshakeError, accept_key, check_request, check_response};
 pub use limits::Limits;
-pub use protocol::{Message, WebSocketEnd, WebSocketProtocol};
+pub use protocol::{Message, OwnedMessage, WebSocketEnd, WebSocketProtocol};
 pub use server::WebSocketServer;
+pub use stream::WebSocketStream;
 pub use transport::WebSocket;

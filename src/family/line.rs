@@ -9,7 +9,7 @@ use std::panic::Location;
 use std::rc::{Rc, Weak};
 
 /// Waiters by their tickets, so that leaving from the middle is a look-up and not a walk.
-pub(super) struct Line<T: 'static> {
+pub(crate) struct Line<T: 'static> {
     waiters: RefCell<BTreeMap<u64, Resolver<T>>>,
     ticket: Cell<u64>,
     /// Those who are about to join: a recorder may be hearing of them, and may ask meanwhile.
@@ -17,26 +17,26 @@ pub(super) struct Line<T: 'static> {
 }
 
 impl<T: 'static> Line<T> {
-    pub(super) fn new() -> Rc<Line<T>> {
+    pub(crate) fn new() -> Rc<Line<T>> {
         Rc::new(Line { waiters: RefCell::default(), ticket: Cell::new(0), joining: Cell::new(0) })
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.waiters.borrow().len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.waiters.borrow().is_empty()
     }
 
     /// Whether there is room for one more, if so many may wait.
-    pub(super) fn has_room(&self, limit: usize) -> bool {
+    pub(crate) fn has_room(&self, limit: usize) -> bool {
         self.len() + self.joining.get() < limit
     }
 
     /// Joins the line at its end. What it waits for may have come meanwhile, if a recorder gave it: look again.
     #[track_caller]
-    pub(super) fn join(self: &Rc<Self>) -> Deferred<T> {
+    pub(crate) fn join(self: &Rc<Self>) -> Deferred<T> {
         self.join_for(None)
     }
 
@@ -54,7 +54,7 @@ impl<T: 'static> Line<T> {
     }
 
     /// Whose turn it is. Out of the line with this.
-    pub(super) fn next(&self) -> Option<Resolver<T>> {
+    pub(crate) fn next(&self) -> Option<Resolver<T>> {
         self.waiters.borrow_mut().pop_first().map(|(_, resolver)| resolver)
     }
 }

@@ -14,6 +14,7 @@ use super::frame::Role;
 use super::handshake::{HandshakeError, check_response};
 use super::limits::Limits;
 use super::protocol::WebSocketProtocol;
+use super::stream::{Feed, WebSocketStream};
 use super::transport::WebSocket;
 use crate::event_loop::EventLoop;
 use crate::ground::{CancelHandle, Deferred, Failure, Resolver};
@@ -189,6 +190,28 @@ impl WebSocketClient {
             })
             .detach();
         opened
+    }
+
+    /// Connects as [`connect`](WebSocketClient::connect) does, and answers a stream of messages to ask for.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect`](WebSocketClient::connect).
+    #[track_caller]
+    pub fn connect_stream(self, event_loop: &EventLoop) -> Deferred<WebSocketStream> {
+        let (feed, inbox) = Feed::new();
+        self.connect(event_loop, feed).map(|socket| WebSocketStream::new(socket, inbox))
+    }
+
+    /// As [`protocol`](WebSocketClient::protocol), for a stream of messages to ask for.
+    ///
+    /// # Errors
+    ///
+    /// As for [`protocol`](WebSocketClient::protocol).
+    pub fn stream_protocol(self) -> Result<(impl Protocol + fmt::Debug, Deferred<WebSocketStream>), Failure> {
+        let (feed, inbox) = Feed::new();
+        let (opening, opened) = self.open(Box::new(feed))?;
+        Ok((opening, opened.map(|socket| WebSocketStream::new(socket, inbox))))
     }
 
     /// The protocol for a connection that is made in another way, such as TLS or a test's memory, and a Deferred that fires

@@ -65,6 +65,8 @@ pub(super) struct Connection {
     waiting: Waiting,
     /// How much waited to be sent when the peer was looked at last.
     mark: Option<usize>,
+    /// How much of what waits to be sent is answers to what the peer sent, at most.
+    answers: usize,
     end: Option<WebSocketEnd>,
 }
 
@@ -96,6 +98,7 @@ impl Connection {
             idle: IdleTimeout::new(),
             waiting: Waiting::Nothing,
             mark: None,
+            answers: 0,
             end: None,
         }
     }
@@ -113,12 +116,14 @@ impl Connection {
         piece: &mut Piece<'_>,
     ) -> Result<(), Failure> {
         let transport = socket.transport();
+        let mut waited = socket.buffered();
+        self.answers = self.answers.min(waited);
         loop {
             if socket.stage() == Stage::Over || transport.is_disconnecting() {
                 piece.take(usize::MAX);
                 return Ok(());
             }
-            self.block(event_loop, socket)?;
+            self.block(event_loop, socket, &mut waited)?;
             if socket.is_paused() {
                 return Ok(());
             }
@@ -170,18 +175,52 @@ impl Connection {
         self.wait(event_loop, socket, Waiting::Close);
     }
 
-    /// Holds back what comes while too much waits to be sent.
-    fn block(&mut self, event_loop: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
-        let transport = socket.transport();
-        if !socket.is_blocked() && socket.stage() == Stage::Open && transport.is_full() {
-            // One that has a producer already has one who looks after it.
-            if transport.register_own_producer(Streaming::Pull).is_ok() {
+    /// Looks at how much waits to be sent, of which there was `waited` before the last message.
+    ///
+    /// A peer that asks and does not read is not read any more, so that answers do not pile up. Of what the program sends
+    /// by itself it is told to send no more, and reading goes on: if both sides stopped reading while they send, neither
+    /// would ever get further.
+    fn block(&mut self, event_loop: &EventLoop, socket: &WebSocket, waited: &mut usize) -> Result<(), Failure> {
+        let (before, high_water) = (*waited, socket.transport().high_water());
+        *waited = socket.buffered();
+        self.answers += waited.saturating_sub(before);
+        if *waited > high_water {
+            self.fill(event_loop, socket)?;
+            if self.answers > high_water && socket.is_full() {
                 socket.set_blocked(true);
-                self.mark = None;
-                return self.program.pause_producing(event_loop, socket);
             }
         }
         Ok(())
+    }
+
+    /// Too much waits to be sent: the program is told, and again when it was sent.
+    fn fill(&mut self, event_loop: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
+        if socket.is_full() {
+            return Ok(());
+        }
+        let waits = socket.waits().any_for_room();
+        if !socket.transport().is_full() {
+            // What was written since somebody began to wait may be sent before this is asked to look.
+            if waits {
+                socket.waits().has_room();
+            }
+            return Ok(());
+        }
+        if socket.stage() != Stage::Open && !waits {
+            return Ok(());
+        }
+        match socket.transport().register_own_producer(Streaming::Pull) {
+            Ok(()) => {
+                socket.set_full(true);
+                self.mark = None;
+                self.program.pause_producing(event_loop, socket)
+            }
+            // One that has a producer already has one who looks after it.
+            Err(error) => {
+                socket.waits().no_room(error);
+                Ok(())
+            }
+        }
     }
 
     fn run(&mut self, event_loop: &EventLoop, socket: &WebSocket, data: &[u8]) -> Result<(), Failure> {
@@ -203,7 +242,7 @@ impl Connection {
         if !self.kept.is_empty() {
             socket.transport().wake_on_resume();
         }
-        self.block(event_loop, socket)?;
+        self.fill(event_loop, socket)?;
         if socket.stage() == Stage::Closing && self.waiting != Waiting::Close {
             self.wait(event_loop, socket, Waiting::Close);
         }
@@ -227,7 +266,7 @@ impl Connection {
             Waiting::Nothing => return,
             Waiting::Close => WebSocketEnd::CloseTimeout(self.settings.close),
             // Nothing was read, so nothing can be said about the peer, but whether it takes what it is sent.
-            Waiting::Silence | Waiting::Pong if socket.is_paused() => {
+            Waiting::Silence | Waiting::Pong if socket.is_paused() || socket.is_full() => {
                 let buffered = socket.buffered();
                 let stalled = buffered > 0 && self.mark.replace(buffered) == Some(buffered);
                 if !stalled {
@@ -259,15 +298,15 @@ impl Protocol for Connection {
     }
 
     fn data_received(&mut self, event_loop: &EventLoop, _: &Transport, data: &[u8]) -> Result<(), Failure> {
-        let Some(socket) = self.socket.take() else { return Ok(()) };
+        let Some(socket) = self.socket.clone() else { return Ok(()) };
         match self.waiting {
+            // While too much waits, it is looked at whether the peer takes something, whatever it sends.
+            Waiting::Silence if socket.is_full() => {}
             Waiting::Silence => self.idle.reset_timeout(),
             Waiting::Pong => self.wait(event_loop, &socket, Waiting::Silence),
             Waiting::Nothing | Waiting::Close => {}
         }
-        let done = self.run(event_loop, &socket, data);
-        self.socket = Some(socket);
-        done
+        self.run(event_loop, &socket, data)
     }
 
     fn woken(&mut self, event_loop: &EventLoop, _: &Transport) -> Result<(), Failure> {
@@ -281,11 +320,14 @@ impl Protocol for Connection {
     fn resume_producing(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
         let Some(socket) = self.socket.clone() else { return Ok(()) };
         // A pull producer is asked at once when it is registered.
-        if transport.buffered() > 0 || !socket.is_blocked() {
+        if transport.buffered() > 0 || !socket.is_full() {
             return Ok(());
         }
         transport.unregister_producer();
+        socket.set_full(false);
         socket.set_blocked(false);
+        self.answers = 0;
+        socket.waits().has_room();
         self.program.resume_producing(event_loop, &socket)?;
         self.run(event_loop, &socket, b"")
     }
@@ -296,7 +338,7 @@ impl Protocol for Connection {
     }
 
     fn read_connection_lost(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
-        if self.socket.as_ref().is_some_and(WebSocket::is_blocked) {
+        if self.socket.as_ref().is_some_and(WebSocket::is_full) {
             transport.unregister_producer();
         }
         transport.lose_connection();
@@ -306,11 +348,15 @@ impl Protocol for Connection {
     fn connection_lost(&mut self, event_loop: &EventLoop, reason: Failure) {
         self.idle = IdleTimeout::new();
         self.kept = Vec::new();
-        let reason = match self.end.take() {
+        let mut reason = match self.end.take() {
             Some(end) => Failure::from(end),
             None => reason,
         };
+        let others = self.socket.take().filter(|socket| !socket.is_alone()).map(|socket| (socket, reason.share()));
         self.program.connection_lost(event_loop, reason);
+        if let Some((socket, reason)) = others {
+            socket.end(reason);
+        }
     }
 }
 

@@ -20,6 +20,94 @@ pub enum Message<'m> {
     Binary(&'m [u8]),
 }
 
+impl Message<'_> {
+    /// The same, to be kept.
+    pub fn to_owned(self) -> OwnedMessage {
+        match self {
+            Message::Text(text) => OwnedMessage::Text(text.into()),
+            Message::Binary(data) => OwnedMessage::Binary(data.into()),
+        }
+    }
+
+    /// How many bytes it has.
+    pub fn len(self) -> usize {
+        match self {
+            Message::Text(text) => text.len(),
+            Message::Binary(data) => data.len(),
+        }
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<'m> From<&'m str> for Message<'m> {
+    fn from(text: &'m str) -> Message<'m> {
+        Message::Text(text)
+    }
+}
+
+impl<'m> From<&'m String> for Message<'m> {
+    fn from(text: &'m String) -> Message<'m> {
+        Message::Text(text)
+    }
+}
+
+impl<'m> From<&'m [u8]> for Message<'m> {
+    fn from(data: &'m [u8]) -> Message<'m> {
+        Message::Binary(data)
+    }
+}
+
+impl<'m> From<&'m Vec<u8>> for Message<'m> {
+    fn from(data: &'m Vec<u8>) -> Message<'m> {
+        Message::Binary(data)
+    }
+}
+
+/// A whole message that is kept: what a [`WebSocketStream`](super::WebSocketStream) gives.
+///
+/// ```
+/// use ropewalk::websocket::{Message, OwnedMessage};
+///
+/// let kept = OwnedMessage::Text("hello".to_owned());
+/// assert_eq!(kept.as_message(), Message::Text("hello"));
+/// assert_eq!(kept.text(), Some("hello"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnedMessage {
+    /// Text.
+    Text(String),
+    /// Bytes.
+    Binary(Vec<u8>),
+}
+
+impl OwnedMessage {
+    /// The message, to look at.
+    pub fn as_message(&self) -> Message<'_> {
+        match self {
+            OwnedMessage::Text(text) => Message::Text(text),
+            OwnedMessage::Binary(data) => Message::Binary(data),
+        }
+    }
+
+    /// The text, if it is one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            OwnedMessage::Text(text) => Some(text),
+            OwnedMessage::Binary(_) => None,
+        }
+    }
+}
+
+impl<'m> From<&'m OwnedMessage> for Message<'m> {
+    fn from(message: &'m OwnedMessage) -> Message<'m> {
+        message.as_message()
+    }
+}
+
 /// One WebSocket's program, on either side. No method is called while another one runs, nor a message delivered after
 /// [`WebSocket::close`].
 ///
@@ -87,9 +175,14 @@ pub trait WebSocketProtocol: 'static {
     /// in silence.
     fn connection_lost(&mut self, event_loop: &EventLoop, reason: Failure) {
         let _ = event_loop;
-        if reason.check::<WebSocketEnd>().is_none() {
-            report_unexpected(&reason);
-        }
+        report_own_error(&reason);
+    }
+}
+
+/// Reports the end of a WebSocket that was neither ordered nor the peer's doing.
+pub(super) fn report_own_error(reason: &Failure) {
+    if reason.check::<WebSocketEnd>().is_none() {
+        report_unexpected(reason);
     }
 }
 

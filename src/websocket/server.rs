@@ -10,7 +10,9 @@ use super::frame::Role;
 use super::handshake::{HandshakeError, accept_key, check_request};
 use super::limits::Limits;
 use super::protocol::WebSocketProtocol;
+use super::stream::{Feed, WebSocketStream};
 use crate::event_loop::EventLoop;
+use crate::ground::Deferred;
 use crate::http::{Request, RequestHead, Response, Server, Site};
 use crate::transports::Target;
 
@@ -134,6 +136,19 @@ impl WebSocketServer {
                 }
             }
         }
+    }
+
+    /// As [`accept`](WebSocketServer::accept), for a handler that is given a stream of messages to ask for. It is called when
+    /// hands are shaken, and answers when it is done: an async function is spawned, see the example at [`WebSocketStream`].
+    ///
+    /// When the stream is dropped the WebSocket is closed, with 1000; a handler that fails closes it with 1011. Its failure
+    /// is reported, unless it says that the peer is gone. A handler is not cancelled when the peer goes: its stream ends.
+    pub fn accept_stream(
+        &self,
+        request: &RequestHead,
+        handler: impl FnOnce(&EventLoop, WebSocketStream) -> Deferred<()> + 'static,
+    ) -> Response {
+        self.accept(request, |_| Feed::serving(handler))
     }
 
     fn check<'h>(&self, request: &'h RequestHead) -> Result<(&'h str, Option<DeflateParameters>), HandshakeError> {

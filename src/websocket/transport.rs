@@ -7,6 +7,9 @@ use std::rc::Rc;
 use super::close::{Close, CloseCode};
 use super::encoder::MessageEncoder;
 use super::frame::{Head, Opcode, Role, apply_mask};
+use super::protocol::Message;
+use super::waits::Waits;
+use crate::ground::{Deferred, Failure};
 use crate::transports::{Disconnected, Transport};
 
 /// A way to a WebSocket: cheap to clone and to keep. No method calls anybody; what is sent goes out after the loop callback
@@ -23,8 +26,11 @@ struct Shared {
     subprotocol: Option<Box<str>>,
     /// The program does not want to read.
     paused: Cell<bool>,
-    /// Too much waits to be sent.
+    /// Too much waits to be sent, which the program was told.
+    full: Cell<bool>,
+    /// Too much of it is answers: nothing is read meanwhile.
     blocked: Cell<bool>,
+    waits: Waits,
     masks: RefCell<Masks>,
     /// If compression was agreed upon.
     encoder: Option<RefCell<Box<MessageEncoder>>>,
@@ -52,7 +58,9 @@ impl WebSocket {
             stage: Cell::new(Stage::Open),
             subprotocol,
             paused: Cell::new(false),
+            full: Cell::new(false),
             blocked: Cell::new(false),
+            waits: Waits::default(),
             masks: RefCell::default(),
             encoder: encoder.map(RefCell::new),
         };
@@ -75,6 +83,18 @@ impl WebSocket {
     /// As for [`send_text`](WebSocket::send_text).
     pub fn send_binary(&self, data: &[u8]) -> Result<(), Disconnected> {
         self.send(Opcode::Binary, data)
+    }
+
+    /// Sends a message of either kind.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send_text`](WebSocket::send_text).
+    pub fn send_message<'m>(&self, message: impl Into<Message<'m>>) -> Result<(), Disconnected> {
+        match message.into() {
+            Message::Text(text) => self.send_text(text),
+            Message::Binary(data) => self.send_binary(data),
+        }
     }
 
     /// Asks the peer for a sign of life. It answers with the same bytes, of which there may be 125; more are cut off.
@@ -104,6 +124,42 @@ impl WebSocket {
         }
     }
 
+    /// Fires when there is room for more: at once, unless more than the high-water mark (64 KiB) waits to be sent; then
+    /// when all of it was sent. Whoever sends much waits for it between messages, as asyncio's `drain` has it.
+    ///
+    /// # Errors
+    ///
+    /// The Deferred fails with [`Disconnected`] if the connection is lost before.
+    #[track_caller]
+    pub fn drained(&self) -> Deferred<()> {
+        if self.transport.is_disconnected() {
+            return Deferred::fail(Disconnected);
+        }
+        if !self.shared.full.get() && !self.transport.is_full() {
+            return Deferred::succeed(());
+        }
+        // A connection that is being closed looks only if it is asked to.
+        self.transport.wake_protocol();
+        self.shared.waits.drained()
+    }
+
+    /// Fires when the WebSocket is closed, with what the peer said: its reason if it began, else its answer to
+    /// [`close`](WebSocket::close). Any number may wait for it, and ask afterwards too.
+    ///
+    /// # Errors
+    ///
+    /// The Deferred fails if it ended otherwise: with a [`WebSocketEnd`](super::WebSocketEnd), or with what the connection
+    /// was lost by, as [`connection_lost`](super::WebSocketProtocol::connection_lost) is told.
+    #[track_caller]
+    pub fn closed(&self) -> Deferred<Close> {
+        self.shared.waits.closed()
+    }
+
+    /// Whoever waits is told how it ended.
+    pub(super) fn end(&self, failure: Failure) {
+        self.shared.waits.end(failure);
+    }
+
     /// Sends the last frame of this side.
     pub(super) fn send_last(&self, close: &Close) {
         if self.shared.stage.replace(Stage::Over) == Stage::Open {
@@ -117,7 +173,7 @@ impl WebSocket {
             return Err(Disconnected);
         }
         self.write(opcode, payload)?;
-        if !self.shared.blocked.get() && self.transport.is_full() {
+        if !self.shared.full.get() && self.transport.is_full() {
             self.transport.wake_protocol();
         }
         Ok(())
@@ -173,8 +229,21 @@ impl WebSocket {
         self.shared.paused.get() || self.shared.blocked.get()
     }
 
-    pub(super) fn is_blocked(&self) -> bool {
-        self.shared.blocked.get()
+    pub(super) fn is_full(&self) -> bool {
+        self.shared.full.get()
+    }
+
+    pub(super) fn set_full(&self, full: bool) {
+        self.shared.full.set(full);
+    }
+
+    pub(super) fn waits(&self) -> &Waits {
+        &self.shared.waits
+    }
+
+    /// Whether nobody else has a handle.
+    pub(super) fn is_alone(&self) -> bool {
+        Rc::strong_count(&self.shared) == 1
     }
 
     pub(super) fn set_blocked(&self, blocked: bool) {
