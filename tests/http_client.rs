@@ -1,151 +1,20 @@
 //! The client against a server that behaves, and one that misbehaves on purpose: the right body, or an error that names
-//! the phase. Never a hang, and never more memory than was allowed.
+//! the phase. Never a hang.
 #![cfg(feature = "http-client")]
 
-use std::cell::{Cell, RefCell};
-use std::io::Write;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+#[path = "support/bad_server.rs"]
+mod bad_server;
+#[path = "support/client.rs"]
+mod client;
+
+use bad_server::*;
+use client::{error, turn_until};
 
 use ropewalk::http::{
-    self, BodyTooLarge, ClientError, ClientPhase, ClientProblem, ClientRequest, ClientResponse, Method, Response,
-    Server, Status,
+    self, ClientPhase, ClientProblem, ClientRequest, ClientResponse, Method, Response, Server, Status,
 };
 use ropewalk::testing::capture_unhandled;
-use ropewalk::{CancelledError, Deferred, EventLoop, Failure, Port, Protocol, TestClock, Transport};
-
-/// Only to end a test that would hang.
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// What a server does with a request.
-#[derive(Clone)]
-enum Act {
-    /// Says this and waits.
-    Say(Vec<u8>),
-    /// Says this and closes.
-    Close(Vec<u8>),
-    /// Says this and resets when it was sent.
-    Reset(Vec<u8>),
-    /// Says this again and again, as long as anybody takes it.
-    Flood(&'static str, Vec<u8>),
-}
-
-fn say(text: &str) -> Act {
-    Act::Say(text.into())
-}
-
-fn close(text: &str) -> Act {
-    Act::Close(text.into())
-}
-
-struct Bad {
-    act: Act,
-    asked: Vec<u8>,
-    log: Log,
-    answered: bool,
-    piece: Vec<u8>,
-}
-
-#[derive(Clone, Default)]
-struct Log {
-    requests: Rc<RefCell<Vec<String>>>,
-    open: Rc<Cell<usize>>,
-    flooded: Rc<Cell<usize>>,
-}
-
-impl Protocol for Bad {
-    fn connection_made(&mut self, _: &EventLoop, _: &Transport) -> Result<(), Failure> {
-        self.log.open.set(self.log.open.get() + 1);
-        Ok(())
-    }
-
-    fn data_received(&mut self, _: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure> {
-        self.asked.extend_from_slice(data);
-        if self.answered || !self.asked.windows(4).any(|four| four == b"\r\n\r\n") {
-            return Ok(());
-        }
-        self.answered = true;
-        self.log.requests.borrow_mut().push(String::from_utf8_lossy(&self.asked).into_owned());
-        match &self.act {
-            Act::Say(text) => transport.write(text)?,
-            Act::Close(text) => {
-                transport.write(text)?;
-                transport.lose_connection();
-            }
-            Act::Reset(text) => {
-                transport.write(text)?;
-                transport.wake_protocol();
-            }
-            Act::Flood(head, piece) => {
-                transport.write(head.as_bytes())?;
-                self.piece = piece.clone();
-                transport.register_own_producer(ropewalk::Streaming::Pull)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn woken(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
-        match transport.buffered() {
-            0 => transport.abort(),
-            _ => transport.wake_protocol(),
-        }
-        Ok(())
-    }
-
-    fn resume_producing(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
-        self.log.flooded.set(self.log.flooded.get() + self.piece.len());
-        Ok(transport.write(&self.piece)?)
-    }
-
-    fn connection_lost(&mut self, _: &EventLoop, _: Failure) {
-        self.log.open.set(self.log.open.get() - 1);
-    }
-}
-
-/// A server that does one thing with every request.
-fn bad(event_loop: &EventLoop, act: Act) -> (Port, String, Log) {
-    let log = Log::default();
-    let own = log.clone();
-    let port = event_loop
-        .listen_tcp("127.0.0.1:0", move |_, _| {
-            let log = own.clone();
-            Some(Bad { act: act.clone(), asked: Vec::new(), log, answered: false, piece: Vec::new() })
-        })
-        .unwrap();
-    let url = format!("http://{}/x", port.address());
-    (port, url, log)
-}
-
-/// A request and its whole body.
-fn whole(event_loop: &EventLoop, request: ClientRequest) -> Result<(u16, Vec<u8>), Failure> {
-    let body = request.send(event_loop).add_callback(|response| {
-        let status = response.status().code();
-        response.bytes(1 << 20).map(move |body| (status, body))
-    });
-    event_loop.run_until(body.add_timeout(LIMIT, event_loop))
-}
-
-#[track_caller]
-fn error(result: Result<(u16, Vec<u8>), Failure>) -> (ClientPhase, String) {
-    let failure = result.expect_err("it should have failed");
-    let error = failure.check::<ClientError>().unwrap_or_else(|| panic!("no ClientError: {failure:?}"));
-    (error.phase(), error.to_string())
-}
-
-/// Turns until it is so.
-#[track_caller]
-fn turn_until(event_loop: &EventLoop, so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < LIMIT, "it never came to be");
-        event_loop.turn(Some(Duration::ZERO)).unwrap();
-    }
-}
-
-fn with_length(body: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
-}
+use ropewalk::{Deferred, EventLoop, Failure};
 
 /// The body, or the phase and a part of the error's text.
 type Expected = Result<&'static str, (ClientPhase, &'static str)>;
@@ -384,149 +253,6 @@ fn what_cannot_be_asked_fails_with_its_reason() {
     assert!(text.contains("refused"), "{text}");
 }
 
-/// A loop whose time stands still.
-fn still() -> (TestClock, EventLoop) {
-    let clock = TestClock::new();
-    let event_loop = EventLoop::builder().clock(&clock).build().unwrap();
-    (clock, event_loop)
-}
-
-#[test]
-fn a_server_that_is_silent_or_slow_runs_into_the_limit_that_is_for_it() {
-    let second = Duration::from_secs(1);
-    // What it says at first, how long it may say nothing, and what is told then.
-    let table = [
-        ("", 30, ClientPhase::Response),
-        ("HTTP/1.1 200 OK\r\nX-", 30, ClientPhase::Response),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npo", 30, ClientPhase::Body),
-    ];
-    for (text, seconds, phase) in table {
-        let (clock, event_loop) = still();
-        let (_port, url, log) = bad(&event_loop, say(text));
-        let (arrived, seen) = (Rc::new(Cell::new(false)), Rc::new(RefCell::new(None)));
-        let (head, slot) = (arrived.clone(), seen.clone());
-        http::get(&event_loop, url)
-            .add_callback(move |response| {
-                head.set(true);
-                response.bytes(100)
-            })
-            .add_both(move |result| {
-                slot.replace(Some(result));
-                Ok(())
-            })
-            .detach();
-        turn_until(&event_loop, || {
-            log.requests.borrow().len() == 1 && (phase != ClientPhase::Body || arrived.get())
-        });
-        clock.advance(seconds * second - second).unwrap();
-        assert!(seen.borrow().is_none(), "{phase}");
-        clock.advance(second).unwrap();
-        let (found, text) = error(seen.take().expect("the time is over").map(|body| (0, body)));
-        assert_eq!(found, phase);
-        assert!(text.ends_with("it took longer than 30s"), "{text}");
-        turn_until(&event_loop, || log.open.get() == 0);
-    }
-}
-
-#[test]
-fn what_drips_has_an_end_too() {
-    let (clock, event_loop) = still();
-    let writer = Rc::new(RefCell::new(None));
-    let own = writer.clone();
-    let site = Server::new().get("/", move |_, _| {
-        let (drip, response) = Response::streaming();
-        own.replace(Some(drip));
-        response
-    });
-    let site = site.listen(&event_loop, "127.0.0.1:0").unwrap();
-    let seen = Rc::new(RefCell::new(None));
-    let slot = seen.clone();
-    ClientRequest::get(format!("http://{}/", site.address().unwrap()))
-        .timeout(Duration::from_secs(100))
-        .send(&event_loop)
-        .add_callback(|response| response.bytes(1000))
-        .add_both(move |result| {
-            slot.replace(Some(result));
-            Ok(())
-        })
-        .detach();
-    turn_until(&event_loop, || writer.borrow().is_some());
-    for second in 0..99 {
-        assert!(seen.borrow().is_none(), "after {second} s");
-        writer.borrow().as_ref().unwrap().write(b"x").unwrap();
-        for _ in 0..20 {
-            event_loop.turn(Some(Duration::ZERO)).unwrap();
-        }
-        clock.advance(Duration::from_secs(1)).unwrap();
-    }
-    clock.advance(Duration::from_secs(1)).unwrap();
-    let (phase, text) = error(seen.take().expect("the time is over").map(|body| (0, body)));
-    assert_eq!(phase, ClientPhase::Body);
-    assert!(text.ends_with("it took longer than 100s"), "{text}");
-}
-
-#[test]
-fn cancelling_and_dropping_close_the_connection() {
-    let unhandled = capture_unhandled();
-    let event_loop = EventLoop::new().unwrap();
-    let (_port, url, log) = bad(&event_loop, say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\npo"));
-    let (_quiet_port, quiet, quiet_log) = bad(&event_loop, say(""));
-
-    // While no answer is there.
-    let waiting = http::get(&event_loop, quiet);
-    turn_until(&event_loop, || quiet_log.requests.borrow().len() == 1);
-    waiting.cancel();
-    assert!(ropewalk::testing::failure_of(waiting).check::<CancelledError>().is_some());
-    turn_until(&event_loop, || quiet_log.open.get() == 0);
-
-    // While the connection is made.
-    let early = http::get(&event_loop, &url);
-    early.cancel();
-    drop(ropewalk::testing::failure_of(early));
-
-    // While the body comes.
-    let arrived = Rc::new(Cell::new(false));
-    let head = arrived.clone();
-    let body = http::get(&event_loop, &url).add_callback(move |response| {
-        head.set(true);
-        response.bytes(100)
-    });
-    turn_until(&event_loop, || arrived.get());
-    body.cancel();
-    assert!(ropewalk::testing::failure_of(body).check::<CancelledError>().is_some());
-    turn_until(&event_loop, || log.open.get() == 0);
-
-    // Nobody wants the body.
-    let response: ClientResponse = event_loop.run_until(http::get(&event_loop, &url)).unwrap();
-    drop(response);
-    turn_until(&event_loop, || log.open.get() == 0);
-    drop(http::get(&event_loop, &url));
-    turn_until(&event_loop, || log.requests.borrow().len() == 3);
-    turn_until(&event_loop, || log.open.get() == 0);
-    assert!(unhandled.flush_unhandled().is_empty());
-}
-
-#[test]
-fn a_body_that_nobody_reads_holds_the_server_back() {
-    let event_loop = EventLoop::new().unwrap();
-    let (_port, url, log) = bad(&event_loop, Act::Flood("HTTP/1.1 200 OK\r\n\r\n", vec![b'x'; 60_000]));
-    let request = ClientRequest::get(url).max_body(u64::MAX);
-    let mut response = event_loop.run_until(request.send(&event_loop)).unwrap();
-    // The system's own buffers hold a few megabytes; then nothing more goes.
-    let (mut before, mut quiet) = (0, 0);
-    while quiet < 200 {
-        event_loop.turn(Some(Duration::from_millis(1))).unwrap();
-        quiet = if log.flooded.get() == before { quiet + 1 } else { 0 };
-        before = log.flooded.get();
-        assert!(before < 64 << 20, "nobody reads, and {before} bytes were taken");
-    }
-    let mut body = response.take_body();
-    let mut read = 0;
-    while read < before + 1_000_000 {
-        read += event_loop.run_until(body.read()).unwrap().expect("there is no end").len();
-    }
-}
-
 #[test]
 fn redirections_are_followed_and_have_an_end() {
     let event_loop = EventLoop::new().unwrap();
@@ -584,115 +310,6 @@ fn redirections_are_followed_and_have_an_end() {
     assert_eq!(whole(&event_loop, alone).unwrap().0, 302);
 }
 
-fn gzip(data: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder.write_all(data).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn packed(coding: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n", body.len());
-    [head.as_bytes(), body].concat()
-}
-
-#[test]
-fn compressed_bodies_are_unpacked_and_broken_ones_are_errors() {
-    let data: Vec<u8> = (0..300_000u32).flat_map(|i| (i / 7).to_le_bytes()).take(1_000_000).collect();
-    let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
-    zlib.write_all(&data).unwrap();
-    let zlib = zlib.finish().unwrap();
-    let mut bare = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
-    bare.write_all(&data).unwrap();
-    let bare = bare.finish().unwrap();
-    let two = [gzip(&data[..1000]), gzip(&data[1000..])].concat();
-    for (coding, body) in [
-        ("gzip", gzip(&data)),
-        ("x-gzip", gzip(&data)),
-        ("GZIP", two),
-        ("deflate", zlib.clone()),
-        ("deflate", bare.clone()),
-        ("identity", data.clone()),
-    ] {
-        let event_loop = EventLoop::new().unwrap();
-        let (_port, url, _) = bad(&event_loop, Act::Say(packed(coding, &body)));
-        assert!(whole(&event_loop, ClientRequest::get(url)).unwrap().1 == data, "{coding}");
-    }
-    let cut = |body: &[u8]| body[..body.len() - 3].to_vec();
-    let with_more = |mut body: Vec<u8>| {
-        body.extend_from_slice(b"more");
-        body
-    };
-    let mut wrong_sum = gzip(&data);
-    let at = wrong_sum.len() - 6;
-    wrong_sum[at] ^= 1;
-    for (coding, body) in [
-        ("gzip", cut(&gzip(&data))),
-        ("gzip", gzip(&data)[..5].to_vec()),
-        ("gzip", wrong_sum),
-        ("gzip", with_more(gzip(&data))),
-        ("deflate", cut(&zlib)),
-        ("deflate", cut(&bare)),
-        ("deflate", with_more(zlib)),
-        ("deflate", vec![0xff; 100]),
-    ] {
-        let event_loop = EventLoop::new().unwrap();
-        let (_port, url, _) = bad(&event_loop, Act::Say(packed(coding, &body)));
-        let (phase, text) = error(whole(&event_loop, ClientRequest::get(url)));
-        assert_eq!(phase, ClientPhase::Body, "{coding}: {text}");
-        assert!(text.contains("cannot be unpacked"), "{text}");
-    }
-}
-
-#[test]
-fn a_bomb_does_not_grow_beyond_its_limit_nor_all_at_once() {
-    // A gigabyte would take long to pack: this one is 20 MB in 20 KB.
-    let bomb = gzip(&vec![0; 20_000_000]);
-    let event_loop = EventLoop::new().unwrap();
-    let (_port, url, log) = bad(&event_loop, Act::Say(packed("gzip", &bomb)));
-    let failure = whole(&event_loop, ClientRequest::get(&url)).unwrap_err();
-    assert!(failure.find::<BodyTooLarge>().is_some(), "{failure:?}");
-    let limited = ClientRequest::get(&url).max_body(1_000_000).send(&event_loop).add_callback(|mut response| {
-        let most = Rc::new(Cell::new(0));
-        let seen = most.clone();
-        let read = response.take_body().for_each(move |piece| {
-            seen.set(seen.get() + piece.len());
-            Ok(())
-        });
-        read.add_both(move |result| Ok((result.is_err(), most.get())))
-    });
-    let (failed, read) = event_loop.run_until(limited).unwrap();
-    assert!(failed && read <= 1_000_000);
-    // Nobody reads: it stays packed.
-    let held = ClientRequest::get(&url).max_body(u64::MAX).send(&event_loop);
-    let response = event_loop.run_until(held).unwrap();
-    for _ in 0..100 {
-        event_loop.turn(Some(Duration::ZERO)).unwrap();
-    }
-    let waiting = format!("{response:?}");
-    let waiting: usize = waiting.rsplit_once("waiting: ").unwrap().1.trim_matches([' ', '}', ',']).parse().unwrap();
-    assert!(waiting > 0 && waiting < 1 << 20, "{waiting} bytes wait");
-    drop(response);
-    turn_until(&event_loop, || log.open.get() == 0);
-}
-
-#[test]
-fn text_is_decoded_by_its_charset_and_never_fails() {
-    for (kind, body, expected) in [
-        ("text/plain; charset=ISO-8859-1", &b"caf\xe9"[..], "café"),
-        ("text/plain; charset=\"utf-8\"", "café".as_bytes(), "café"),
-        ("text/plain; charset=shift_jis", b"\x93\xfa\x96\x7b", "日本"),
-        ("text/plain; charset=nobody-knows", "café".as_bytes(), "café"),
-        ("text/plain", b"caf\xe9", "caf\u{fffd}"),
-        ("text/plain; charset=utf-8", b"\xff\xfeh\0i\0", "hi"),
-    ] {
-        let event_loop = EventLoop::new().unwrap();
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
-        let (_port, url, _) = bad(&event_loop, Act::Say([head.as_bytes(), body].concat()));
-        let text = http::get(&event_loop, url).add_callback(|response| response.text(100));
-        assert_eq!(event_loop.run_until(text).unwrap(), expected, "{kind}");
-    }
-}
-
 #[test]
 fn a_status_is_an_error_only_if_one_asks() {
     let event_loop = EventLoop::new().unwrap();
@@ -709,8 +326,10 @@ fn a_status_is_an_error_only_if_one_asks() {
 #[cfg(feature = "tls")]
 mod tls {
     use super::*;
-    use ropewalk::ListenTcp;
+    use ropewalk::http::ClientError;
     use ropewalk::tls::{TlsClient, TlsError, TlsServer};
+    use ropewalk::{ListenTcp, Protocol, Transport};
+    use std::time::Duration;
 
     const ROOT: &[u8] = include_bytes!("data/tls/root.pem");
 
@@ -736,7 +355,7 @@ mod tls {
             let (_site, url) = server(&event_loop, name);
             let failure = whole(&event_loop, ClientRequest::get(&url).tls(&trusting)).unwrap_err();
             assert!(failure.find::<TlsError>().is_some(), "{failure:?}");
-            let (phase, text) = error(Err(failure));
+            let (phase, text) = error::<()>(Err(failure));
             assert_eq!(phase, ClientPhase::Tls, "{text}");
             assert!(text.to_lowercase().contains(part), "{text}");
         }

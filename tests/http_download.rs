@@ -1,6 +1,11 @@
 //! Downloads: the file is whole or not there, whatever the server does; and a later one goes on where one broke off.
 #![cfg(feature = "http-client")]
 
+#[path = "support/client.rs"]
+mod client;
+
+use client::{LIMIT, error, turn_until};
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fs;
@@ -8,15 +13,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 
 use ropewalk::fs::FsError;
-use ropewalk::http::{self, ClientError, ClientPhase, ClientRequest, Download, Downloaded, Response, Server};
+use ropewalk::http::{self, ClientPhase, ClientRequest, Download, Downloaded, Response, Server};
 use ropewalk::testing::capture_unhandled;
 use ropewalk::{CancelledError, EventLoop, Failure, PanicError, Port, Protocol, Transport};
-
-/// Only to end a test that would hang.
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// What is downloaded, and its SHA-256.
 const POEM: &str = "If I were a poem";
@@ -55,22 +56,6 @@ impl Drop for Folder {
 
 fn run(event_loop: &EventLoop, download: Download) -> Result<Downloaded, Failure> {
     event_loop.run_until(download.start(event_loop).add_timeout(LIMIT, event_loop))
-}
-
-#[track_caller]
-fn error(result: Result<Downloaded, Failure>) -> (ClientPhase, String) {
-    let failure = result.expect_err("it should have failed");
-    let error = failure.check::<ClientError>().unwrap_or_else(|| panic!("no ClientError: {failure:?}"));
-    (error.phase(), error.to_string())
-}
-
-#[track_caller]
-fn turn_until(event_loop: &EventLoop, so: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < LIMIT, "it never came to be");
-        event_loop.turn(Some(Duration::from_millis(1))).unwrap();
-    }
 }
 
 /// Says to each connection what is next, and closes; what was asked is written down.

@@ -1,15 +1,15 @@
 //! Connections that are kept: the next request goes over one that is known to be in order, and over no other.
 #![cfg(feature = "http-client")]
 
+#[path = "support/client.rs"]
+mod client;
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ropewalk::http::{Client, ClientError, ClientPhase, ClientProblem, ClientRequest, Method};
 use ropewalk::{Deferred, EventLoop, Failure, Port, Protocol, TestClock, Transport};
-
-/// Only to end a test that would hang.
-const LIMIT: Duration = Duration::from_secs(60);
 
 const FINE: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\npoem";
 
@@ -92,30 +92,12 @@ impl Test {
     }
 
     fn run<T: 'static>(&self, d: Deferred<T>) -> Result<T, Failure> {
-        let outcome = Rc::new(Cell::new(None));
-        let own = outcome.clone();
-        d.add_both(move |result| {
-            own.set(Some(result));
-            Ok(())
-        })
-        .detach();
-        self.turn_until(|| {
-            let found = outcome.take();
-            let there = found.is_some();
-            outcome.set(found);
-            there
-        });
-        outcome.take().unwrap()
+        client::outcome(&self.event_loop, d)
     }
 
-    /// Turns until it is so.
     #[track_caller]
     fn turn_until(&self, so: impl Fn() -> bool) {
-        let begun = Instant::now();
-        while !so() {
-            assert!(begun.elapsed() < LIMIT, "it never came to be");
-            self.event_loop.turn(Some(Duration::ZERO)).unwrap();
-        }
+        client::turn_until(&self.event_loop, so);
     }
 
     fn connections(&self) -> Vec<usize> {

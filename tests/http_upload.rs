@@ -1,6 +1,11 @@
 //! Bodies that are sent piece by piece, and servers that are asked before.
 #![cfg(feature = "http-client")]
 
+#[path = "support/client.rs"]
+mod client;
+
+use client::{error, outcome, turn_until};
+
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,42 +16,12 @@ use ropewalk::http::{
 };
 use ropewalk::{Deferred, Disconnected, EventLoop, Failure, Port, Protocol, TestClock, Transport};
 
-/// Only to end a test that would hang.
-const LIMIT: Duration = Duration::from_secs(60);
-
-fn turn_until(event_loop: &EventLoop, so: impl Fn() -> bool) {
-    let begun = std::time::Instant::now();
-    while !so() {
-        assert!(begun.elapsed() < LIMIT, "it never came to be");
-        event_loop.turn(Some(Duration::ZERO)).unwrap();
-    }
-}
-
-fn run<T: 'static>(event_loop: &EventLoop, d: Deferred<T>) -> Result<T, Failure> {
-    let outcome = Rc::new(RefCell::new(None));
-    let own = outcome.clone();
-    d.add_both(move |result| {
-        own.replace(Some(result));
-        Ok(())
-    })
-    .detach();
-    turn_until(event_loop, || outcome.borrow().is_some());
-    outcome.take().unwrap()
-}
-
 fn text(event_loop: &EventLoop, request: ClientRequest) -> Result<(u16, String), Failure> {
     let answer = request.send(event_loop).add_callback(|response| {
         let status = response.status().code();
         response.text(1000).map(move |text| (status, text))
     });
-    run(event_loop, answer)
-}
-
-#[track_caller]
-fn error(result: Result<(u16, String), Failure>) -> (ClientPhase, String) {
-    let failure = result.expect_err("it should have failed");
-    let error = failure.check::<ClientError>().unwrap_or_else(|| panic!("no ClientError: {failure:?}"));
-    (error.phase(), error.to_string())
+    outcome(event_loop, answer)
 }
 
 /// Says how the body came, and how much of it.
@@ -120,7 +95,7 @@ fn a_body_goes_in_pieces_of_a_known_length_or_in_chunks() {
         Ok(())
     });
     assert_eq!(text(&event_loop, request).unwrap().1, "chunked 1000000");
-    run(&event_loop, writing).unwrap();
+    outcome(&event_loop, writing).unwrap();
     // One after the other over one connection.
     let client = Client::new();
     for _ in 0..3 {
@@ -276,7 +251,7 @@ fn a_server_that_is_asked_before_says_go_on_or_nothing_or_no() {
     test.event_loop.turn(Some(Duration::ZERO)).unwrap();
     assert_eq!(test.log.bodies.get(), 0);
     test.clock.advance(Duration::from_millis(1)).unwrap();
-    assert_eq!(run(&test.event_loop, post).unwrap().status(), Status::OK);
+    assert_eq!(outcome(&test.event_loop, post).unwrap().status(), Status::OK);
     assert_eq!(test.log.bodies.get(), 4);
     // It says no: nothing follows, and the connection is of no use any more.
     let (test, client) = (acting(&[Act { head: NO, ..Act::default() }]), Client::new());
@@ -347,7 +322,7 @@ fn a_server_that_does_not_read_holds_the_producer_back_and_runs_into_a_limit() {
     for _ in 0..3 {
         test.clock.advance(Duration::from_secs(30)).unwrap();
     }
-    let failure = run(&test.event_loop, post).unwrap_err();
+    let failure = outcome(&test.event_loop, post).unwrap_err();
     let error = failure.check::<ClientError>().unwrap();
     assert_eq!((error.phase(), error.is_timeout()), (ClientPhase::Request, true));
     // A producer that is slow itself runs into no limit but that of the whole.
@@ -362,7 +337,7 @@ fn a_server_that_does_not_read_holds_the_producer_back_and_runs_into_a_limit() {
     }
     test.clock.advance(Duration::from_secs(1)).unwrap();
     assert_eq!(
-        run(&test.event_loop, post).unwrap_err().find(),
+        outcome(&test.event_loop, post).unwrap_err().find(),
         Some(&ClientProblem::Timeout(Duration::from_secs(200)))
     );
 }
@@ -374,7 +349,7 @@ fn a_server_that_goes_away_while_it_is_sent_to_is_an_error_of_the_request() {
         let test = acting(&[Act { closes: true, reads_no_more: resets, ..Act::default() }]);
         let (_, next) = pieces(usize::MAX, 10_000);
         let post = ClientRequest::post(&test.url, "").pieces(None, next).send(&test.event_loop);
-        let failure = run(&test.event_loop, post).unwrap_err();
+        let failure = outcome(&test.event_loop, post).unwrap_err();
         let error = failure.check::<ClientError>().unwrap();
         assert_eq!(error.phase(), ClientPhase::Request, "{error}");
         assert!(!error.is_timeout(), "{error}");
