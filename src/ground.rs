@@ -6,7 +6,7 @@
 //! * `jobs`: what the end of one chain sets going in others; `sink`: how they hang there.
 //! * [`failure`]: an error on its way, with the places it came from; `several`: failures that hold failures; `payload`:
 //!   one error of several failures; [`unhandled`]: the report when nobody took it.
-//! * `random`: numbers from a seed.
+//! * `random`: numbers from a seed; `type_name`: a type as a person writes it.
 //! * [`trace`]: the event type and the recorder slot; `tell`: what chains say there.
 
 mod abandon;
@@ -26,6 +26,7 @@ pub(crate) mod sink;
 pub(crate) mod step;
 pub(crate) mod tell;
 pub mod trace;
+pub(crate) mod type_name;
 pub(crate) mod unhandled;
 
 pub(crate) use deferred::Who;

@@ -6,6 +6,7 @@ use super::deferred::{Deferred, End};
 use super::info::Phase;
 use super::step::Outcome;
 use super::trace::Place;
+use super::type_name::short_type;
 use std::any::type_name;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -219,25 +220,9 @@ fn waits_for(core: &Core) -> Vec<WaitsFor> {
     list
 }
 
-/// A type's name as a person would write it: `Vec<Result<i32, Failure>>`.
-fn without_paths(ty: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    let mut rest = ty;
-    while !rest.is_empty() {
-        let (path, behind) = rest.split_at(rest.find(|c| !is_path(c)).unwrap_or(rest.len()));
-        f.write_str(path.rsplit("::").next().unwrap_or(path))?;
-        let (other, behind) = behind.split_at(behind.find(is_path).unwrap_or(behind.len()));
-        f.write_str(other)?;
-        rest = behind;
-    }
-    Ok(())
-}
-
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<Deferred<")?;
-        without_paths(self.ty, f)?;
-        f.write_str(">")?;
+        write!(f, "<Deferred<{}>", short_type(self.ty))?;
         if let Some(name) = &self.name {
             write!(f, " \"{name}\"")?;
         }

@@ -1,6 +1,7 @@
 //! What events are called in a text: values, failures, places, types, durations.
 
 use super::state::State;
+pub(super) use crate::ground::type_name::short_type;
 use crate::trace::{At, Event, EventNumber, Id, Kind, Lane, Trace, Via};
 
 /// Looks things up in a trace and puts them into words.
@@ -117,25 +118,6 @@ pub(super) fn value(preview: &str) -> String {
     }
 }
 
-/// A type's name without the paths: `Option<String>` for `core::option::Option<alloc::string::String>`.
-pub(super) fn short_type(name: &str) -> String {
-    let mut short = String::new();
-    let mut word_start = 0;
-    let mut rest = name.chars().peekable();
-    while let Some(c) = rest.next() {
-        if c == ':' && rest.peek() == Some(&':') {
-            rest.next();
-            short.truncate(word_start);
-            continue;
-        }
-        short.push(c);
-        if !(c.is_alphanumeric() || c == '_') {
-            word_start = short.len();
-        }
-    }
-    short
-}
-
 /// `30.0 ms`
 pub(super) fn duration(nanos: u64) -> String {
     match nanos {
@@ -164,19 +146,12 @@ fn short_paths(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, escaped, short_paths, short_type};
+    use super::{duration, escaped, short_paths};
 
     #[test]
     fn what_could_harm_a_terminal_is_escaped() {
         assert_eq!(escaped("a \u{1b}[2J\nb\u{202e}c \"ä\""), "a \\u{1b}[2J\\nb\\u{202e}c \"ä\"");
         assert_eq!(escaped(&"x".repeat(1 << 20)).len(), 123);
-    }
-
-    #[test]
-    fn types_lose_their_paths() {
-        assert_eq!(short_type("i32"), "i32");
-        assert_eq!(short_type("core::option::Option<alloc::string::String>"), "Option<String>");
-        assert_eq!(short_type("(a::b::C, &d::E)"), "(C, &E)");
     }
 
     #[test]
