@@ -2,22 +2,19 @@
 //!
 //! Run it, then `ROPEWALK=plain cargo run --example 09_inner`, or `ROPEWALK=step` with `--features stepper`.
 //! Time here is a clock that jumps to the next timer: nobody waits, and each run gives the same trace.
-//! Which of the four steps of `get_poem` run? What runs while it is paused? What becomes of the error in `audit`?
+//! It asks what runs while `get_poem` is paused. Two more: which of its steps run? What becomes of the error in `audit`?
 //! In the stepper: `r d1` goes from one event of the poem's chain to the next.
 //!
 //! Exercise: forget to return the inner Deferred. In the first step, put `poem.clone()` in the place of `poem`, `drop(..)`
 //! around the call, and `Ok(poem)` behind it. What happens to the error of the engine?
 //! (The chain does not wait, and shouts. The error is lost: nobody has the Deferred that it comes to.)
 
-#[path = "support/program.rs"]
-mod program;
+#[path = "lessons/lesson.rs"]
+mod lesson;
 
-use program::{Outcome, Usage, say};
-use ropewalk::{Deferred, EventLoop, Failure, Handle, TestClock, trace};
+use lesson::{MS, Outcome, ask, tell};
+use ropewalk::{Deferred, EventLoop, Failure, Handle, TestClock};
 use std::process::ExitCode;
-use std::time::Duration;
-
-const MS: Duration = Duration::from_millis(1);
 
 /// The poem comes 50 ms later.
 fn get_poem(event_loop: &EventLoop) -> Deferred<String> {
@@ -50,12 +47,12 @@ fn keep_original(_failure: Failure) -> Result<String, Failure> {
 
 /// Step 3, if there is a poem.
 fn got_poem(poem: String) -> Result<(), Failure> {
-    tell(&format!("got: {poem}"))
+    tell(format_args!("got: {poem}"))
 }
 
 /// Step 3, if there is none.
 fn poem_failed(failure: Failure) -> Result<(), Failure> {
-    tell(&format!("no poem: {failure}"))
+    tell(format_args!("no poem: {failure}"))
 }
 
 /// The only step of `audit`. One line has no second one.
@@ -64,19 +61,8 @@ fn words_of_line_two(text: &str) -> Result<usize, Failure> {
     Ok(second.split(' ').count())
 }
 
-/// Prints, and lets the trace know.
-fn tell(line: &str) -> Result<(), Failure> {
-    trace::out(format!("{line}\n"), trace::Stream::Stdout);
-    Ok(say(line)?)
-}
-
 fn main() -> ExitCode {
-    program::run("09_inner", |arguments| {
-        if !arguments.is_empty() {
-            return Err(Usage.into());
-        }
-        lesson()
-    })
+    lesson::run("09_inner", lesson)
 }
 
 fn lesson() -> Outcome {
@@ -95,8 +81,12 @@ fn lesson() -> Outcome {
     let audit = audit.named("audit").add_callback(words_of_line_two);
     event_loop.call_later(60 * MS, move |_| resolver.succeed("If I were")).named("audit tick");
 
+    let answer = ask(
+        "The engine is asked at 50 ms and answers at 80 ms. What runs between?",
+        "the callback \"audit tick\", at 60 ms. Only the chain of get_poem\n  waits. The loop does not.",
+    )?;
     clock.advance(100 * MS)?;
     // `audit` holds an error, and goes away here with no errback.
     drop((poem, audit));
-    Ok(())
+    Ok(answer.show()?)
 }
