@@ -61,6 +61,20 @@ fn an_idle_loop_and_a_panic_end_a_recording_by_their_names() {
     assert!(matches!(event_loop.run(), Err(RunError::Idle(_))));
     assert!(matches!(finish(recording).last().unwrap().kind, Kind::End { why: Ending::Idle, .. }));
 
+    // A run that ends well forgets how the one before it ended.
+    let event_loop = EventLoop::new().unwrap();
+    let recording = event_loop.record(Trace::with_limit(1000));
+    assert!(matches!(event_loop.run(), Err(RunError::Idle(_))));
+    event_loop.run_until(Deferred::succeed(1)).unwrap();
+    assert!(matches!(finish(recording).last().unwrap().kind, Kind::End { why: Ending::Done, .. }));
+
+    let event_loop = EventLoop::new().unwrap();
+    let recording = event_loop.record(Trace::with_limit(1000));
+    event_loop.call_soon(|event_loop| event_loop.stop());
+    let (_resolver, never) = Deferred::<()>::new();
+    assert!(event_loop.run_until(never).is_err());
+    assert!(matches!(finish(recording).last().unwrap().kind, Kind::End { why: Ending::Stopped, .. }));
+
     let file = Scratch::new("panic");
     let result = catch_unwind(AssertUnwindSafe(|| {
         let _recording = Recording::begin(TraceFile::create(&file.0).unwrap());

@@ -35,6 +35,16 @@ impl Drop for Running<'_> {
     }
 }
 
+/// What a trace says of a run that ended with this error.
+#[cold]
+fn ending_of(error: &RunError) -> Ending {
+    match error {
+        RunError::Idle(_) => Ending::Idle,
+        RunError::Stopped => Ending::Stopped,
+        _ => Ending::Failed,
+    }
+}
+
 impl EventLoop {
     pub(crate) fn enter(&self) -> Result<Running<'_>, RunError> {
         if self.inner.running.get() || self.is_told_of() {
@@ -63,7 +73,10 @@ impl EventLoop {
             result = self.drive(None, usize::MAX).map(drop);
         }
         if trace::on() {
-            trace::ran(if let Err(RunError::Idle(_)) = result { Ending::Idle } else { Ending::Stopped });
+            trace::ran(match &result {
+                Ok(()) => Ending::Stopped,
+                Err(error) => ending_of(error),
+            });
         }
         result.and(self.shut_down())
     }
@@ -102,12 +115,20 @@ impl EventLoop {
             Ok(())
         });
         ended.detach();
+        // How an earlier run ended says nothing of this one.
+        let tell = |ending| {
+            if trace::on() {
+                trace::ran(ending);
+            }
+        };
         let mut driven = self.start_up();
         loop {
             if let Some(outcome) = result.take() {
+                tell(Ending::Done);
                 return outcome;
             }
             if self.inner.stopping.get() {
+                tell(Ending::Stopped);
                 self.shut_down()?;
                 return match result.take() {
                     Some(outcome) => outcome,
@@ -116,13 +137,13 @@ impl EventLoop {
             }
             match driven {
                 Ok(()) => driven = self.drive(None, usize::MAX).map(drop),
-                Err(RunError::Idle(None)) => {
-                    if trace::on() {
-                        trace::ran(Ending::Idle);
-                    }
-                    return Err(RunError::Idle(Some(made)).into());
+                Err(error) => {
+                    tell(ending_of(&error));
+                    return Err(match error {
+                        RunError::Idle(None) => RunError::Idle(Some(made)).into(),
+                        error => error.into(),
+                    });
                 }
-                Err(error) => return Err(error.into()),
             }
         }
     }

@@ -66,10 +66,12 @@ impl Say<'_> {
             }
             Kind::End { why, open } => {
                 let why = match why {
-                    Ending::Stopped => "the loop was stopped",
-                    Ending::Idle => "nothing was left that could wake the loop",
-                    Ending::Panic => "there was a panic",
-                    Ending::Done => "the program is done",
+                    Ending::Stopped => ": the loop was stopped",
+                    Ending::Idle => ": nothing was left that could wake the loop",
+                    Ending::Panic => ": there was a panic",
+                    Ending::Failed => ": the system refused to let the loop wait",
+                    // The program may go on. Nobody can tell.
+                    Ending::Done => "",
                 };
                 let left: Vec<String> =
                     [(open.d, "Deferred"), (open.m, "timer"), (open.i, "source"), (open.x, "task")]
@@ -78,8 +80,8 @@ impl Say<'_> {
                         .map(|(n, what)| count(n, what))
                         .collect();
                 match left.is_empty() {
-                    true => format!("The recording ends: {why}."),
-                    false => format!("The recording ends: {why}. Still open: {}.", left.join(", ")),
+                    true => format!("The recording ends{why}."),
+                    false => format!("The recording ends{why}. Still open: {}.", left.join(", ")),
                 }
             }
 

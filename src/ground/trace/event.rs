@@ -375,6 +375,8 @@ words! {
         Idle = "idle",
         /// A panic.
         Panic = "panic",
+        /// The loop could not go on: the system refused to wait.
+        Failed = "failed",
         /// What was to be recorded was over.
         Done = "done",
     }

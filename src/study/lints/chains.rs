@@ -89,7 +89,7 @@ impl Chains {
         // Who stops a loop may have had enough of it.
         let weight = match ending {
             Ending::Idle | Ending::Done => Weight::Problem,
-            Ending::Stopped | Ending::Panic => Weight::Remark,
+            Ending::Stopped | Ending::Panic | Ending::Failed => Weight::Remark,
         };
         let waits = |task: &Task| match task.stage {
             TaskStage::Waits(Some(on)) => Some((on, task.id)),
