@@ -22,7 +22,7 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
         Kind::Out { text, .. } => format!("prints \"{}\"", escaped(text.trim_end())),
         Kind::Gate { held_w, .. } => format!("held for {}", duration(held_w)),
         Kind::End { why, .. } => format!("end: {}", why.word()),
-        Kind::TurnBegin { n } => format!("turn {n}"),
+        Kind::TurnBegin { .. } => format!("turn {}", event.turn),
         Kind::PollBegin { timeout: None, .. } => "waits".to_owned(),
         Kind::PollBegin { timeout: Some(0), .. } => "looks for ready sources".to_owned(),
         Kind::PollBegin { timeout: Some(limit), .. } => format!("waits, at most {}", duration(limit)),

@@ -53,6 +53,10 @@ impl Say<'_> {
             Kind::Note { msg } => format!("The program notes: {}", ended(&escaped(msg))),
             Kind::Drop { n } => format!("From here on the recorder had no room: {n} {} lost.", were(n, "event")),
 
+            // Where loops follow each other, each counts its own.
+            Kind::TurnBegin { n } if n != self.event.turn => {
+                format!("Turn {} of the recording begins: turn {n} of this loop.", self.event.turn)
+            }
             Kind::TurnBegin { n } => format!("Turn {n} of the loop begins."),
             Kind::Ask { q, .. } => format!("A question: {}", ended(&escaped(q))),
             Kind::Out { text, stream: Stream::Stdout } => {

@@ -210,7 +210,7 @@ impl State {
             }
             Kind::Drop { n } => self.dropped = self.dropped.saturating_add(n),
 
-            Kind::TurnBegin { n } => self.open(event, FrameKind::Turn(n)),
+            Kind::TurnBegin { .. } => self.open(event, FrameKind::Turn(event.turn)),
             Kind::PollBegin { timeout, .. } => self.waiting = Some((event.s, event.t, timeout)),
             Kind::PollEnd { .. } => self.waiting = None,
             Kind::CbBegin { o, slot } => {

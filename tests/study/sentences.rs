@@ -1,8 +1,10 @@
 use crate::{every_kind, record, same};
 use ropewalk::study::{State, headline, sentence, sentences};
-use ropewalk::trace::{Event, Kind, Trace};
+use ropewalk::trace::{self, Event, Kind, Trace};
+use ropewalk::{EventLoop, TestClock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::time::Duration;
 
 fn traces() -> Vec<Trace> {
     let programs = [every_kind::poem, every_kind::endings, every_kind::the_loop, every_kind::outside];
@@ -139,4 +141,23 @@ fn a_trace_that_makes_no_sense_is_told_without_a_panic() {
             state.apply(event);
         }
     }
+}
+
+#[test]
+fn a_second_loop_of_a_recording_counts_its_own_turns_and_both_numbers_are_told() {
+    let ((), trace) = trace::record(|| {
+        for _ in 0..2 {
+            let clock = TestClock::new();
+            let event_loop = EventLoop::builder().clock(&clock).build().unwrap();
+            event_loop.call_soon(|_| ());
+            clock.advance(Duration::ZERO).unwrap();
+        }
+    });
+    let begins = |event: &Event<'_>| matches!(event.kind, Kind::TurnBegin { .. });
+    let told: Vec<String> =
+        sentences(&trace).filter(|(event, _)| begins(event)).map(|(_, sentence)| sentence).collect();
+    assert_eq!(told.first().unwrap(), "Turn 1 of the loop begins.");
+    let turns = told.len();
+    assert_eq!(turns % 2, 0, "{told:?}");
+    assert_eq!(told[turns / 2], format!("Turn {} of the recording begins: turn 1 of this loop.", turns / 2 + 1));
 }

@@ -92,7 +92,7 @@ fn row(state: &State, names: &State, event: &Event<'_>, who: &mut BTreeSet<Id>) 
         format!("{n} {}", label.unwrap_or_default())
     };
     match event.kind {
-        Kind::TurnBegin { n } => Some(format!("Note over L: turn {n}")),
+        Kind::TurnBegin { .. } => Some(format!("Note over L: turn {}", event.turn)),
         Kind::CbBegin { .. } => Some(format!("Note over L: {}", safe(&headline(names, event)))),
         Kind::DFire { d, val } => {
             let from = actor(state, who);

@@ -220,7 +220,7 @@ function drawNow(i) {
     return file ? `${show(file.path, 80)}:${p.line}:${p.col}` : show(e.at, 60);
   })());
   const frames = state.frames.slice(-12);
-  row("frames", frames.length ? h("span", { class: "frames" }, frames.map((f, k) => [k ? h("span", { "aria-hidden": "true", text: "›" }) : null, go(f, brief(f))])) : i && e.turn ? "none: back in the loop" : "none: set-up");
+  row("frames", frames.length ? h("span", { class: "frames" }, frames.map((f, k) => [k ? h("span", { "aria-hidden": "true", text: "›" }) : null, go(f, brief(f))])) : !i || !e.turn ? "none: set-up" : e.k === "turn.end" ? "none: back in the loop" : "none: outside of the loop's turns");
   const live = Object.entries(state.live).filter(([l, n]) => n && "dmixwf".includes(l)).map(([l, n]) => `${n} ${{ d: n === 1 ? "Deferred" : "Deferreds", m: n === 1 ? "timer" : "timers", i: n === 1 ? "source" : "sources", x: n === 1 ? "task" : "tasks", w: n === 1 ? "job" : "jobs", f: n === 1 ? "failure" : "failures" }[l]}`);
   row("open", live.join(", ") || "nothing");
   $("now").replaceChildren(h("dl", {}, rows));
@@ -244,7 +244,7 @@ function drawWhy(i) {
     }
   }
   for (const l of ["C", "W", "R"]) if (near[l] >= 0 && !kids.some((li) => li.firstChild.classList.contains(l))) hop(near[l], l, `${{ C: "← ", W: "⇠ ", R: "⋯ " }[l]}${KINSHIP[l]}`, l);
-  const end = T.ev[i].turn ? "This is where the loop itself begins: nothing in the trace caused it." : "Set-up of the program: nothing in the trace caused it.";
+  const end = T.ev[i].k === "turn.begin" ? "This is where the loop itself begins: nothing in the trace caused it." : `${T.ev[i].turn ? "Outside of the loop's turns" : "Set-up of the program"}: nothing in the trace caused it.`;
   $("why").replaceChildren(kids.length ? h("ol", { "aria-label": "What led here, the nearest first" }, kids) : h("p", { class: "empty", text: end }));
 }
 

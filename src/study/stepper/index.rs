@@ -54,10 +54,10 @@ impl Index {
 
     pub(super) fn push(&mut self, event: &Event<'_>) {
         self.note_chains(event);
-        if let Kind::TurnBegin { n } = event.kind {
+        if let Kind::TurnBegin { .. } = event.kind {
             // A clock that is moved by hand moves between two turns.
             let waited = event.t.saturating_sub(self.t);
-            self.turns.push(Turn { n, s: event.s, waited, ..Turn::default() });
+            self.turns.push(Turn { n: event.turn, s: event.s, waited, ..Turn::default() });
         }
         self.t = event.t;
         if self.turns.is_empty() {

@@ -11,7 +11,7 @@
 //! ```
 //!
 //! While the program runs the terminal is its own; it is taken at a stop, and given back as it was: when the program
-//! goes on, when somebody leaves, and when anything here panics.
+//! goes on, when somebody leaves, while Ctrl-Z holds it, and when anything here panics.
 
 use super::live::Front;
 use super::view::{Line, Tone, rule, wrap};
@@ -144,6 +144,13 @@ impl Front for Term {
                         KeyCode::Char('c' | 'd') if control => After::Stop,
                         KeyCode::Char('l') if control => {
                             taken.terminal.clear()?;
+                            After::Show
+                        }
+                        KeyCode::Char('z') if control => {
+                            // The shell gets the terminal as it was. Here the process stops; `fg` lets it go on.
+                            drop(taken);
+                            signal_hook::low_level::raise(signal_hook::consts::SIGTSTP)?;
+                            taken = Taken::take()?;
                             After::Show
                         }
                         _ if control => After::Show,
