@@ -36,5 +36,6 @@ pub use failure::{AbandonedError, CancelledError, Failure, PanicError};
 pub use resolver::Resolver;
 pub use several::{FailureGroup, FirstError};
 pub use step::CallbackResult;
+#[cfg(feature = "study")]
 pub(crate) use step::step_name;
 pub use unhandled::{UnhandledError, UnhandledHook, set_unhandled_hook};

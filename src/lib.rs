@@ -5,7 +5,7 @@
 //! * [`Deferred`]: a result that comes later, and the chain of callbacks and errbacks that it runs through. A
 //!   [`Resolver`] fires it, once. A [`Failure`] is any error on its way.
 //! * [`task`]: time and Deferreds together. Limits, calls on the beat, further attempts.
-//! * [`trace`] records what happens, [`study`] draws it, [`testing`] looks into Deferreds without a loop.
+//! * [`trace`] records what happens, `study` (feature `study`) draws it, [`testing`] looks into Deferreds without a loop.
 //!
 //! What holds: a panic in a callback harms only what it belongs to. An error that nobody handled is reported. Nothing
 //! recurses with the length of a chain. No code of yours runs while anything of the library is borrowed or locked.
@@ -79,9 +79,10 @@
 //! | Serve WebSockets; be a client of one | `websocket` (feature `websocket`) |
 //! | Test a protocol without sockets | [`testing::MemoryLoop`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
-//! | See a chain run; write a run into a file | [`trace::record`], [`study::text_chain`]; [`EventLoop::record`] |
-//! | What is probably wrong in a run? | [`study::lints()`] |
-//! | Step through a run, forward and back | [`study::page`] |
+//! | Record a run; write it into a file | [`trace::record`]; [`EventLoop::record`] |
+//! | See a chain run, as text | `study::text_chain` (feature `study`) |
+//! | What is probably wrong in a run? | `study::lints` (feature `study`) |
+//! | Step through a run, forward and back | `study::page` (feature `study`; a program obeys `ROPEWALK=` with `trace-env`) |
 
 // On docs.rs each item says which feature it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -96,6 +97,7 @@ mod ground;
 #[cfg(any(feature = "http-client", feature = "http-server"))]
 pub mod http;
 pub mod protocols;
+#[cfg(feature = "study")]
 pub mod study;
 pub mod task;
 pub mod testing;
@@ -145,6 +147,7 @@ mod book {
     mod deferreds {}
     #[doc = include_str!("../docs/event-loop.md")]
     mod event_loop {}
+    #[cfg(feature = "study")]
     #[doc = include_str!("../docs/glass-case.md")]
     mod glass_case {}
     #[cfg(feature = "http-server")]
