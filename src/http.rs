@@ -11,6 +11,7 @@
 //! | `limits`, `error` | how much a peer may send; what was wrong with it, and where |
 //! | `body`, `outgoing` | bodies on their way in and out, with flow control |
 //! | `request`, `response`, `server` | servers (feature `http-server`) |
+//! | `successor` | what a connection of a server changes over to |
 //! | `files` | files of a folder, served (feature `http-server`) |
 //! | `client` | clients (feature `http-client`) |
 //!
@@ -41,6 +42,8 @@ mod response;
 #[cfg(feature = "http-server")]
 mod server;
 mod status;
+#[cfg(feature = "http-server")]
+mod successor;
 
 pub use body::{Body, BodyTooLarge};
 pub use chunked::{ChunkHead, LAST_CHUNK, encode_chunk, encode_last_chunk};
@@ -69,3 +72,5 @@ pub use response::{IntoReply, Response, StatusError};
 #[cfg(feature = "http-server")]
 pub use server::{AccessRecord, Server, ServerProtocol, Site};
 pub use status::Status;
+#[cfg(feature = "http-server")]
+pub use successor::UpgradedProtocol;

@@ -643,9 +643,12 @@ fn a_slow_client_that_takes_something_is_waited_for() {
 #[test]
 fn shutting_down_finishes_what_runs_and_breaks_off_the_rest() {
     let (server, asked) = later(ok());
-    let bench = Bench::new(server);
+    let bench = Bench::new(server.get("/loud", |_, _| Response::upgrade("loud", Loud)));
     let idle = bench.connect();
     idle.send(get("/ok"));
+    // It is not known what it does.
+    let other = bench.connect();
+    other.send("GET /loud HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: loud\r\n\r\n");
     let busy = bench.connect();
     busy.send(get("/later") + &get("/ok"));
     let stuck = bench.connect();
@@ -659,9 +662,12 @@ fn shutting_down_finishes_what_runs_and_breaks_off_the_rest() {
     assert!(busy.is_disconnected());
     let late = bench.connect();
     assert!(late.is_disconnected());
-    bench.test.advance(seconds(5));
+    bench.test.advance(seconds(4));
+    assert!(!stuck.is_disconnected() && !other.is_disconnected());
+    bench.test.advance(seconds(1));
     assert!(stuck.is_disconnected() && stuck.sees_reset());
-    assert_eq!(bench.test.run_until(broken).unwrap(), 1);
+    assert!(other.is_disconnected() && other.sees_reset());
+    assert_eq!(bench.test.run_until(broken).unwrap(), 2);
     bench.end([]);
 }
 

@@ -4,13 +4,14 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ropewalk::http::{Server, Site};
+use ropewalk::http::{RequestDecoder, Server, Site};
+use ropewalk::protocols::Piece;
 use ropewalk::testing::{MemoryLoop, StringTransport};
 use ropewalk::websocket::{
     Close, CloseCode, FrameProblem, Limits, Message, Opcode, WebSocket, WebSocketEnd, WebSocketProtocol,
     WebSocketServer, encode_frame,
 };
-use ropewalk::{Address, ConnectionDone, EventLoop, Failure};
+use ropewalk::{Address, ConnectionAborted, ConnectionDone, Deferred, EventLoop, Failure};
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -236,6 +237,125 @@ fn a_server_that_closes_waits_for_the_answer_for_a_time() {
     assert!(silent.sees_reset());
     assert_eq!(bench.end(), WebSocketEnd::CloseTimeout(seconds(5)));
     bench.still_serves();
+}
+
+#[test]
+fn a_server_that_shuts_down_closes_with_1001_and_waits_for_the_answers() {
+    let bench = Bench::new(WebSocketServer::new().close_timeout(seconds(5)));
+    let (polite, silent, paused) = (bench.open(), bench.open(), bench.open());
+    paused.send(text("wait"));
+    let http = bench.connect();
+    let broken = bench.site.shutdown(&bench.test, seconds(60));
+    // Told once, however often the connection is woken.
+    bench.test.settle();
+    for peer in [&polite, &silent, &paused] {
+        assert_eq!(peer.value(), b"\x88\x02\x03\xe9");
+        assert!(!peer.sees_end());
+    }
+    assert!(http.is_disconnected());
+    polite.send([text("too late"), masked(Opcode::Close, b"\x03\xe9")].concat());
+    assert_eq!(polite.value(), b"\x88\x02\x03\xe9");
+    assert!(polite.sees_end());
+    polite.send_end();
+    let close = Close::new(CloseCode::GOING_AWAY, "");
+    assert_eq!(bench.end(), WebSocketEnd::Closed { close: close.clone(), by_peer: false });
+    paused.send(masked(Opcode::Close, b"\x03\xe9"));
+    paused.send_end();
+    assert_eq!(bench.end(), WebSocketEnd::Closed { close, by_peer: false });
+    bench.test.advance(seconds(4));
+    assert!(!silent.is_disconnected());
+    bench.test.advance(seconds(1));
+    assert!(silent.sees_reset());
+    assert_eq!(bench.end(), WebSocketEnd::CloseTimeout(seconds(5)));
+    assert_eq!(bench.test.run_until(broken).unwrap(), 0, "each ended by itself");
+    bench.test.assert_clean();
+}
+
+#[test]
+fn a_second_shutdown_with_less_grace_breaks_off_what_still_closes() {
+    let bench = Bench::new(WebSocketServer::new());
+    let (silent, closing) = (bench.open(), bench.open());
+    closing.send(text("close"));
+    closing.clear();
+    let broken = bench.site.shutdown(&bench.test, seconds(5));
+    bench.test.settle();
+    assert_eq!(silent.value(), b"\x88\x02\x03\xe9");
+    assert_eq!(closing.value(), b"", "it is being closed already");
+    let cut = bench.site.shutdown(&bench.test, seconds(0));
+    bench.test.advance(seconds(0));
+    assert!(silent.sees_reset() && closing.sees_reset());
+    assert_eq!(bench.test.run_until(cut).unwrap(), 2);
+    assert_eq!(bench.test.run_until(broken).unwrap(), 2);
+    for _ in 0..2 {
+        assert!(bench.ends.borrow_mut().pop().unwrap().check::<ConnectionAborted>().is_some());
+    }
+    bench.test.assert_clean();
+}
+
+/// Says more than the default when its server shuts down, or does not care.
+struct Chatty {
+    closes: bool,
+}
+
+impl WebSocketProtocol for Chatty {
+    fn message_received(&mut self, _: &EventLoop, socket: &WebSocket, _: Message<'_>) -> Result<(), Failure> {
+        socket.close(CloseCode::NORMAL, "");
+        Ok(())
+    }
+
+    fn shutting_down(&mut self, _: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
+        socket.send_text("bye")?;
+        if self.closes {
+            socket.close(CloseCode::new(1012).unwrap(), "back soon");
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_program_may_say_goodbye_in_its_own_way_and_who_does_not_close_is_broken_off() {
+    let test = MemoryLoop::new().unwrap();
+    let (resolver, answer) = Deferred::new();
+    let mut answer = Some(answer);
+    let sockets = WebSocketServer::new();
+    let late = sockets.clone();
+    let site = Server::new()
+        .get("/echo", move |_, request| sockets.accept(&request, |_| Chatty { closes: true }))
+        .get("/deaf", move |_, request| late.accept(&request, |_| Chatty { closes: false }))
+        .get("/late", move |_, _| answer.take().unwrap())
+        .start(&test)
+        .unwrap();
+    let peer = |path: &str| {
+        let peer = test.connected(site.protocol(&Address::Memory));
+        peer.send(ASK.replace("/echo", path));
+        peer
+    };
+    let (chatty, deaf, late, closing) = (peer("/echo"), peer("/deaf"), peer("/late"), peer("/echo"));
+    closing.send(text("close"));
+    let broken = site.shutdown(&test, seconds(5));
+    test.settle();
+    // Nobody is told twice.
+    let again = site.shutdown(&test, seconds(60));
+    test.settle();
+    assert!(closing.value().ends_with(b"\r\n\r\n\x88\x02\x03\xe8") && !closing.is_disconnected());
+    assert!(chatty.value().ends_with(b"\r\n\r\n\x81\x03bye\x88\x0b\x03\xf4back soon"));
+    // Hands that are shaken meanwhile are let go as well.
+    let request =
+        RequestDecoder::new(ropewalk::http::Limits::default()).next_event(&mut Piece::new(ASK.as_bytes()));
+    let Ok(Some(ropewalk::http::Event::Head(head))) = request else { panic!("{request:?}") };
+    resolver.succeed(WebSocketServer::new().accept(&head, |_| Chatty { closes: true }));
+    test.settle();
+    assert!(late.value().ends_with(b"\r\n\r\n\x81\x03bye\x88\x0b\x03\xf4back soon"));
+    for peer in [&chatty, &late, &closing] {
+        peer.send(masked(Opcode::Close, b"\x03\xf4"));
+        peer.send_end();
+    }
+    test.advance(seconds(4));
+    assert!(deaf.value().ends_with(b"\r\n\r\n\x81\x03bye") && !deaf.is_disconnected());
+    test.advance(seconds(1));
+    assert!(deaf.sees_reset());
+    assert_eq!((test.run_until(broken).unwrap(), test.run_until(again).unwrap()), (1, 1));
+    test.assert_clean();
 }
 
 #[test]

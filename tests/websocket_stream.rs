@@ -189,3 +189,30 @@ fn a_connection_that_breaks_is_told_once_and_then_the_stream_is_at_its_end() {
     test.settle();
     test.assert_clean();
 }
+
+#[test]
+fn a_server_that_shuts_down_ends_the_streams_of_both_sides_in_order() {
+    let test = MemoryLoop::new().unwrap();
+    let ended = Rc::<RefCell<Vec<&'static str>>>::default();
+    let (own, sockets) = (ended.clone(), WebSocketServer::new());
+    let site = Server::new()
+        .any("/", move |_, request| {
+            let ended = own.clone();
+            sockets.accept_stream(&request, move |event_loop, stream| {
+                answering(event_loop, stream).map(move |()| ended.borrow_mut().push("in order"))
+            })
+        })
+        .start(&test)
+        .unwrap();
+    let (protocol, opened) = WebSocketClient::new("ws://example.org/").unwrap().stream_protocol().unwrap();
+    test.pair(site.protocol(&Address::Memory), protocol);
+    let stream = now(&test, opened).unwrap();
+    stream.send("hello").detach();
+    assert_eq!(now(&test, stream.next_message()).unwrap().unwrap().text(), Some("hello/answer"));
+    let broken = site.shutdown(&test, std::time::Duration::from_secs(5));
+    assert_eq!(now(&test, stream.next_message()).unwrap(), None);
+    assert_eq!(now(&test, stream.socket().closed()).unwrap().code, Some(CloseCode::GOING_AWAY));
+    assert_eq!(now(&test, broken).unwrap(), 0);
+    assert_eq!(ended.borrow()[..], ["in order"]);
+    test.assert_clean();
+}

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use super::headers::{Headers, InvalidHeader};
 use super::outgoing::{BodyWriter, Source, Written};
 use super::status::Status;
+use super::successor::{Successor, UpgradedProtocol};
 use crate::event_loop::EventLoop;
 use crate::ground::{Deferred, Failure};
 use crate::transports::Protocol;
@@ -39,7 +40,7 @@ pub(super) enum Payload {
     Stream(Option<u64>, Source),
     /// So many bytes that are not sent: the answer to a HEAD request.
     Length(u64),
-    Upgrade(Box<dyn Protocol>),
+    Upgrade(Successor),
 }
 
 impl Response {
@@ -124,8 +125,21 @@ impl Response {
     ///
     /// None here; a request whose body has not come wholly cannot be answered so: the client is told 400.
     pub fn upgrade(name: &str, protocol: impl Protocol) -> Response {
+        Response::upgrade_to(name, Successor::Plain(protocol.into_boxed()))
+    }
+
+    /// The same for a protocol that is told when the server shuts down, so that it can say goodbye.
+    ///
+    /// # Errors
+    ///
+    /// As for [`upgrade`](Response::upgrade).
+    pub fn upgrade_gracefully(name: &str, protocol: impl UpgradedProtocol) -> Response {
+        Response::upgrade_to(name, Successor::Graceful { protocol: Box::new(protocol), told: false })
+    }
+
+    fn upgrade_to(name: &str, successor: Successor) -> Response {
         let mut response = Response::new(Status::SWITCHING_PROTOCOLS).header("Upgrade", name);
-        response.body = Payload::Upgrade(protocol.into_boxed());
+        response.body = Payload::Upgrade(successor);
         response
     }
 

@@ -21,6 +21,7 @@ use super::protocol::{Message, WebSocketEnd, WebSocketProtocol};
 use super::transport::{Stage, WebSocket};
 use crate::event_loop::EventLoop;
 use crate::ground::Failure;
+use crate::http::UpgradedProtocol;
 use crate::protocols::{IdleTimeout, Piece};
 use crate::transports::{Protocol, Streaming, Transport};
 
@@ -356,6 +357,15 @@ impl Protocol for Connection {
         self.program.connection_lost(event_loop, reason);
         if let Some((socket, reason)) = others {
             socket.end(reason);
+        }
+    }
+}
+
+impl UpgradedProtocol for Connection {
+    fn shutting_down(&mut self, event_loop: &EventLoop, _: &Transport) -> Result<(), Failure> {
+        match self.socket.clone() {
+            Some(socket) if socket.is_open() => self.program.shutting_down(event_loop, &socket),
+            _ => Ok(()),
         }
     }
 }

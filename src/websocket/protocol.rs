@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::close::Close;
+use super::close::{Close, CloseCode};
 use super::error::FrameError;
 use super::transport::WebSocket;
 use crate::event_loop::EventLoop;
@@ -164,6 +164,19 @@ pub trait WebSocketProtocol: 'static {
     /// An error loses the connection, and is what `connection_lost` is told.
     fn resume_producing(&mut self, event_loop: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
         let _ = (event_loop, socket);
+        Ok(())
+    }
+
+    /// The server that this WebSocket belongs to [shuts down](crate::http::Site::shutdown): called once, if the WebSocket is
+    /// open. The default closes it with 1001, as RFC 6455 7.4.1 has it. One of your own may send something before, or give
+    /// a reason; what it does not close is broken off when the grace is over.
+    ///
+    /// # Errors
+    ///
+    /// An error loses the connection, and is what `connection_lost` is told.
+    fn shutting_down(&mut self, event_loop: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
+        let _ = event_loop;
+        socket.close(CloseCode::GOING_AWAY, "");
         Ok(())
     }
 

@@ -18,6 +18,10 @@ use crate::transports::Target;
 
 /// What a server wants of its WebSockets. [`accept`](WebSocketServer::accept) is what a route's handler answers.
 ///
+/// When the HTTP server [shuts down](Site::shutdown), each WebSocket is closed with 1001, and the answer is waited for as long
+/// as [`close_timeout`](WebSocketServer::close_timeout) says, and the grace of that shutdown. See
+/// [`WebSocketProtocol::shutting_down`].
+///
 /// ```
 /// use ropewalk::http::Server;
 /// use ropewalk::websocket::{Message, WebSocket, WebSocketProtocol, WebSocketServer};
@@ -114,8 +118,8 @@ impl WebSocketServer {
                 let deflate = self.deflate.as_ref().zip(agreed);
                 let connection =
                     Connection::new(program, Role::Server, self.settings, chosen.map(Into::into), deflate);
-                let mut response =
-                    Response::upgrade("websocket", connection).header("Sec-WebSocket-Accept", accept_key(key));
+                let mut response = Response::upgrade_gracefully("websocket", connection)
+                    .header("Sec-WebSocket-Accept", accept_key(key));
                 if let Some(agreed) = agreed {
                     response = response.header("Sec-WebSocket-Extensions", agreed.to_string());
                 }

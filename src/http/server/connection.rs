@@ -42,8 +42,9 @@ use crate::http::head::RequestHead;
 use crate::http::outgoing::{HIGH_WATER, Progress};
 use crate::http::request::Request;
 use crate::http::response::Reply;
+use crate::http::successor::Successor;
 use crate::protocols::Piece;
-use crate::transports::{Address, Protocol, Streaming, Transport};
+use crate::transports::{Address, Streaming, Transport};
 
 /// So much may wait behind the request at hand: what one read brings.
 const KEPT: usize = 64 * 1024;
@@ -82,7 +83,7 @@ enum Stage {
     Idle,
     Busy(Box<Exchange>),
     Lingering,
-    Upgraded(Box<dyn Protocol>),
+    Upgraded(Successor),
 }
 
 impl ServerProtocol {
@@ -189,7 +190,7 @@ impl ServerProtocol {
                     piece.take(usize::MAX);
                     return Ok(());
                 }
-                Stage::Upgraded(protocol) => return pass_on(&mut **protocol, event_loop, transport, piece),
+                Stage::Upgraded(successor) => return pass_on(successor.get_mut(), event_loop, transport, piece),
             }
         }
     }
@@ -327,16 +328,16 @@ impl ServerProtocol {
         if self.site.logs {
             self.log(event_loop, exchange, true);
         }
-        if let Some(protocol) = exchange.upgrade.take() {
-            if let Some((_, watched)) = &self.watched {
-                watched.upgraded.set(true);
-            }
+        if let Some(successor) = exchange.upgrade.take() {
             if std::mem::take(&mut self.paused) {
                 transport.resume_producing();
             }
-            self.stage = Stage::Upgraded(protocol);
-            if let Stage::Upgraded(protocol) = &mut self.stage {
-                protocol.connection_made(event_loop, transport)?;
+            self.stage = Stage::Upgraded(successor);
+            if let Stage::Upgraded(successor) = &mut self.stage {
+                successor.get_mut().connection_made(event_loop, transport)?;
+                if self.site.closing.get() {
+                    successor.shut_down(event_loop, transport)?;
+                }
             }
             return Ok(());
         }

@@ -10,7 +10,8 @@ use crate::http::head::RequestHead;
 use crate::http::outgoing::OutgoingBody;
 use crate::http::response::Response;
 use crate::http::status::Status;
-use crate::transports::{Protocol, Transport};
+use crate::http::successor::Successor;
+use crate::transports::Transport;
 
 /// A response comes here.
 pub(super) type Slot = Rc<Cell<Option<Result<Response, Failure>>>>;
@@ -32,7 +33,7 @@ pub(super) struct Exchange {
     /// Whether the connection stays open behind it.
     pub(super) keep_alive: bool,
     /// Who takes over behind it.
-    pub(super) upgrade: Option<Box<dyn Protocol>>,
+    pub(super) upgrade: Option<Successor>,
     pub(super) status: Option<Status>,
     pub(super) bytes: u64,
     /// When it began, if there is a log.

@@ -75,8 +75,8 @@ pub(super) fn respond(
     let (bytes, source) = match response.body {
         Payload::Bytes(bytes) if !response.status.has_no_body() => (bytes, None),
         Payload::Stream(_, source) if !only_head && framing.is_some() => (no_body, Some(source)),
-        Payload::Upgrade(protocol) => {
-            exchange.upgrade = Some(protocol);
+        Payload::Upgrade(successor) => {
+            exchange.upgrade = Some(successor);
             (no_body, None)
         }
         // Dropped here: its writer is told that nobody wants it.

@@ -50,6 +50,8 @@ pub(super) struct SiteState {
     usual: RefCell<String>,
     ports: RefCell<Vec<Port>>,
     pub(super) closing: Cell<bool>,
+    /// How many connections were broken off when the grace was over.
+    broken: Rc<Cell<usize>>,
     waiting: RefCell<Vec<Resolver<()>>>,
     /// A buffer for heads.
     pub(super) scratch: Cell<Vec<u8>>,
@@ -62,8 +64,6 @@ pub(super) struct Watched {
     /// The tick at which its time is over.
     pub(super) deadline: Cell<u64>,
     pub(super) expired: Cell<bool>,
-    /// It is another protocol's now.
-    pub(super) upgraded: Cell<bool>,
 }
 
 impl Site {
@@ -83,6 +83,7 @@ impl Site {
                 usual: RefCell::default(),
                 ports: RefCell::default(),
                 closing: Cell::new(false),
+                broken: Rc::default(),
                 waiting: RefCell::default(),
                 scratch: Cell::default(),
                 place: Location::caller(),
@@ -157,8 +158,12 @@ impl Site {
         self.state.connections.borrow().len()
     }
 
-    /// Stops listening, closes idle connections, and lets what runs finish, for at most `grace`. Answers how many
-    /// connections had to be broken off. Connections that changed over to another protocol are among those.
+    /// Stops listening, closes idle connections, and lets what runs finish, for at most `grace`. Then it breaks off the
+    /// connections that are left, and answers how many these were. Called again, such as with no grace, the shorter time
+    /// counts.
+    ///
+    /// A connection that changed over to another protocol ends when that protocol ends it: an [`UpgradedProtocol`] is told,
+    /// as a WebSocket is, which closes with 1001. Any other one is broken off.
     ///
     /// ```
     /// use ropewalk::http::Server;
@@ -183,23 +188,23 @@ impl Site {
         for port in state.ports.take() {
             port.stop_listening(event_loop).detach();
         }
-        let broken = Rc::new(Cell::new(0));
         if state.connections.borrow().is_empty() {
-            return Deferred::succeed(0);
+            return Deferred::succeed(state.broken.get());
         }
         let (resolver, all_gone) = Deferred::new();
         state.waiting.borrow_mut().push(resolver);
-        for (_, watched) in state.connections.borrow().iter().filter(|(_, watched)| !watched.upgraded.get()) {
+        for (_, watched) in state.connections.borrow().iter() {
             watched.transport.wake_protocol();
         }
-        let (weak, count) = (Rc::downgrade(state), broken.clone());
+        let weak = Rc::downgrade(state);
         let end = event_loop.call_later(grace, move |_| {
             let Some(state) = weak.upgrade() else { return };
             for transport in state.transports() {
-                count.set(count.get() + 1);
+                state.broken.set(state.broken.get() + 1);
                 transport.abort();
             }
         });
+        let broken = state.broken.clone();
         all_gone.add_both(move |result| {
             // An error says that it was called.
             let _ = end.cancel();
@@ -228,7 +233,6 @@ impl SiteState {
             transport: transport.clone(),
             deadline: Cell::new(NEVER),
             expired: Cell::new(false),
-            upgraded: Cell::new(false),
         });
         let (first, key) = {
             let mut connections = self.connections.borrow_mut();

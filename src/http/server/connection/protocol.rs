@@ -22,17 +22,20 @@ impl Protocol for ServerProtocol {
 
     #[inline]
     fn data_received(&mut self, event_loop: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure> {
-        if let Stage::Upgraded(protocol) = &mut self.stage
+        if let Stage::Upgraded(successor) = &mut self.stage
             && self.kept.is_empty()
         {
-            return protocol.data_received(event_loop, transport, data);
+            return successor.get_mut().data_received(event_loop, transport, data);
         }
         self.run(event_loop, transport, data)
     }
 
     fn woken(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
-        if let Stage::Upgraded(protocol) = &mut self.stage {
-            protocol.woken(event_loop, transport)?;
+        if let Stage::Upgraded(successor) = &mut self.stage {
+            if self.site.closing.get() {
+                successor.shut_down(event_loop, transport)?;
+            }
+            successor.get_mut().woken(event_loop, transport)?;
         } else {
             if self.watched.as_ref().is_some_and(|(_, watched)| watched.expired.take()) {
                 self.expire(event_loop, transport)?;
@@ -47,7 +50,7 @@ impl Protocol for ServerProtocol {
 
     fn resume_producing(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
         match &mut self.stage {
-            Stage::Upgraded(protocol) => return protocol.resume_producing(event_loop, transport),
+            Stage::Upgraded(successor) => return successor.get_mut().resume_producing(event_loop, transport),
             Stage::Busy(exchange) => {
                 if let Some(outgoing) = &exchange.outgoing {
                     outgoing.tell_writer(false);
@@ -64,14 +67,14 @@ impl Protocol for ServerProtocol {
 
     fn pause_producing(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
         match &mut self.stage {
-            Stage::Upgraded(protocol) => protocol.pause_producing(event_loop, transport),
+            Stage::Upgraded(successor) => successor.get_mut().pause_producing(event_loop, transport),
             _ => Ok(()),
         }
     }
 
     fn half_close(&self) -> bool {
         match &self.stage {
-            Stage::Upgraded(protocol) => protocol.half_close(),
+            Stage::Upgraded(successor) => successor.get().half_close(),
             // A client that has sent its last request still gets the answer.
             _ => true,
         }
@@ -80,7 +83,7 @@ impl Protocol for ServerProtocol {
     fn read_connection_lost(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
         self.ended = true;
         match &mut self.stage {
-            Stage::Upgraded(protocol) => return protocol.read_connection_lost(event_loop, transport),
+            Stage::Upgraded(successor) => return successor.get_mut().read_connection_lost(event_loop, transport),
             Stage::Lingering => transport.lose_connection(),
             Stage::Idle => match self.decoder.end_of_data() {
                 Ok(()) if self.kept.is_empty() => transport.lose_connection(),
@@ -104,7 +107,7 @@ impl Protocol for ServerProtocol {
 
     fn write_connection_lost(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
         match &mut self.stage {
-            Stage::Upgraded(protocol) => protocol.write_connection_lost(event_loop, transport),
+            Stage::Upgraded(successor) => successor.get_mut().write_connection_lost(event_loop, transport),
             _ => Ok(()),
         }
     }
@@ -114,7 +117,7 @@ impl Protocol for ServerProtocol {
             self.site.remove(key);
         }
         match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Upgraded(mut protocol) => return protocol.connection_lost(event_loop, reason),
+            Stage::Upgraded(mut successor) => return successor.get_mut().connection_lost(event_loop, reason),
             Stage::Busy(mut exchange) => {
                 if let Some(incoming) = exchange.incoming.take() {
                     incoming.fail(reason.share());
