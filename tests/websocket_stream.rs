@@ -216,3 +216,13 @@ fn a_server_that_shuts_down_ends_the_streams_of_both_sides_in_order() {
     assert_eq!(ended.borrow()[..], ["in order"]);
     test.assert_clean();
 }
+
+#[test]
+fn who_waits_for_the_end_hears_of_it_though_nobody_keeps_the_stream() {
+    let test = MemoryLoop::new().unwrap();
+    let stream = pair(&test, answering);
+    let closed = stream.close(CloseCode::NORMAL, "");
+    drop(stream);
+    assert_eq!(now(&test, closed).unwrap().code, Some(CloseCode::NORMAL));
+    test.assert_clean();
+}

@@ -241,9 +241,9 @@ impl WebSocket {
         &self.shared.waits
     }
 
-    /// Whether nobody else has a handle.
+    /// Whether nobody can ask how it ended: no one else has a handle, nor waits for what a handle answered.
     pub(super) fn is_alone(&self) -> bool {
-        Rc::strong_count(&self.shared) == 1
+        Rc::strong_count(&self.shared) == 1 && !self.shared.waits.any()
     }
 
     pub(super) fn set_blocked(&self, blocked: bool) {

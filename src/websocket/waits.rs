@@ -66,6 +66,11 @@ impl Waits {
         }
     }
 
+    /// Whether somebody waits, or did.
+    pub(super) fn any(&self) -> bool {
+        matches!(&*self.0.borrow(), Fate::Awaited(_))
+    }
+
     pub(super) fn any_for_room(&self) -> bool {
         self.lines().is_some_and(|lines| !lines.room.is_empty())
     }
