@@ -63,6 +63,24 @@ pub(crate) fn port(arguments: &[String]) -> Result<u16, Usage> {
     }
 }
 
+/// What `--model NAME` among the arguments asks for, out of these models, of which the first is the default; and the
+/// arguments that are left.
+#[allow(dead_code)] // Not every example has models.
+pub(crate) fn model<M: Copy>(arguments: &[String], models: &[(&str, M)]) -> Result<(M, Vec<String>), Usage> {
+    let (mut model, mut rest) = (models.first().ok_or(Usage)?.1, Vec::new());
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--model" => {
+                let name = arguments.next().ok_or(Usage)?;
+                model = models.iter().find(|(one, _)| one == name).ok_or(Usage)?.1;
+            }
+            _ => rest.push(argument.clone()),
+        }
+    }
+    Ok((model, rest))
+}
+
 /// Writes one line, at once. Unlike `println!` it does not panic when nobody reads any more.
 ///
 /// # Errors

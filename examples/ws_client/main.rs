@@ -3,65 +3,47 @@
 //! ```text
 //! cargo run --example ws_server -- 9002       (in another terminal)
 //! cargo run --example ws_client -- ws://127.0.0.1:9002/
+//! cargo run --example ws_client -- ws://127.0.0.1:9002/ --model deferreds
+//! cargo run --example ws_client -- ws://127.0.0.1:9002/ --model futures
 //! ```
 //!
-//! The end of it is the last line. Exit code 0 if the WebSocket was closed in order, 1 if not.
+//! Read the models in this order: `callbacks.rs` (the default), `deferreds.rs`, `futures.rs`. Each prints the same lines.
+//! The last line is how it ended, and the exit code is 0, if the WebSocket was closed in order. If not, the error is on
+//! standard error, and the exit code is 1.
 
-#[path = "support/program.rs"]
+mod callbacks;
+mod deferreds;
+mod futures;
+#[path = "../support/program.rs"]
 mod program;
 
 use program::{Usage, say};
-use ropewalk::websocket::{CloseCode, Message, WebSocket, WebSocketClient, WebSocketEnd, WebSocketProtocol};
+use ropewalk::websocket::{Message, WebSocketClient, WebSocketEnd};
 use ropewalk::{EventLoop, Failure};
-use std::cell::RefCell;
+use std::io;
 use std::process::ExitCode;
-use std::rc::Rc;
+
+/// Talks until it is over, and says how it was closed.
+type Run = fn(&EventLoop, WebSocketClient) -> Result<WebSocketEnd, Failure>;
+
+const MODELS: [(&str, Run); 3] =
+    [("callbacks", callbacks::run), ("deferreds", deferreds::run), ("futures", futures::run)];
 
 fn main() -> ExitCode {
     env_logger::init();
-    program::run("ws_client URL", |arguments| {
-        let [url] = arguments else { return Err(Usage.into()) };
+    program::run("ws_client URL [--model callbacks|deferreds|futures]", |arguments| {
+        let (run, arguments) = program::model(arguments, &MODELS)?;
+        let [url] = &arguments[..] else { return Err(Usage.into()) };
         let event_loop = EventLoop::new()?;
-        event_loop.stop_on_signals()?;
-        let end = Rc::<RefCell<Option<Failure>>>::default();
-        let opened = WebSocketClient::new(url)?.connect(&event_loop, Hello { end: end.clone() });
-        event_loop.run_until(opened)?;
-        if end.borrow().is_none() {
-            event_loop.run()?;
-        }
-        let end = end.take();
-        match end {
-            Some(reason) if reason.check::<WebSocketEnd>().is_some_and(in_order) => Ok(say(reason)?),
-            Some(reason) => Err(reason.into()),
-            None => Ok(()), // Ctrl-C
-        }
+        let end = run(&event_loop, WebSocketClient::new(url)?)?;
+        Ok(say(end)?)
     })
 }
 
-fn in_order(end: &WebSocketEnd) -> bool {
-    matches!(end, WebSocketEnd::Closed { .. })
-}
-
-struct Hello {
-    end: Rc<RefCell<Option<Failure>>>,
-}
-
-impl WebSocketProtocol for Hello {
-    fn connection_made(&mut self, _: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
-        Ok(socket.send_text("hello")?)
-    }
-
-    fn message_received(&mut self, _: &EventLoop, socket: &WebSocket, message: Message<'_>) -> Result<(), Failure> {
-        match message {
-            Message::Text("close") => socket.close(CloseCode::NORMAL, "as you said"),
-            Message::Text(text) => say(text)?,
-            Message::Binary(data) => say(format_args!("{} bytes", data.len()))?,
-        }
-        Ok(())
-    }
-
-    fn connection_lost(&mut self, event_loop: &EventLoop, reason: Failure) {
-        self.end.replace(Some(reason));
-        event_loop.stop();
+/// Prints a message.
+fn show(message: Message<'_>) -> io::Result<()> {
+    match message {
+        Message::Text(text) => say(text),
+        Message::Binary(data) => say(format_args!("{} bytes", data.len())),
     }
 }
