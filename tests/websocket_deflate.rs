@@ -314,6 +314,27 @@ fn with_context_a_message_that_came_before_costs_a_few_bytes_and_without_it_the_
     assert!(first > 1000 && second > 1000, "{first} {second}");
 }
 
+/// What is packed is often longer than the room that was made for it, and the machine then keeps a rest of it.
+#[test]
+fn long_messages_that_hardly_get_smaller_arrive_whole() {
+    let noise = noise(400_000);
+    for (level, bits) in [(0, 15), (1, 15), (6, 15), (1, 9)] {
+        let deflate = Deflate::new().level(level);
+        let mut agreed = agreed("permessage-deflate");
+        agreed.server_max_window_bits = bits;
+        let mut encoder = MessageEncoder::new(Role::Server, &deflate, agreed);
+        let mut decoder = MessageDecoder::with_deflate(Role::Client, Limits::of_message(1 << 20), &deflate, agreed);
+        // The fewer bits of a byte are noise, the smaller it gets: to a half and less, to more than there was.
+        for (n, length) in (0..40).map(|n| (n, 1000 + n * 2_391)) {
+            let mask = [0xff, 0x7f, 0x3f, 0x1f, 0x0f][n % 5];
+            let message: Vec<u8> = noise[n * 7000..][..length].iter().map(|byte| byte & mask).collect();
+            let mut seen = Vec::new();
+            feed(&mut decoder, &encoded(&mut encoder, &message), &mut seen);
+            assert!(seen == [Seen::Binary(message)], "{length} bytes, level {level}, a window of 2^{bits}");
+        }
+    }
+}
+
 /// The bytes of deflate blocks say how far back they refer: a decoder whose memory begins anew every 2^8 bytes would miss
 /// what lies before. Blocks of their own refer to nothing, so each portion can be unpacked alone.
 #[test]

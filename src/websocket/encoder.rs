@@ -126,15 +126,19 @@ impl MessageEncoder {
 
 /// Packs all of it. `false`: the machine would not, which it never says of bytes in memory.
 fn compress(machine: &mut Compress, mut input: &[u8], out: &mut Vec<u8>, flush: FlushCompress) -> bool {
+    // Whether the machine has handed out all that it had packed. A call that begins with such a rest may give it out and
+    // do nothing else, not even what `flush` says.
+    let mut handed_out = true;
     loop {
         // More than this is added only to what does not get smaller.
         out.reserve(input.len() / 2 + 64);
-        let before = machine.total_in();
+        let (before, flushes) = (machine.total_in(), handed_out);
         if machine.compress_vec(input, out, flush).is_err() {
             return false;
         }
         input = &input[(machine.total_in() - before) as usize..];
-        if input.is_empty() && out.len() < out.capacity() {
+        handed_out = out.len() < out.capacity();
+        if input.is_empty() && handed_out && flushes {
             return true;
         }
     }
