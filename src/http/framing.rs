@@ -5,7 +5,6 @@
 
 use super::error::Problem;
 use super::head::{RequestHead, Version};
-use super::head_collector::find;
 use super::headers::Headers;
 use super::method::{Method, of_alphanumerics_and};
 use super::status::Status;
@@ -143,7 +142,7 @@ static HOST: [bool; 256] = of_alphanumerics_and(b"-._~!$&'()*+,;=%");
 
 /// Whether it is `uri-host [ ":" port ]` (RFC 9110, 7.2): no user, no path. An empty host is one.
 fn is_authority(text: &[u8]) -> bool {
-    let (host, port) = match text {
+    let port = match text {
         [b'[', rest @ ..] => {
             let Some(end) = rest.iter().position(|&byte| byte == b']') else { return false };
             let inside = &rest[..end];
@@ -152,15 +151,14 @@ fn is_authority(text: &[u8]) -> bool {
             if inside.is_empty() || !(address || inside[0].eq_ignore_ascii_case(&b'v')) {
                 return false;
             }
-            (&inside[..0], &rest[end + 1..])
+            &rest[end + 1..]
         }
-        _ => text.split_at(find(b':', text).unwrap_or(text.len())),
+        // The first byte that cannot stand in a name is the colon, or what is wrong.
+        _ => &text[text.iter().position(|&byte| !HOST[usize::from(byte)]).unwrap_or(text.len())..],
     };
-    let named = host.iter().all(|&byte| HOST[usize::from(byte)]);
-    let port = match port {
+    match port {
         [] => true,
         [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
         _ => false,
-    };
-    named && port
+    }
 }

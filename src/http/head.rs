@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::framing::BodyLength;
+use super::head_collector::find;
 use super::headers::Headers;
 use super::method::Method;
 use super::status::Status;
@@ -103,7 +104,8 @@ impl RequestHead {
 
     /// The target's path, still percent-encoded. Never empty: `http://host` is asked for `/`.
     pub fn path(&self) -> &str {
-        let path = self.path_and_query().split('?').next().unwrap_or_default();
+        let path = self.path_and_query();
+        let path = &path[..find(b'?', path.as_bytes()).unwrap_or(path.len())];
         if path.is_empty() { "/" } else { path }
     }
 

@@ -128,18 +128,21 @@ impl HeadCollector {
     /// Looks for the end of the head: how many bytes it is away. An error is where an LF stands alone.
     fn scan(&mut self, bytes: &[u8]) -> Result<Option<usize>, usize> {
         let mut from = 0;
-        while let Some(found) = find(b'\n', &bytes[from..]) {
-            let at = from + found;
-            let before = if at == 0 { self.last } else { bytes[at - 1] };
-            if before != b'\r' {
-                return Err(at);
+        let (eights, rest) = bytes.as_chunks::<8>();
+        for (at, eight) in eights.iter().enumerate() {
+            let mut found = zeros(u64::from_le_bytes(*eight) ^ ONES * u64::from(b'\n'));
+            while found != 0 {
+                let at = at * 8 + (found.trailing_zeros() / 8) as usize;
+                if self.line_ends(bytes, &mut from, at)? {
+                    return Ok(Some(at + 1));
+                }
+                found &= found - 1;
             }
-            // The line is empty if nothing but the CR came since its start.
-            if found + usize::from(self.line) == 1 {
+        }
+        for at in bytes.len() - rest.len()..bytes.len() {
+            if bytes[at] == b'\n' && self.line_ends(bytes, &mut from, at)? {
                 return Ok(Some(at + 1));
             }
-            self.lines += 1;
-            (self.line, from) = (0, at + 1);
         }
         if let Some(&last) = bytes.last() {
             self.last = last;
@@ -147,20 +150,41 @@ impl HeadCollector {
         }
         Ok(None)
     }
+
+    /// An LF stands at `at`, of a line whose bytes begin at `from`: whether that line is the empty one.
+    #[inline]
+    fn line_ends(&mut self, bytes: &[u8], from: &mut usize, at: usize) -> Result<bool, usize> {
+        let before = if at == 0 { self.last } else { bytes[at - 1] };
+        if before != b'\r' {
+            return Err(at);
+        }
+        // The line is empty if nothing but the CR came since its start.
+        if at - *from + usize::from(self.line) == 1 {
+            return Ok(true);
+        }
+        self.lines += 1;
+        (self.line, *from) = (0, at + 1);
+        Ok(false)
+    }
+}
+
+const ONES: u64 = u64::MAX / 255;
+
+/// Marks the top bit of each byte that is zero, and no other.
+#[inline]
+const fn zeros(eight: u64) -> u64 {
+    const LOW: u64 = ONES * 0x7f;
+    !(((eight & LOW) + LOW) | eight | LOW)
 }
 
 /// Where a byte stands first: eight bytes at a time, since every byte of a head is looked at.
 #[inline]
 pub(super) fn find(byte: u8, text: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::MAX / 255;
-    let pattern = ONES * u64::from(byte);
     let (eights, rest) = text.as_chunks::<8>();
     for (at, eight) in eights.iter().enumerate() {
-        // A byte that is the one looked for is zero now, and the lowest zero has the lowest mark.
-        let differs = u64::from_le_bytes(*eight) ^ pattern;
-        let zeros = differs.wrapping_sub(ONES) & !differs & (ONES << 7);
-        if zeros != 0 {
-            return Some(at * 8 + (zeros.trailing_zeros() / 8) as usize);
+        let found = zeros(u64::from_le_bytes(*eight) ^ ONES * u64::from(byte));
+        if found != 0 {
+            return Some(at * 8 + (found.trailing_zeros() / 8) as usize);
         }
     }
     rest.iter().position(|&found| found == byte).map(|found| eights.len() * 8 + found)
