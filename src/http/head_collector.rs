@@ -130,7 +130,7 @@ impl HeadCollector {
         let mut from = 0;
         let (eights, rest) = bytes.as_chunks::<8>();
         for (at, eight) in eights.iter().enumerate() {
-            let mut found = zeros(u64::from_le_bytes(*eight) ^ ONES * u64::from(b'\n'));
+            let mut found = zeros(u64::from_le_bytes(*eight) ^ (ONES * u64::from(b'\n')));
             while found != 0 {
                 let at = at * 8 + (found.trailing_zeros() / 8) as usize;
                 if self.line_ends(bytes, &mut from, at)? {
@@ -182,7 +182,7 @@ const fn zeros(eight: u64) -> u64 {
 pub(super) fn find(byte: u8, text: &[u8]) -> Option<usize> {
     let (eights, rest) = text.as_chunks::<8>();
     for (at, eight) in eights.iter().enumerate() {
-        let found = zeros(u64::from_le_bytes(*eight) ^ ONES * u64::from(byte));
+        let found = zeros(u64::from_le_bytes(*eight) ^ (ONES * u64::from(byte)));
         if found != 0 {
             return Some(at * 8 + (found.trailing_zeros() / 8) as usize);
         }
