@@ -5,6 +5,7 @@
 //! cargo run --example ws_client -- ws://127.0.0.1:9002/
 //! cargo run --example ws_client -- ws://127.0.0.1:9002/ --model deferreds
 //! cargo run --example ws_client -- ws://127.0.0.1:9002/ --model futures
+//! cargo run --features tls --example ws_client -- wss://example.org/      (over TLS)
 //! ```
 //!
 //! Read the models in this order: `callbacks.rs` (the default), `deferreds.rs`, `futures.rs`. Each prints the same lines.

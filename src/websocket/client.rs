@@ -17,9 +17,13 @@ use super::protocol::WebSocketProtocol;
 use super::stream::{Feed, WebSocketStream};
 use super::transport::WebSocket;
 use crate::event_loop::EventLoop;
+#[cfg(feature = "tls")]
+use crate::ground::AbandonedError;
 use crate::ground::{CancelHandle, Deferred, Failure, Resolver};
 use crate::http::{self, Event, Headers, Method, RequestHead, ResponseDecoder, encode_request_head};
 use crate::protocols::{IdleTimeout, Piece};
+#[cfg(feature = "tls")]
+use crate::tls::TlsClient;
 use crate::transports::{ConnectTcp, Protocol, Transport};
 
 /// How long the handshake may take behind the connection, which has as long for itself.
@@ -71,10 +75,12 @@ pub struct WebSocketClient {
     settings: Settings,
     timeout: Duration,
     deflate: Option<Deflate>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsClient>,
 }
 
 impl WebSocketClient {
-    /// To `ws://host:port/path?query`. For `wss`, see [`protocol`](WebSocketClient::protocol).
+    /// To `ws://host:port/path?query`, or with `wss` over TLS, which needs the feature `tls`.
     ///
     /// # Errors
     ///
@@ -113,6 +119,8 @@ impl WebSocketClient {
             settings: Settings::default(),
             timeout: TIMEOUT,
             deflate: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         })
     }
 
@@ -153,43 +161,77 @@ impl WebSocketClient {
         self
     }
 
-    /// How long the connection may take, and then the handshake again. The default is 30 s.
+    /// Whom to trust with `wss://`. Without it the system's roots are read for each connection: a program with many makes
+    /// one [`TlsClient`], and clones it.
+    #[cfg(feature = "tls")]
+    pub fn tls(mut self, tls: &TlsClient) -> WebSocketClient {
+        self.tls = Some(tls.clone());
+        self
+    }
+
+    /// How long the connection may take, then the hand-shake of TLS if there is one, and then that of the WebSocket. The
+    /// default is 30 s for each.
     pub fn timeout(mut self, time: Duration) -> WebSocketClient {
         self.timeout = time;
         self
     }
 
-    /// Connects over TCP, without TLS. `program` hears of the WebSocket first, then the Deferred fires. Cancelling the Deferred stops
-    /// the attempt.
+    /// Connects over TCP; with `wss` over TLS. `program` hears of the WebSocket first, then the Deferred fires. Cancelling the
+    /// Deferred stops the attempt.
     ///
     /// # Errors
     ///
     /// The Deferred fails with a [`ConnectError`](crate::ConnectError), a [`HandshakeError`], an
-    /// [`http::ParseError`], or with what the connection was lost by; the program is then dropped without a call. A `wss`
-    /// URL is refused: what is meant for TLS must not go out in the clear.
+    /// [`http::ParseError`], or with what the connection was lost by; with `wss` also with a `TlsError` or a
+    /// `TlsConfigError`. The program is then dropped without a call. A `wss` URL without the feature `tls` is refused: what
+    /// is meant for TLS must not go out in the clear.
     #[track_caller]
     pub fn connect(self, event_loop: &EventLoop, program: impl WebSocketProtocol) -> Deferred<WebSocket> {
-        if let Some(url) = self.secure {
-            let why = "wss wants TLS: give what WebSocketClient::protocol answers to TlsClient::protocol";
-            return Deferred::fail(HandshakeError::Url(url, why));
-        }
         let connect = ConnectTcp::new((self.host.as_str(), self.port)).timeout(self.timeout);
-        let (opening, opened) = match self.open(Box::new(program)) {
-            Ok(both) => both,
-            Err(failure) => return Deferred::fail(failure),
+        if let Some(url) = self.secure.as_ref().filter(|_| !cfg!(feature = "tls")) {
+            return Deferred::fail(HandshakeError::Url(url.clone(), "wss needs the feature `tls`"));
+        }
+        #[cfg(feature = "tls")]
+        if self.secure.is_some() {
+            let made = self.connect_securely(event_loop, connect, Box::new(program));
+            return made.unwrap_or_else(Deferred::fail);
+        }
+        match self.open(Box::new(program)) {
+            Ok((opening, opened)) => {
+                opening.pending.clone().wait_for(connect.connect(event_loop, opening));
+                opened
+            }
+            Err(failure) => Deferred::fail(failure),
+        }
+    }
+
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    fn connect_securely(
+        self,
+        event_loop: &EventLoop,
+        connect: ConnectTcp,
+        program: Box<dyn WebSocketProtocol>,
+    ) -> Result<Deferred<WebSocket>, Failure> {
+        let tls = match &self.tls {
+            Some(tls) => tls.clone(),
+            None => TlsClient::with_native_roots()?,
         };
+        let (tls, name) = (tls.handshake_timeout(self.timeout), self.host.clone());
+        let (opening, opened) = self.open(program)?;
         let pending = opening.pending.clone();
-        let attempt = connect.connect(event_loop, opening);
-        pending.attempt.set(Some(attempt.cancel_handle()));
-        attempt
-            .add_both(move |made| {
-                if let Err(failure) = made {
-                    pending.fail(failure);
-                }
-                Ok(())
-            })
-            .detach();
-        opened
+        let (protocol, shaken) = tls.protocol(&name, opening)?;
+        let failing = pending.clone();
+        let looked_at = shaken.add_errback(move |failure| {
+            // Without a connection nobody shakes hands, and the attempt's own error says why.
+            if failure.check::<AbandonedError>().is_none() {
+                failing.fail(failure);
+            }
+            Ok(())
+        });
+        looked_at.detach();
+        pending.wait_for(connect.connect(event_loop, protocol));
+        Ok(opened)
     }
 
     /// Connects as [`connect`](WebSocketClient::connect) does, and answers a stream of messages to ask for.
@@ -214,8 +256,8 @@ impl WebSocketClient {
         Ok((opening, opened.map(|socket| WebSocketStream::new(socket, inbox))))
     }
 
-    /// The protocol for a connection that is made in another way, such as TLS or a test's memory, and a Deferred that fires
-    /// when hands are shaken.
+    /// The protocol for a connection that is made in another way, such as a test's memory, and a Deferred that fires when
+    /// hands are shaken. For `wss` this is what runs over TLS: give it to `TlsClient::protocol`.
     ///
     /// # Errors
     ///
@@ -275,10 +317,27 @@ impl WebSocketClient {
 struct Pending {
     resolver: Cell<Option<Resolver<WebSocket>>>,
     attempt: Cell<Option<CancelHandle>>,
+    /// What to break off: at first the connection under TLS, if there is TLS.
     transport: RefCell<Option<Transport>>,
 }
 
 impl Pending {
+    /// A connection is being made.
+    fn wait_for(self: Rc<Self>, attempt: Deferred<Transport>) {
+        self.attempt.set(Some(attempt.cancel_handle()));
+        attempt
+            .add_both(move |made| {
+                match made {
+                    Ok(transport) => {
+                        self.transport.borrow_mut().get_or_insert(transport);
+                    }
+                    Err(failure) => self.fail(failure),
+                }
+                Ok(())
+            })
+            .detach();
+    }
+
     fn fail(&self, failure: Failure) {
         if let Some(resolver) = self.resolver.take() {
             resolver.fail(failure);
