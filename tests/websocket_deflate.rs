@@ -314,9 +314,10 @@ fn with_context_a_message_that_came_before_costs_a_few_bytes_and_without_it_the_
     assert!(first > 1000 && second > 1000, "{first} {second}");
 }
 
-/// What is packed is often longer than the room that was made for it, and the machine then keeps a rest of it.
+/// What is packed is often longer than the room that was made for it, and the machine then keeps a rest of it. So it does
+/// with what it unpacks, of which it has 32 KiB at a time.
 #[test]
-fn long_messages_that_hardly_get_smaller_arrive_whole() {
+fn long_messages_arrive_whole_however_small_they_get() {
     let noise = noise(400_000);
     for (level, bits) in [(0, 15), (1, 15), (6, 15), (1, 9)] {
         let deflate = Deflate::new().level(level);
@@ -324,14 +325,31 @@ fn long_messages_that_hardly_get_smaller_arrive_whole() {
         agreed.server_max_window_bits = bits;
         let mut encoder = MessageEncoder::new(Role::Server, &deflate, agreed);
         let mut decoder = MessageDecoder::with_deflate(Role::Client, Limits::of_message(1 << 20), &deflate, agreed);
-        // The fewer bits of a byte are noise, the smaller it gets: to a half and less, to more than there was.
+        // The fewer bits of a byte are noise, the smaller it gets: to nearly nothing, to a half, to more than there was.
         for (n, length) in (0..40).map(|n| (n, 1000 + n * 2_391)) {
-            let mask = [0xff, 0x7f, 0x3f, 0x1f, 0x0f][n % 5];
+            let mask = [0xff, 0, 0x7f, 0x3f, 0x01, 0x1f, 0x0f][n % 7];
             let message: Vec<u8> = noise[n * 7000..][..length].iter().map(|byte| byte & mask).collect();
+            let packed = encoded(&mut encoder, &message);
             let mut seen = Vec::new();
-            feed(&mut decoder, &encoded(&mut encoder, &message), &mut seen);
+            packed.chunks([packed.len(), 100, 4999][n % 3]).for_each(|part| feed(&mut decoder, part, &mut seen));
             assert!(seen == [Seen::Binary(message)], "{length} bytes, level {level}, a window of 2^{bits}");
         }
+    }
+}
+
+/// Packed bytes may be used up before all that they are has come out, and it must not come out with the next message.
+#[test]
+fn a_message_has_its_own_end_wherever_the_machine_stands() {
+    let deflate = Deflate::new().level(9);
+    let agreed = agreed("permessage-deflate");
+    let mut encoder = MessageEncoder::new(Role::Server, &deflate, agreed);
+    let mut decoder = MessageDecoder::with_deflate(Role::Client, Limits::of_message(1 << 20), &deflate, agreed);
+    for length in (32_500..33_100).step_by(7) {
+        let message = vec![0; length];
+        let mut seen = Vec::new();
+        let packed = encoded(&mut encoder, &message);
+        packed.chunks(length % 5 + 1).for_each(|part| feed(&mut decoder, part, &mut seen));
+        assert!(seen == [Seen::Binary(message)], "{length}");
     }
 }
 

@@ -70,14 +70,15 @@ impl Inflater {
                     if self.streams > STREAMS {
                         break Err(FrameProblem::Deflate);
                     }
+                    if input.is_empty() {
+                        break Ok(());
+                    }
                 }
-                Ok(_) if made == block.len() => continue,
-                // It takes all that it is given.
-                Ok(_) if !input.is_empty() => break Err(FrameProblem::Deflate),
-                Ok(_) => {}
-            }
-            if input.is_empty() {
-                break Ok(());
+                // A call may hand out what is ready and take nothing, or take all and keep something for the next. It is
+                // over when nothing moves.
+                Ok(_) if used > 0 || made > 0 => {}
+                Ok(_) if input.is_empty() => break Ok(()),
+                Ok(_) => break Err(FrameProblem::Deflate),
             }
         };
         self.deflate.give_block(block);

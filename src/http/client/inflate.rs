@@ -29,7 +29,7 @@ pub(super) struct Inflate {
     /// Compressed bytes that came, and how many of them were used.
     input: Vec<u8>,
     used: usize,
-    /// The last block had no room for all that was there.
+    /// The machine may have more, of what it was given.
     more: bool,
     /// Whether anything came at all.
     any: bool,
@@ -110,7 +110,7 @@ impl Inflate {
                 let used = (machine.total_in() - before) as usize;
                 *ended = status == Status::StreamEnd;
                 self.used += used;
-                self.more = !*ended && block.len() == block.capacity();
+                self.more = !*ended && (used > 0 || !block.is_empty());
                 if used == 0 && block.is_empty() && !some.is_empty() && !*ended {
                     return Err(broken("it makes no sense"));
                 }
@@ -128,6 +128,44 @@ impl Inflate {
             Kind::Gzip(decoder) => decoder.finish().map(|_| ()).map_err(broken),
             Kind::Deflate { ended: true, .. } => Ok(()),
             Kind::Deflate { .. } | Kind::Unclear => Err(broken("it ends too early")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zlib(data: &[u8]) -> Vec<u8> {
+        let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        packer.write_all(data).unwrap();
+        packer.finish().unwrap()
+    }
+
+    fn gzip(data: &[u8]) -> Vec<u8> {
+        let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        packer.write_all(data).unwrap();
+        packer.finish().unwrap()
+    }
+
+    /// Packed bytes may be used up before all that they are has come out: the machine gives 32 KiB at a time.
+    #[test]
+    fn a_body_comes_out_whole_wherever_the_machine_stands() {
+        for (coding, pack) in [("deflate", zlib as fn(&[u8]) -> Vec<u8>), ("gzip", gzip)] {
+            let mut headers = Headers::new();
+            headers.append("Content-Encoding", coding).unwrap();
+            for length in (65_000..66_600).step_by(3) {
+                let mut inflate = Inflate::of(&headers).unwrap().unwrap();
+                let mut unpacked = 0;
+                for piece in pack(&vec![0; length]).chunks(length % 7 + 1) {
+                    inflate.feed(piece);
+                    while let Some(block) = inflate.next_block() {
+                        unpacked += block.unwrap().len();
+                    }
+                }
+                assert_eq!(unpacked, length, "{coding}");
+                inflate.finish().unwrap();
+            }
         }
     }
 }
