@@ -147,13 +147,25 @@ fn the_request_says_what_the_rfc_asks_for() {
 fn a_server_that_does_not_answer_as_it_should_is_refused() {
     let test = MemoryLoop::new().unwrap();
     type Spoil = fn(String) -> String;
-    let cases: [(Spoil, &str); 8] = [
+    let cases: [(Spoil, &str); 11] = [
         (
             |_| "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".into(),
             "the server answered 404 Not Found in place of 101",
         ),
         (
             |good| good.replace("Upgrade: WebSocket\r\n", ""),
+            "the response lacks Upgrade: websocket or Connection: Upgrade",
+        ),
+        (
+            |good| good.replace("HTTP/1.1 101", "HTTP/1.0 101"),
+            "the server answered in HTTP/1.0, which knows no upgrade",
+        ),
+        (
+            |good| good.replace("Upgrade: WebSocket", "Upgrade: WebSocket, h2c"),
+            "the response lacks Upgrade: websocket or Connection: Upgrade",
+        ),
+        (
+            |good| good.replace("Upgrade: WebSocket", "Upgrade: WebSocket\r\nUpgrade: WebSocket"),
             "the response lacks Upgrade: websocket or Connection: Upgrade",
         ),
         (
@@ -248,13 +260,26 @@ fn a_url_that_is_none_is_told_why() {
         ("ws://:80/", "its host is none"),
         ("ws://user@example.org/", "its host is none"),
         ("ws://::1/", "its host is none"),
+        ("ws://[::1", "its host is none"),
+        ("ws://[::1]x/", "its host is none"),
+        ("ws://[localhost]/", "its host is none"),
+        ("ws://example.org:+80/", "its port is no port"),
         ("ws://example.org/a b", "it has a space, a control character, or one that is not ASCII"),
     ] {
         let error = WebSocketClient::new(url).unwrap_err();
         assert_eq!(error.to_string(), format!("\"{url}\" is no URL of a WebSocket: {why}"));
     }
-    for url in ["ws://[::1]:8080", "ws://[::1]/x", "WS://a?b", "wss://example.org"] {
+    for url in ["ws://[::1]:8080", "ws://[::1]/x", "WS://a?b", "wss://example.org", "ws://a:/"] {
         WebSocketClient::new(url).unwrap();
+    }
+}
+
+#[test]
+fn subprotocols_that_are_no_different_names_are_not_sent() {
+    for names in [&["a", "a"][..], &["a, b"], &[""], &["a b"], &["\u{e9}"]] {
+        let client = client().subprotocols(names.iter().copied());
+        let failure = client.protocol(Teller { name: "client", log: Log::default() }).err().unwrap();
+        assert!(matches!(failure.check(), Some(HandshakeError::Subprotocols)), "{failure}");
     }
 }
 
@@ -265,8 +290,8 @@ fn what_is_meant_for_tls_does_not_go_out_in_the_clear() {
     let teller = Teller { name: "client", log: Log::default() };
     let opened = WebSocketClient::new("wss://127.0.0.1:1/").unwrap().connect(&test, teller);
     let failure = opened.try_result().unwrap().unwrap_err();
-    assert!(matches!(failure.check(), Some(HandshakeError::Url(..))), "{failure}");
-    assert!(failure.to_string().ends_with(": wss needs the feature `tls`"), "{failure}");
+    assert!(matches!(failure.check(), Some(HandshakeError::NoTls(..))), "{failure}");
+    assert_eq!(failure.to_string(), "wss://127.0.0.1:1/ needs TLS, which is the feature `tls` of ropewalk");
     test.assert_clean();
 }
 

@@ -223,6 +223,10 @@ fn a_server_that_closes_waits_for_the_answer_for_a_time() {
     let polite = bench.open();
     polite.send([text("close"), text("not delivered")].concat());
     assert_eq!(polite.value(), b"\x88\x0d\x03\xe8as you like");
+    // A ping is answered until the peer's close frame has come (RFC 6455, 5.5.2).
+    polite.clear();
+    polite.send(masked(Opcode::Ping, b"?"));
+    assert_eq!(polite.value(), b"\x8a\x01?");
     assert!(!polite.sees_end());
     polite.send(masked(Opcode::Close, b"\x03\xe8"));
     assert!(polite.sees_end());
@@ -451,6 +455,17 @@ fn a_peer_that_never_reads_costs_bounded_memory_and_is_let_go() {
         assert!(peer.is_disconnected());
         assert_eq!(bench.end(), WebSocketEnd::Stalled(seconds(30)));
     }
+    // The same behind our own close frame.
+    let peer = bench.open();
+    peer.set_room(Some(0));
+    peer.send(text("close"));
+    let flood = masked(Opcode::Ping, &[1; 125]).repeat(60_000 / 131);
+    (0..100).for_each(|_| peer.send(&flood));
+    let waits = peer.transport().buffered();
+    assert!((65_536..3 * 65_536).contains(&waits), "{waits} bytes wait");
+    bench.test.advance(seconds(10));
+    assert!(peer.is_disconnected());
+    assert_eq!(bench.end(), WebSocketEnd::CloseTimeout(seconds(10)));
     bench.still_serves();
 }
 

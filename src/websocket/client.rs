@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::connection::{Connection, Settings};
 use super::deflate::Deflate;
 use super::frame::Role;
-use super::handshake::{HandshakeError, check_response};
+use super::handshake::{HandshakeError, are_distinct_names, check_response};
 use super::limits::Limits;
 use super::protocol::WebSocketProtocol;
 use super::stream::{Feed, WebSocketStream};
@@ -103,9 +104,11 @@ impl WebSocketClient {
         let port_at = authority.rfind(':').filter(|&at| !authority[at..].contains(']'));
         let (host, port) = match port_at {
             None => (authority, usual),
-            Some(at) => (&authority[..at], authority[at + 1..].parse().map_err(|_| wrong("its port is no port"))?),
+            Some(at) => {
+                (&authority[..at], port_of(&authority[at + 1..], usual).ok_or(wrong("its port is no port"))?)
+            }
         };
-        if host.is_empty() || host.contains('@') || (host.contains(':') && !host.starts_with('[')) {
+        if !is_host(host) {
             return Err(wrong("its host is none"));
         }
         Ok(WebSocketClient {
@@ -189,7 +192,7 @@ impl WebSocketClient {
     pub fn connect(self, event_loop: &EventLoop, program: impl WebSocketProtocol) -> Deferred<WebSocket> {
         let connect = ConnectTcp::new((self.host.as_str(), self.port)).timeout(self.timeout);
         if let Some(url) = self.secure.as_ref().filter(|_| !cfg!(feature = "tls")) {
-            return Deferred::fail(HandshakeError::Url(url.clone(), "wss needs the feature `tls`"));
+            return Deferred::fail(HandshakeError::NoTls(url.clone()));
         }
         #[cfg(feature = "tls")]
         if self.secure.is_some() {
@@ -280,6 +283,9 @@ impl WebSocketClient {
         head.headers.append("Connection", "Upgrade")?;
         head.headers.append("Sec-WebSocket-Key", &key)?;
         head.headers.append("Sec-WebSocket-Version", "13")?;
+        if !are_distinct_names(self.subprotocols.iter().map(String::as_str).collect()) {
+            return Err(HandshakeError::Subprotocols.into());
+        }
         if !self.subprotocols.is_empty() {
             head.headers.append("Sec-WebSocket-Protocol", self.subprotocols.join(", "))?;
         }
@@ -309,6 +315,23 @@ impl WebSocketClient {
             connection: None,
         };
         Ok((opening, opened))
+    }
+}
+
+/// The port of a URL; if it has none behind its colon, the usual one (RFC 3986, 3.2.3).
+fn port_of(digits: &str, usual: u16) -> Option<u16> {
+    match digits {
+        "" => Some(usual),
+        digits if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
+        _ => None,
+    }
+}
+
+/// A name, or an address; one of IPv6 is in brackets.
+fn is_host(host: &str) -> bool {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.strip_suffix(']').is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()),
+        None => !host.is_empty() && !host.contains(['@', ':', '[', ']']),
     }
 }
 

@@ -133,10 +133,9 @@ impl Connection {
                 Ok(None) => return Ok(()),
                 Ok(Some(Event::Text(text))) => Message::Text(text),
                 Ok(Some(Event::Binary(data))) => Message::Binary(data),
+                // Each is answered until the peer's close frame has come, ours or not (5.5.2).
                 Ok(Some(Event::Ping(data))) => {
-                    if open {
-                        socket.pong(data)?;
-                    }
+                    socket.pong(data)?;
                     continue;
                 }
                 Ok(Some(Event::Pong(data))) => {

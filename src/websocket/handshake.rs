@@ -41,7 +41,7 @@ pub enum HandshakeError {
     Key,
     /// The request announces a body, which would stand between the handshake and the first frame.
     Body,
-    /// `Sec-WebSocket-Protocol` of the request is no list of different names.
+    /// `Sec-WebSocket-Protocol` of the request is no list of different names; or those that a client was given are none.
     Subprotocols,
     /// `Sec-WebSocket-Extensions` is not of the grammar: its value.
     Extensions(String),
@@ -49,7 +49,9 @@ pub enum HandshakeError {
     Origin(Option<String>),
     /// The server did not answer 101: what it answered.
     Status(Status),
-    /// The response does not say `Upgrade: websocket` and `Connection: Upgrade`.
+    /// The server answered 101 in HTTP/1.0, which knows no upgrade.
+    OldHttp,
+    /// The response does not say `Upgrade: websocket`, and nothing else there, and `Connection: Upgrade`.
     NotUpgraded,
     /// `Sec-WebSocket-Accept` is not the answer to our key.
     Accept,
@@ -62,6 +64,8 @@ pub enum HandshakeError {
     ExtensionParameters(String, &'static str),
     /// A text that is no URL of a WebSocket, and why.
     Url(String, &'static str),
+    /// The feature `tls` is not there, and this URL needs it.
+    NoTls(String),
     /// The server did not answer in this time.
     Timeout(Duration),
 }
@@ -101,6 +105,7 @@ impl fmt::Display for HandshakeError {
                 write!(f, "pages of {} are not allowed here", origin.escape_debug())
             }
             HandshakeError::Status(status) => write!(f, "the server answered {status} in place of 101"),
+            HandshakeError::OldHttp => f.write_str("the server answered in HTTP/1.0, which knows no upgrade"),
             HandshakeError::NotUpgraded => {
                 f.write_str("the response lacks Upgrade: websocket or Connection: Upgrade")
             }
@@ -110,6 +115,9 @@ impl fmt::Display for HandshakeError {
             }
             HandshakeError::Url(url, why) => {
                 write!(f, "\"{}\" is no URL of a WebSocket: {why}", url.escape_debug())
+            }
+            HandshakeError::NoTls(url) => {
+                write!(f, "{} needs TLS, which is the feature `tls` of ropewalk", url.escape_debug())
             }
             HandshakeError::Timeout(time) => write!(f, "the server did not answer the handshake in {time:?}"),
             HandshakeError::Extension(name) => {
@@ -163,15 +171,20 @@ pub fn check_request(head: &RequestHead) -> Result<&str, HandshakeError> {
     }
 }
 
-/// Whether the subprotocols that are offered, if any, are tokens that differ (4.1, 10).
+/// Whether the subprotocols that are offered, if any, are names that differ.
 fn has_distinct_names(headers: &Headers) -> bool {
     const FIELD: &str = "Sec-WebSocket-Protocol";
-    let mut names: Vec<&str> = headers.list(FIELD).collect();
-    let (all, texts) = (names.len(), headers.get_all(FIELD).all(|value| value.is_ascii()));
-    let tokens = names.iter().all(|name| is_token(name.as_bytes()));
+    let names: Vec<&str> = headers.list(FIELD).collect();
+    let (some, texts) = (!names.is_empty(), headers.get_all(FIELD).all(|value| value.is_ascii()));
+    texts && are_distinct_names(names) && (some || !headers.contains(FIELD))
+}
+
+/// Whether these can be subprotocols: tokens that differ (4.1, 10).
+pub(super) fn are_distinct_names(mut names: Vec<&str>) -> bool {
+    let (all, tokens) = (names.len(), names.iter().all(|name| is_token(name.as_bytes())));
     names.sort_unstable();
     names.dedup();
-    texts && tokens && names.len() == all && (all > 0 || !headers.contains(FIELD))
+    tokens && names.len() == all
 }
 
 /// What a server has agreed to.
@@ -199,8 +212,12 @@ pub fn check_response(
     if head.status != Status::SWITCHING_PROTOCOLS {
         return Err(HandshakeError::Status(head.status));
     }
+    if head.version != Version::Http11 {
+        return Err(HandshakeError::OldHttp);
+    }
     let headers = &head.headers;
-    if !upgrades(headers) {
+    // A request may offer more, a response says what it is now (4.1).
+    if !upgrades(headers) || headers.list("Upgrade").count() != 1 {
         return Err(HandshakeError::NotUpgraded);
     }
     let mut accepts = headers.get_all("Sec-WebSocket-Accept");

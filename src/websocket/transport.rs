@@ -106,8 +106,13 @@ impl WebSocket {
         self.send(Opcode::Ping, &data[..data.len().min(125)])
     }
 
+    /// Behind our own close frame too, which forbids only data. A peer that does not even read that gets no more.
     pub(super) fn pong(&self, data: &[u8]) -> Result<(), Disconnected> {
-        self.send(Opcode::Pong, data)
+        match self.shared.stage.get() {
+            Stage::Open => self.send(Opcode::Pong, data),
+            _ if self.transport.is_full() => Ok(()),
+            _ => self.write(Opcode::Pong, data),
+        }
     }
 
     /// Begins to close, with a reason of at most 123 bytes: no message is delivered any more, and
