@@ -6,7 +6,7 @@
 //! ```text
 //! page/page.html  what stands where         page/trace.js   reads, links, looks up
 //! page/page.css   how it looks              page/fold.js    what was so at an event
-//! page/app.js     one cursor, keys, links   page/rails.js, time.js, panels.js   draw it
+//! page/app.js     one cursor, keys, links   page/rails.js, parts.js, time.js, panels.js   draw it
 //! ```
 //!
 //! What a program gave goes into the file as JSON in which `<` is written `\u003c`, and into the document as text only.
@@ -29,10 +29,11 @@ use std::ops::RangeInclusive;
 const HTML: &str = include_str!("page/page.html");
 const CSS: &str = include_str!("page/page.css");
 /// In the order in which they are joined to one program.
-const SCRIPTS: [&str; 6] = [
+const SCRIPTS: [&str; 7] = [
     include_str!("page/trace.js"),
     include_str!("page/fold.js"),
     include_str!("page/rails.js"),
+    include_str!("page/parts.js"),
     include_str!("page/time.js"),
     include_str!("page/panels.js"),
     include_str!("page/app.js"),

@@ -218,6 +218,53 @@ async function looks(file) {
   await plain.done("no script");
 }
 
+/** The parts of a run stand side by side, over one axis of time, with what the trace has counted under them. */
+async function sideBySide(file) {
+  const { page, url, done, context } = await open(file);
+  const events = await page.evaluate(() => document.getElementById("trace").textContent.trim().split("\n").map((l) => JSON.parse(l)).filter((e) => e.s));
+  const starts = events.filter((e) => e.k === "note" && e.msg.startsWith("part: "));
+  const table = () => page.evaluate(() => [...document.querySelectorAll("#rails table tr")].map((row) => [...row.children].map((cell) => cell.innerText.trim().replace(/\n/g, " / "))));
+  const row = async (name) => (await table()).find(([first]) => first === name) ?? [];
+  is("a column for each part", "after,callbacks,deferreds,async", (await table())[0].join());
+  const counted = (test) => starts.map((start, p) => events.filter((e) => e.s >= start.s && e.s < (starts[p + 1]?.s ?? Infinity) && test(e)).length).join();
+  is("what is counted: turns", counted((e) => e.k === "turn.begin"), (await row("turns")).slice(1).join());
+  is("steps and polls", counted((e) => /^(d\.step|x\.poll)$/.test(e.k)), (await row("steps and polls")).slice(1).join());
+  is("Deferreds and tasks", counted((e) => /^(d\.new|x\.spawn)$/.test(e.k)), (await row("Deferreds and tasks made")).slice(1).join());
+  is("time", "10.0 ms,10.0 ms,10.0 ms", (await row("time")).slice(1).join());
+  ok("where an error was handled", /^no failure,f1 handled :\d+,no failure$/.test((await row("errors")).slice(1).join()), (await row("errors")).join());
+  const [, callbacks, chain, task] = await row("10.0 ms");
+  ok("what happened at the same time stands in one row", /called back/.test(callbacks) && /fired ok/.test(chain) && /woken/.test(task), [callbacks, chain, task].join(" | "));
+  ok("a wait of the task stands where it begins", /awaits d\d+/.test((await row("0"))[3]), (await row("0")).join(" | "));
+  // The cursor.
+  const awaits = events.findIndex((e) => e.k === "x.wait");
+  await page.evaluate((i) => window.ropewalk.move(i), awaits);
+  const marked = () => page.evaluate(() => [...document.querySelectorAll("#rails td [aria-current], #rails thead .here button")].map((e) => e.dataset.key.split("/")[1]).join());
+  is("the event and its part are marked", `${starts[2].s - 1},${awaits}`, await marked());
+  await page.click("#rails tbody tr:last-child button");
+  ok("a click goes to that event", (await cursor(page)) < awaits && (await cursor(page)) > 0);
+  const nodes = (await (await context.newCDPSession(page)).send("Accessibility.getFullAXTree")).nodes;
+  const named = (role) => nodes.filter((node) => !node.ignored && node.role?.value === role).map((node) => node.name?.value);
+  ok("a screen reader finds a table", named("columnheader").includes("async") && named("rowheader").includes("turns"), named("rowheader").join());
+  // Rails instead, and back.
+  await press(page, "v");
+  is("v shows the rails", 0, (await table()).length);
+  await page.waitForFunction(() => location.hash.endsWith("&parts=0"));
+  await page.reload();
+  is("a link keeps that", 0, (await table()).length);
+  await press(page, "v");
+  ok("v once more shows the parts", (await table()).length > 3);
+  await page.goto(`${url}#sel=d1`);
+  is("a link to a Deferred shows its rail", 0, (await table()).length);
+  await done(file);
+  for (const [scheme, width] of [["dark", 360], ["light", 360], ["dark", 1400], ["light", 1400]]) {
+    const { page, done } = await open(file, { hash: "#s=30", viewport: { width, height: 800 }, colorScheme: scheme });
+    const wide = await page.evaluate(() => document.scrollingElement.scrollWidth), low = await page.evaluate(contrast);
+    ok(`parts ${scheme} ${width}: nothing sticks out`, wide <= width, `${wide}`);
+    ok(`parts ${scheme} ${width}: contrast`, low.length === 0, low.slice(0, 6).join("; "));
+    await done(`${file} ${scheme} ${width}`);
+  }
+}
+
 /** Data stays data, whatever it says. */
 async function hostile() {
   // What a Rust program cannot write, another one might: half a surrogate pair, a torn last line.
@@ -301,6 +348,7 @@ for (const file of files) if (!file.startsWith("hostile")) await oneCursor(file)
 await byKeyboard("timers.html");
 await byScreenReader("timers.html");
 await looks("timers.html");
+await sideBySide("parts.html");
 await hostile();
 await many();
 await browser.close();

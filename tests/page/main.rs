@@ -4,6 +4,7 @@
 
 mod hostile;
 mod many;
+mod parts;
 mod tasks;
 
 #[path = "../text_chain/cancel.rs"]
@@ -212,6 +213,7 @@ fn pages_for_a_browser() {
     write("pause.html", &record(pause::program));
     write("nested.html", &record(nested::program));
     write("cancel.html", &record(cancel::program));
+    write("parts.html", &record(parts::program));
     write("tasks.html", &record(tasks::program));
     write("hostile.html", &record(hostile::program));
     write("kinds.html", &Trace::read_json(&include_bytes!("kinds.jsonl")[..]).expect("a trace written by hand"));

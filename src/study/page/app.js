@@ -3,7 +3,7 @@
 
 const view = {
   i: 0, sel: [], level: 1, hidden: new Set(), axis: "steps", file: null, line: null, all: false, page: null,
-  drawn: new Set(), links: { C: -1, W: -1, R: -1 }, hits: null, marks: new Map(), breaks: [],
+  parts: false, drawn: new Set(), links: { C: -1, W: -1, R: -1 }, hits: null, marks: new Map(), breaks: [],
 };
 const own = [];
 let playing = 0, saved = 0;
@@ -93,6 +93,7 @@ function goBack() {
 
 /** Selects a Deferred or a task, beside the others or alone; `null` follows the events again. */
 function select(id, beside) {
+  view.parts = false;
   if (id === null) view.sel = [];
   else if (beside) view.sel = view.sel.includes(id) ? view.sel.filter((other) => other !== id) : [...view.sel, id];
   else view.sel = view.sel.length === 1 && view.sel[0] === id ? [] : [id];
@@ -100,10 +101,10 @@ function select(id, beside) {
   keepAddress(false);
 }
 
-// The address: `#s=46&sel=d1&lvl=1`.
+// The address: `#s=46&sel=d1&lvl=1`; `parts=0` for rails where the parts of a run could stand side by side.
 
 function hash() {
-  return `#s=${T.ev[view.i].s}${view.sel.length ? `&sel=${view.sel.join(",")}` : ""}${view.level !== 1 ? `&lvl=${view.level}` : ""}${view.axis === "time" ? "&axis=time" : ""}`;
+  return `#s=${T.ev[view.i].s}${view.sel.length ? `&sel=${view.sel.join(",")}` : ""}${view.level !== 1 ? `&lvl=${view.level}` : ""}${view.axis === "time" ? "&axis=time" : ""}${P.parts.length && !view.parts ? "&parts=0" : ""}`;
 }
 
 /** Jumps are entries of the browser's history; steps change the entry, but not more often than browsers allow. */
@@ -126,6 +127,7 @@ function fromHash() {
   // The event itself, or the one before it where the trace has it not.
   if (s > 0) view.i = Math.max(0, upTo(T.s, s));
   view.sel = (asked.get("sel") || "").split(",").filter((id) => T.objs.has(id));
+  view.parts = P.parts.length > 0 && !view.sel.length && asked.get("parts") !== "0";
   const level = Number(asked.get("lvl"));
   view.level = level >= 1 && level <= 3 ? level : 1;
   view.axis = asked.get("axis") === "time" ? "time" : "steps";
@@ -202,6 +204,7 @@ const KEYS = [
   ["m", "", "mark this event (then a letter)", () => (pending = "m"), ""],
   ["'", "", "go to a mark (then its letter)", () => (pending = "'"), ""],
   ["1", "2 3", "level of detail", null, ""],
+  ["v", "", "the parts of a run side by side, where it has some", () => (P.parts.length ? document.querySelector("[data-key=parts]").click() : say("This run has no parts."))],
   ["p", "", "play, stop", () => play(), ""],
   ["/", "", "find", () => $("find-text").focus(), ""],
   ["x", "", "save or share", () => openSave(), ""],
@@ -390,6 +393,7 @@ function drawBreaks() {
 
 function openSave() {
   $("save-link").textContent = location.href.split("#")[0].split("/").pop() + hash();
+  $("save-svg").disabled = view.parts;
   $("save-box").showModal();
 }
 
@@ -426,10 +430,11 @@ function fillPrint() {
   const ids = new Set(rails.map((r) => r.dataset.rail));
   for (const rail of rails) for (const id of drawRail(rail.dataset.rail, view.i, view.links).drawn) ids.add(id);
   const list = [...new Set([...ids].flatMap((id) => T.objs.get(id)?.ev ?? []))].sort((a, b) => a - b).slice(0, 2000);
+  const table = document.querySelector("#rails .parts");
   $("print").replaceChildren(
     h("h1", { text: document.title }), h("p", { class: "sub", text: `event ${T.ev[view.i].s}: ${show(sentence(view.i), 500)}` }),
     ...[...ids].filter((id) => rails.some((r) => r.dataset.rail === id)).map((id) => drawRail(id, view.i, { C: -1, W: -1, R: -1 }).box),
-    h("h2", { text: `Events of ${[...ids].join(", ")}` }),
+    table ? table.cloneNode(true) : h("h2", { text: `Events of ${[...ids].join(", ")}` }),
     h("table", {}, list.map((i) => h("tr", {}, h("td", { text: T.ev[i].s }), h("td", { text: show(sentence(i), 300) }), h("td", { text: where(T.ev[i].at) })))),
   );
 }
@@ -452,6 +457,7 @@ function start() {
   }
   foldAll();
   readLints();
+  readParts();
   $("prog").replaceChildren(show(T.head.prog || "a run", 80), h("small", { text: [T.head.clock && `${show(T.head.clock, 12)} clock`, part || `${T.n} events`, T.turns.length > 1 && !part && `${T.turns.filter((turn) => turn.turn).length} turns`].filter(Boolean).join(" · ") }));
   $("about").textContent = `${show(T.head.lib || "ropewalk", 40)} · this file needs no network`;
   eventRows = new Rows("events-list", 24, eventRow);

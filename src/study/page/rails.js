@@ -280,7 +280,8 @@ function drawRails(i) {
   const shown = shownRails(i), all = view.all;
   const kids = [], drawn = new Set();
   if (all) kids.push(tiles(i));
-  for (const id of shown.slice(0, 12)) {
+  if (view.parts) kids.push(drawParts(i));
+  for (const id of view.parts ? [] : shown.slice(0, 12)) {
     if (drawn.has(id)) continue;
     const rail = drawRail(id, i, links);
     for (const other of rail.drawn) drawn.add(other);
@@ -288,7 +289,7 @@ function drawRails(i) {
   }
   // What the event is about is always in the picture.
   const focus = T.focus[i];
-  if (!view.sel.length && focus && !drawn.has(focus)) {
+  if (!view.parts && !view.sel.length && focus && !drawn.has(focus)) {
     const rail = drawRail(focus, i, links);
     for (const other of rail.drawn) drawn.add(other);
     kids.push(rail.box);
@@ -299,7 +300,12 @@ function drawRails(i) {
   const chip = (text, on, key, what, tip) => h("button", { "aria-pressed": String(!!on), "data-key": key, onclick: what, title: tip, text });
   chips.replaceChildren();
   fill(chips, {}, [
-    chip("follow", !view.sel.length, "follow", () => select(null), "Show what the event is about"),
+    P.parts.length > 0 && chip("side by side", view.parts, "parts", () => {
+      view.parts = !view.parts;
+      redraw();
+      keepAddress(false);
+    }, "The parts of this run, over one axis of time (v)"),
+    chip("follow", !view.sel.length && !view.parts, "follow", () => select(null), "Show what the event is about"),
     ...[...new Set([...view.sel, ...drawn])].slice(0, 6).map((id) => chip(title(id), view.sel.includes(id), id, (event) => select(id, event.ctrlKey || event.metaKey || event.shiftKey), "Keep this one (Shift: beside the others)")),
     T.rails.length > 0 && chip(`${all ? "−" : "+"} all ${T.rails.length}`, all, "all", () => {
       view.all = !view.all;
@@ -307,7 +313,7 @@ function drawRails(i) {
       redraw();
     }, "Small rails of all Deferreds and tasks"),
   ]);
-  const here = box.querySelector(".row.here");
+  const here = box.querySelector(".row.here, td .here") || box.querySelector("td.at");
   // Into the middle, if it is not in sight.
   if (here) later.push(() => {
     const a = box.getBoundingClientRect(), b = here.getBoundingClientRect();
