@@ -551,7 +551,11 @@ fn a_connection_changes_over_to_another_protocol_with_what_was_sent_already() {
     let peer = bench.connect();
     peer.send(get("/loud"));
     assert!(peer.text().starts_with("HTTP/1.1 426 "));
+    assert!(peer.text().contains("\r\nUpgrade: loud\r\n") && peer.text().contains("\r\nConnection: Upgrade\r\n"));
     peer.clear();
+    let old = bench.connect();
+    old.send("GET /loud HTTP/1.0\r\n\r\n");
+    assert!(old.text().contains("\r\nConnection: close, Upgrade\r\n"), "{}", old.text());
     peer.send(upgrade.to_owned() + "early ");
     let text = peer.text();
     assert!(text.starts_with("HTTP/1.1 101 Switching Protocols\r\nUpgrade: loud\r\nX-Key: 1\r\n"), "{text}");

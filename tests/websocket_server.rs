@@ -168,6 +168,8 @@ fn a_bad_handshake_is_told_what_is_wrong() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")) && answer.contains(why), "{request}\n{answer}");
         let upgrade = answer.contains("\r\nUpgrade: websocket\r\n");
         assert_eq!(upgrade, status == "426", "{answer}");
+        let said = answer.lines().any(|line| line.starts_with("Connection: ") && line.ends_with("Upgrade"));
+        assert_eq!(said, upgrade, "{answer}");
         assert_eq!(answer.contains("\r\nSec-WebSocket-Version: 13\r\n"), why.contains("Version"), "{answer}");
     }
     assert_eq!(bench.site.connections(), 0);

@@ -61,15 +61,18 @@ pub(super) fn respond(
     let mut out = site.scratch.take();
     out.clear();
     head_into(&mut out, site, &response, framing);
-    if upgrading {
-        if response.status == Status::SWITCHING_PROTOCOLS {
-            out.extend_from_slice(b"Connection: Upgrade\r\n");
-        }
-    } else if !exchange.keep_alive {
-        out.extend_from_slice(b"Connection: close\r\n");
-    } else if old {
-        out.extend_from_slice(b"Connection: keep-alive\r\n");
-    }
+    // An Upgrade is said of this connection (RFC 9110, 7.8).
+    let upgrade = !response.headers.is_empty() && response.headers.contains("Upgrade");
+    out.extend_from_slice(match (exchange.keep_alive, upgrade) {
+        _ if upgrading && response.status == Status::SWITCHING_PROTOCOLS => b"Connection: Upgrade\r\n",
+        _ if upgrading => b"",
+        (false, false) => b"Connection: close\r\n",
+        (false, true) => b"Connection: close, Upgrade\r\n",
+        (true, false) if old => b"Connection: keep-alive\r\n",
+        (true, true) if old => b"Connection: keep-alive, Upgrade\r\n",
+        (true, false) => b"",
+        (true, true) => b"Connection: Upgrade\r\n",
+    });
     out.extend_from_slice(b"\r\n");
     let no_body: Cow<'static, [u8]> = Cow::Borrowed(b"");
     let (bytes, source) = match response.body {
