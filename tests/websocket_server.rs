@@ -176,6 +176,27 @@ fn a_bad_handshake_is_told_what_is_wrong() {
 }
 
 #[test]
+fn pages_of_the_server_itself_may_ask_and_those_that_are_named() {
+    let bench = Bench::new(WebSocketServer::new().same_origin().origins(["https://example.org"]));
+    for (origin, status) in [
+        ("http://a:8080", "101"),
+        ("https://a:8080", "101"),
+        ("https://example.org", "101"),
+        ("http://a", "403"),
+        ("http://a:80801", "403"),
+        ("a:8080", "403"),
+        ("null", "403"),
+        ("http://example.org", "403"),
+        ("http://a:8080\r\nOrigin: http://a:8080", "403"),
+    ] {
+        let ask = ASK.replace("Host: a", &format!("Host: a:8080\r\nOrigin: {origin}"));
+        let answer = bench.answer(&ask);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{origin}: {answer}");
+    }
+    assert!(bench.answer(ASK).contains("the Origin field is missing"));
+}
+
+#[test]
 fn the_best_subprotocol_that_is_offered_is_chosen() {
     let bench = Bench::new(WebSocketServer::new().subprotocols(["v2", "v1"]));
     let offer =

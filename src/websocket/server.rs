@@ -53,6 +53,7 @@ pub struct WebSocketServer {
     settings: Settings,
     subprotocols: Vec<String>,
     origins: Option<Vec<String>>,
+    same_origin: bool,
     deflate: Option<Deflate>,
 }
 
@@ -79,6 +80,20 @@ impl WebSocketServer {
     /// A server that knows its users by cookies must set it: a browser sends these for any page.
     pub fn origins<S: Into<String>>(mut self, origins: impl IntoIterator<Item = S>) -> WebSocketServer {
         self.origins = Some(origins.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Pages of this server itself may ask: those whose `Origin` has the host and the port of the request's `Host`. Others
+    /// may only if they are among the [`origins`](WebSocketServer::origins).
+    ///
+    /// ```
+    /// use ropewalk::websocket::WebSocketServer;
+    ///
+    /// let sockets = WebSocketServer::new().same_origin().origins(["https://example.org"]);
+    /// # drop(sockets);
+    /// ```
+    pub fn same_origin(mut self) -> WebSocketServer {
+        self.same_origin = true;
         self
     }
 
@@ -157,10 +172,15 @@ impl WebSocketServer {
 
     fn check<'h>(&self, request: &'h RequestHead) -> Result<(&'h str, Option<DeflateParameters>), HandshakeError> {
         let key = check_request(request)?;
-        if let Some(origins) = &self.origins {
+        if self.same_origin || self.origins.is_some() {
             let origin = request.headers.get("Origin");
             // A browser writes scheme and host in small letters.
-            let allowed = origin.is_some_and(|origin| origins.iter().any(|one| one == origin));
+            let named = |origin: &str| self.origins.iter().flatten().any(|one| one == origin);
+            let own = |origin: &str| {
+                let host = origin.split_once("://").map(|(_, host)| host);
+                self.same_origin && host.is_some() && host == request.headers.get("Host")
+            };
+            let allowed = origin.is_some_and(|origin| named(origin) || own(origin));
             if !allowed || request.headers.get_all("Origin").count() != 1 {
                 return Err(HandshakeError::Origin(origin.map(str::to_owned)));
             }
