@@ -10,7 +10,9 @@ use ropewalk::websocket::{
     Close, CloseCode, FrameProblem, HandshakeError, Message, WebSocket, WebSocketClient, WebSocketEnd,
     WebSocketProtocol, WebSocketServer, accept_key,
 };
-use ropewalk::{Address, CancelledError, ConnectError, ConnectionDone, Deferred, EventLoop, Failure};
+use ropewalk::{
+    Address, CancelledError, ConnectError, ConnectionDone, Deferred, EventLoop, Failure, Phase, SystemEvent,
+};
 
 /// What a program was told.
 type Log = Rc<RefCell<Vec<String>>>;
@@ -309,4 +311,28 @@ fn a_server_that_is_not_there_fails_the_attempt() {
     });
     let error = event_loop.run_until(failed.map(|_| ())).unwrap_err();
     assert!(error.to_string().contains("as it should"), "{error}");
+}
+
+#[test]
+fn a_client_says_goodbye_when_its_program_ends() {
+    let event_loop = EventLoop::new().unwrap();
+    let (server, client) = (Log::default(), Log::default());
+    let told = server.clone();
+    let site = WebSocketServer::new()
+        .listen(&event_loop, "127.0.0.1:0", move |_, _| Teller { name: "server", log: told.clone() })
+        .unwrap();
+    let url = format!("ws://{}/", site.address().unwrap());
+    let teller = Teller { name: "client", log: client.clone() };
+    let socket = event_loop.run_until(WebSocketClient::new(&url).unwrap().connect(&event_loop, teller)).unwrap();
+    event_loop.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move |_| {
+        socket.close(CloseCode::GOING_AWAY, "");
+        socket.closed().map(drop)
+    });
+    event_loop.call_soon(|event_loop| event_loop.stop());
+    event_loop.run().unwrap();
+    assert_eq!(server.borrow()[1..], ["server lost: the peer closed the WebSocket, 1001 (going away)"]);
+    assert_eq!(
+        client.borrow()[1..],
+        ["client lost: the WebSocket was closed; the peer answered 1001 (going away)"]
+    );
 }

@@ -59,8 +59,11 @@ fn a_client_of_wss_talks_over_tls() {
         stream.socket().closed().await
     });
     assert_eq!(close.unwrap(), Close::new(CloseCode::NORMAL, "bye"));
+    let stream = event_loop.run_until(connect(&event_loop, &url)).unwrap();
     let broken = event_loop.run_until(site.shutdown(&event_loop, Duration::from_secs(60)));
     assert_eq!(broken.unwrap(), 0, "the server was answered");
+    let close = event_loop.run_until(stream.socket().closed());
+    assert_eq!(close.unwrap(), Close::new(CloseCode::GOING_AWAY, ""));
 }
 
 #[test]

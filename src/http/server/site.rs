@@ -162,8 +162,9 @@ impl Site {
     /// connections that are left, and answers how many these were. Called again, such as with no grace, the shorter time
     /// counts.
     ///
-    /// A connection that changed over to another protocol ends when that protocol ends it: an [`UpgradedProtocol`] is told,
-    /// as a WebSocket is, which closes with 1001. Any other one is broken off.
+    /// A connection that changed over to another protocol ends when that protocol ends it: an
+    /// [`UpgradedProtocol`](crate::http::UpgradedProtocol) is told, as a WebSocket is, which closes with 1001. Any other one
+    /// is broken off.
     ///
     /// ```
     /// use ropewalk::http::Server;
