@@ -232,3 +232,19 @@ impl EventLoop {
         self.inner.next_deadline().is_some_and(|at| at <= self.inner.clock.now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ending_of;
+    use crate::event_loop::RunError;
+    use crate::trace::Ending;
+    use std::io;
+
+    #[test]
+    fn each_error_of_a_run_gives_its_reason_for_the_end_of_a_recording() {
+        assert_eq!(ending_of(&RunError::Idle(None)), Ending::Idle);
+        assert_eq!(ending_of(&RunError::Stopped), Ending::Stopped);
+        // That a wait which is refused comes to this is seen by `.ci/nth-fault`.
+        assert_eq!(ending_of(&RunError::Wait(io::ErrorKind::InvalidInput.into())), Ending::Failed);
+    }
+}
