@@ -85,6 +85,19 @@ fn a_source_says_where_it_was_registered_and_a_panic_closes_its_frame() {
 }
 
 #[test]
+fn a_source_that_is_removed_says_where() {
+    let ((), trace) = trace::record(|| {
+        let event_loop = EventLoop::new().unwrap();
+        let (ours, _theirs) = UnixStream::pair().unwrap();
+        let id = event_loop.register(ours, Interest::READ, |_, _, _| ()).unwrap();
+        assert!(matches!(event_loop.remove(id), ropewalk::Removed::Now(_)));
+    });
+    let events = &trace.events().collect::<Vec<_>>()[..];
+    let close = find(events, |kind| matches!(kind, Kind::IoClose { .. }));
+    assert_eq!(close.at.map(|at| at.file()), Some(file!()));
+}
+
+#[test]
 fn a_turn_in_steps_is_one_turn_of_the_trace() {
     let (_, trace) = trace::record(|| {
         let event_loop = EventLoop::new().unwrap();

@@ -244,7 +244,9 @@ impl EventLoop {
         if trace::on()
             && let Some(i) = slot.known()
         {
-            let at = asked.then(|| Location::caller() as _);
+            // Not in a closure: it would be its own caller.
+            let here = Location::caller();
+            let at = asked.then_some(here);
             let why = inner.closing.take();
             trace::emit(
                 Kind::IoClose { i, why: why.as_deref() },

@@ -192,6 +192,9 @@ async function looks(file) {
       await page.evaluate((i) => window.ropewalk.move(i), i);
       const wide = await page.evaluate(() => document.scrollingElement.scrollWidth);
       ok(`${scheme} ${width}: nothing sticks out at ${i}`, wide <= width, `${wide}`);
+      // The list of findings may be long, and is scrolled; the first one is whole.
+      const cut = await page.evaluate(() => document.querySelector("#lints li").getBoundingClientRect().bottom - document.getElementById("lints").getBoundingClientRect().bottom);
+      ok(`${scheme} ${width}: the first finding is in sight at ${i}`, cut <= 0, `${cut}`);
       const low = await page.evaluate(contrast);
       ok(`${scheme} ${width}: contrast at ${i}`, low.length === 0, low.slice(0, 6).join("; "));
       if (shots) await page.screenshot({ path: join(shots, `${file.replace(".html", "")}-${scheme}-${width}-${i}.png`), fullPage: width < 1000 });
@@ -262,6 +265,19 @@ async function sideBySide(file) {
     ok(`parts ${scheme} ${width}: nothing sticks out`, wide <= width, `${wide}`);
     ok(`parts ${scheme} ${width}: contrast`, low.length === 0, low.slice(0, 6).join("; "));
     await done(`${file} ${scheme} ${width}`);
+  }
+}
+
+/** A run without Deferreds and tasks has no rails: what it has stands in their place. */
+async function withoutRails(file) {
+  for (const width of [360, 820, 1400]) {
+    const { page, done } = await open(file, { viewport: { width, height: 900 } });
+    const box = (id) => page.evaluate((id) => document.getElementById(id).getBoundingClientRect().toJSON(), id);
+    is(`${width}: no rails are shown`, false, await page.isVisible("#rails"));
+    const objects = await box("objects"), events = await box("events-list");
+    ok(`${width}: the objects are`, objects.width > 250 && objects.height > 40, JSON.stringify(objects));
+    if (width === 1400) is("beside the events", Math.round(events.top), Math.round(objects.top));
+    await done(`${file} ${width}`);
   }
 }
 
@@ -349,6 +365,7 @@ await byKeyboard("timers.html");
 await byScreenReader("timers.html");
 await looks("timers.html");
 await sideBySide("parts.html");
+await withoutRails("bare.html");
 await hostile();
 await many();
 await browser.close();

@@ -2,6 +2,7 @@
 //!
 //! `PAGES=FOLDER cargo test --test page` writes the pages for that.
 
+mod bare;
 mod hostile;
 mod many;
 mod parts;
@@ -213,6 +214,7 @@ fn pages_for_a_browser() {
     write("pause.html", &record(pause::program));
     write("nested.html", &record(nested::program));
     write("cancel.html", &record(cancel::program));
+    write("bare.html", &record(bare::program));
     write("parts.html", &record(parts::program));
     write("tasks.html", &record(tasks::program));
     write("hostile.html", &record(hostile::program));

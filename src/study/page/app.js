@@ -458,6 +458,9 @@ function start() {
   foldAll();
   readLints();
   readParts();
+  const plain = !T.rails.length && !P.parts.length, main = document.querySelector("main");
+  main.classList.toggle("plain-run", plain);
+  main.querySelector(".mid").hidden = plain && !lints.length;
   $("prog").replaceChildren(show(T.head.prog || "a run", 80), h("small", { text: [T.head.clock && `${show(T.head.clock, 12)} clock`, part || `${T.n} events`, T.turns.length > 1 && !part && `${T.turns.filter((turn) => turn.turn).length} turns`].filter(Boolean).join(" · ") }));
   $("about").textContent = `${show(T.head.lib || "ropewalk", 40)} · this file needs no network`;
   eventRows = new Rows("events-list", 24, eventRow);
