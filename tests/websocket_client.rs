@@ -10,9 +10,7 @@ use ropewalk::websocket::{
     Close, CloseCode, FrameProblem, HandshakeError, Message, WebSocket, WebSocketClient, WebSocketEnd,
     WebSocketProtocol, WebSocketServer, accept_key,
 };
-use ropewalk::{
-    Address, CancelledError, ConnectError, ConnectionDone, Deferred, EventLoop, Failure, Phase, SystemEvent,
-};
+use ropewalk::{Address, CancelledError, ConnectError, Deferred, EventLoop, Failure, Phase, SystemEvent};
 
 /// What a program was told.
 type Log = Rc<RefCell<Vec<String>>>;
@@ -212,7 +210,9 @@ fn a_server_that_says_nothing_or_leaves_fails_the_attempt() {
     let (leaves, opened, _) = played(&test, client());
     leaves.send("HTTP/1.1 101 Swi");
     leaves.send_end();
-    assert!(opened.try_result().unwrap().unwrap_err().check::<ConnectionDone>().is_some());
+    let failure = opened.try_result().unwrap().unwrap_err();
+    assert_eq!(failure.to_string(), "the server closed the connection before it answered the handshake");
+    assert!(matches!(failure.check(), Some(HandshakeError::Closed)));
     let (cancelled, opened, log) = played(&test, client());
     opened.cancel();
     assert!(opened.try_result().unwrap().unwrap_err().check::<CancelledError>().is_some());

@@ -433,12 +433,17 @@ fn an_error_or_a_panic_of_the_program_loses_its_connection_only() {
 }
 
 #[test]
-fn a_peer_that_leaves_without_a_word_is_a_connection_that_is_done() {
+fn a_peer_that_leaves_without_a_close_frame_is_told_as_that() {
     let bench = Bench::new(WebSocketServer::new());
     let peer = bench.open();
     peer.send_end();
     assert!(peer.is_disconnected());
-    assert!(bench.ends.borrow_mut().pop().unwrap().check::<ConnectionDone>().is_some());
+    assert_eq!(bench.end(), WebSocketEnd::Unclosed);
+    // And so is one that was asked to answer.
+    let peer = bench.open();
+    peer.send(text("close"));
+    peer.send_end();
+    assert_eq!(bench.end(), WebSocketEnd::Unclosed);
     bench.still_serves();
 }
 

@@ -25,7 +25,7 @@ use crate::http::{self, Event, Headers, Method, RequestHead, ResponseDecoder, en
 use crate::protocols::{IdleTimeout, Piece};
 #[cfg(feature = "tls")]
 use crate::tls::TlsClient;
-use crate::transports::{ConnectTcp, Protocol, Transport};
+use crate::transports::{ConnectTcp, ConnectionDone, Protocol, Transport};
 
 /// How long the handshake may take behind the connection, which has as long for itself.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -493,6 +493,7 @@ impl Protocol for Opening {
         self.time = IdleTimeout::new();
         match self.connection.take() {
             Some(mut connection) => connection.connection_lost(event_loop, reason),
+            None if reason.check::<ConnectionDone>().is_some() => self.pending.fail(HandshakeError::Closed.into()),
             None => self.pending.fail(reason),
         }
     }

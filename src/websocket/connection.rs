@@ -23,7 +23,7 @@ use crate::event_loop::EventLoop;
 use crate::ground::Failure;
 use crate::http::UpgradedProtocol;
 use crate::protocols::{IdleTimeout, Piece};
-use crate::transports::{Protocol, Streaming, Transport};
+use crate::transports::{ConnectionDone, Protocol, Streaming, Transport};
 
 /// How long things may take, and how large they may be.
 #[derive(Clone, Copy, Debug)]
@@ -350,6 +350,8 @@ impl Protocol for Connection {
         self.kept = Vec::new();
         let mut reason = match self.end.take() {
             Some(end) => Failure::from(end),
+            // In order for the transport, but not for a WebSocket.
+            None if reason.check::<ConnectionDone>().is_some() => WebSocketEnd::Unclosed.into(),
             None => reason,
         };
         let others = self.socket.take().filter(|socket| !socket.is_alone()).map(|socket| (socket, reason.share()));

@@ -66,6 +66,8 @@ pub enum HandshakeError {
     Url(String, &'static str),
     /// The feature `tls` is not there, and this URL needs it.
     NoTls(String),
+    /// The server closed the connection before it had answered.
+    Closed,
     /// The server did not answer in this time.
     Timeout(Duration),
 }
@@ -118,6 +120,9 @@ impl fmt::Display for HandshakeError {
             }
             HandshakeError::NoTls(url) => {
                 write!(f, "{} needs TLS, which is the feature `tls` of ropewalk", url.escape_debug())
+            }
+            HandshakeError::Closed => {
+                f.write_str("the server closed the connection before it answered the handshake")
             }
             HandshakeError::Timeout(time) => write!(f, "the server did not answer the handshake in {time:?}"),
             HandshakeError::Extension(name) => {

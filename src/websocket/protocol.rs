@@ -182,9 +182,8 @@ pub trait WebSocketProtocol: 'static {
 
     /// It is over: exactly once after `connection_made`, and the last call.
     ///
-    /// `reason` holds a [`WebSocketEnd`], the program's own error, or, where the peer said nothing, what the transport
-    /// says: [`ConnectionDone`](crate::ConnectionDone), [`ConnectionLost`](crate::ConnectionLost) or
-    /// [`ConnectionAborted`](crate::ConnectionAborted). The default reports the program's own errors, so that none is lost
+    /// `reason` holds a [`WebSocketEnd`], the program's own error, or what the transport says of a connection that broke off:
+    /// [`ConnectionLost`](crate::ConnectionLost) or [`ConnectionAborted`](crate::ConnectionAborted). The default reports the program's own errors, so that none is lost
     /// in silence.
     fn connection_lost(&mut self, event_loop: &EventLoop, reason: Failure) {
         let _ = event_loop;
@@ -212,6 +211,8 @@ pub enum WebSocketEnd {
     },
     /// The peer broke the protocol, or a limit. It was told.
     Broken(FrameError),
+    /// The connection was closed without a close frame of the peer: what browsers give the code 1006.
+    Unclosed,
     /// The peer did not answer a close frame in this time.
     CloseTimeout(Duration),
     /// The peer did not answer a ping in this time.
@@ -226,6 +227,7 @@ impl fmt::Display for WebSocketEnd {
             WebSocketEnd::Closed { close, by_peer: true } => write!(f, "the peer closed the WebSocket, {close}"),
             WebSocketEnd::Closed { close, .. } => write!(f, "the WebSocket was closed; the peer answered {close}"),
             WebSocketEnd::Broken(error) => write!(f, "the peer broke the WebSocket protocol: {error}"),
+            WebSocketEnd::Unclosed => f.write_str("the connection ended without a close frame"),
             WebSocketEnd::CloseTimeout(time) => write!(f, "the peer did not answer a close frame in {time:?}"),
             WebSocketEnd::NoPong(time) => write!(f, "the peer did not answer a ping in {time:?}"),
             WebSocketEnd::Stalled(time) => write!(f, "the peer took nothing for {time:?}"),

@@ -20,7 +20,7 @@ use crate::bridge::DeferredFuture;
 use crate::event_loop::{EventLoop, Handle};
 use crate::family::line::Line;
 use crate::ground::{CancelledError, Deferred, Failure};
-use crate::transports::{ConnectionAborted, ConnectionDone, ConnectionLost, Disconnected};
+use crate::transports::{ConnectionAborted, ConnectionLost, Disconnected};
 
 /// So many messages wait for somebody who asks, and then nothing is read any more.
 const MESSAGES: usize = 64;
@@ -307,7 +307,6 @@ impl WebSocketProtocol for Feed {
 fn is_of_the_peer(failure: &Failure) -> bool {
     failure.check::<WebSocketEnd>().is_some()
         || failure.check::<Disconnected>().is_some()
-        || failure.check::<ConnectionDone>().is_some()
         || failure.check::<ConnectionLost>().is_some()
         || failure.check::<ConnectionAborted>().is_some()
 }
