@@ -156,6 +156,8 @@ mod book {
     #[cfg(feature = "http")]
     #[doc = include_str!("../docs/http-client.md")]
     mod http_client {}
+    #[doc = include_str!("../docs/history.md")]
+    mod history {}
     #[doc = include_str!("../docs/models.md")]
     mod models {}
     #[doc = include_str!("../docs/performance.md")]
