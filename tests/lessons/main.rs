@@ -3,6 +3,7 @@
 //!
 //! `SNAPSHOTS=write cargo test --test lessons` writes those files anew.
 
+mod difficulties;
 mod exercises;
 
 use ropewalk::study::text_chain;
@@ -14,11 +15,20 @@ use std::process::{Command, Output};
 fn example(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name);
-    if !path.exists() {
+    if !is_fresh(&path) {
         let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--example", name]).status();
         assert!(built.unwrap().success());
     }
     path
+}
+
+/// Whether a program is there and no file that it was made of is newer. Cargo notes these files beside it.
+fn is_fresh(program: &Path) -> bool {
+    let built = |path: &Path| path.metadata()?.modified();
+    let Ok(own) = built(program) else { return false };
+    let note = std::fs::read_to_string(program.with_extension("d")).unwrap_or_default();
+    let files = note.split_once(": ").map_or("", |(_, files)| files).split_whitespace();
+    files.map(Path::new).all(|file| built(file).is_ok_and(|time| time <= own))
 }
 
 /// The package's folder, where the lessons find their sources.
