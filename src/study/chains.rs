@@ -59,6 +59,8 @@ pub(super) struct Chain<'t> {
     /// The chain that waited for this one.
     pub(super) waiter: Option<Id>,
     went_to: Option<Id>,
+    /// The group that it is a member of.
+    group: Option<Id>,
     detached: bool,
     state: State,
     steps: BTreeMap<u32, StepNote<'t>>,
@@ -83,6 +85,7 @@ impl<'t> Chain<'t> {
             rows: Vec::new(),
             waiter: None,
             went_to: None,
+            group: None,
             detached: false,
             state: State::NotFired,
             steps: BTreeMap::new(),
@@ -103,6 +106,14 @@ impl<'t> Chain<'t> {
         }
     }
 
+    /// Who took a failure out of it.
+    fn taken(&self, f: Id) -> String {
+        match self.group {
+            Some(g) => format!("{f} kept by {g}"),
+            None => format!("{f} taken out by the program"),
+        }
+    }
+
     /// How it ended, or where it stands.
     pub(super) fn status(&self) -> String {
         let mut status = match self.state {
@@ -112,7 +123,10 @@ impl<'t> Chain<'t> {
             State::Ok | State::Taken(None) => format!("done, {}", self.last_value),
             State::Err(f) if self.went_to.is_some() => format!("done, err {f}"),
             State::Err(f) => format!("{f} rests"),
-            State::Taken(Some(f)) => format!("done, {f} taken out"),
+            State::Taken(Some(f)) => match self.group {
+                Some(g) => format!("done, {f} kept by {g}"),
+                None => format!("done, {f} taken out"),
+            },
             State::Lost(f) => format!("LOST {f}"),
         };
         match (self.went_to, self.state) {
@@ -326,12 +340,25 @@ impl<'t> Chains<'t> {
                 let chain = self.at(*d);
                 chain.state = match chain.state {
                     State::Err(f) => {
-                        let text = format!("{f} taken out by the program");
+                        let text = chain.taken(f);
                         chain.at_error(event, Mark::Value(Lane::Err), text, "taken".to_owned());
                         State::Taken(Some(f))
                     }
                     _ => State::Taken(None),
                 };
+            }
+            Kind::GNew { g, of, .. } => {
+                for d in *of {
+                    let chain = self.at(*d);
+                    chain.group = Some(*g);
+                    // It had its result before the group was there.
+                    if let State::Taken(Some(f)) = chain.state {
+                        let text = chain.taken(f);
+                        if let Some(row) = chain.rows.last_mut() {
+                            row.text = text;
+                        }
+                    }
+                }
             }
             Kind::DDrop { d, state, .. } => self.at(*d).detached = *state == Dropped::Pending,
             Kind::FHandled { f, d, .. } => {

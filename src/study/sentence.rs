@@ -4,7 +4,7 @@
 //! of what comes later: the sentence of an event is the same in a live run, in a file and in a page. What a program
 //! gave (names, values, messages) is cut to 120 characters, and control characters in it are escaped.
 
-use super::state::{FrameKind, State};
+use super::state::{FrameKind, Life, State, Value};
 use super::words::{duration, escaped, short_type};
 use crate::trace::{
     Dropped, Ending, Event, Gave, Id, Kind, Lane, Loss, Out, Polled, Slot, Stream, Trace, Val, Via, Woke,
@@ -319,16 +319,30 @@ impl Say<'_> {
                 )
             }
             Kind::GNew { mode, of, d, .. } => self.group(mode, of, d),
-            Kind::GGot { g, i, lane } => {
-                let what = if lane == Lane::Ok { "a value" } else { "an error" };
-                format!("Member {i} of group {g} has {what}.")
-            }
-            Kind::DTake { d } => format!("The program takes the result out of {}.", name(d)),
+            Kind::GGot { g, i, lane } => self.got(g, i, lane),
+            Kind::DTake { d } => match self.state.chain(d).and_then(|chain| chain.group) {
+                Some(g) => format!("Group {g} takes the result out of {}.", name(d)),
+                None => format!("The program takes the result out of {}.", name(d)),
+            },
             Kind::DDrop { d, state: Dropped::Pending, .. } => {
                 format!("The program lets go of {}; its steps will still run when it is fired.", name(d))
             }
             Kind::DDrop { d, state: Dropped::Fired, .. } => format!("The program drops {}.", name(d)),
         }
+    }
+
+    fn got(&self, g: Id, i: u32, lane: Lane) -> String {
+        let Some(Value::Err(f)) = self.state.member(g, i).and_then(|member| member.val.clone()) else {
+            let what = if lane == Lane::Ok { "a value" } else { "an error" };
+            return format!("Member {i} of group {g} has {what}.");
+        };
+        let lost = self.state.failure(f).is_some_and(|error| matches!(error.life, Life::Lost(..)));
+        let end = if lost || self.state.has_its_result(g) {
+            ", for which the result of the group has no room."
+        } else {
+            ". The group keeps it."
+        };
+        format!("Member {i} of group {g} has {}{end}", self.val(Val::Err(f)))
     }
 
     fn producer(&self, src: Option<Id>) -> String {

@@ -148,6 +148,17 @@ impl State {
         (x.0 == Object::Task).then(|| self.tasks.get(x.1)).flatten()
     }
 
+    /// Member `i` of a group, from 0.
+    pub(in crate::study) fn member(&self, g: Id, i: u32) -> Option<&Chain> {
+        let d = *self.groups.get(g.1)?.of.get(i as usize)?;
+        self.chain(d)
+    }
+
+    /// Whether a group has fired its own Deferred.
+    pub(in crate::study) fn has_its_result(&self, g: Id) -> bool {
+        self.groups.get(g.1).and_then(|group| self.chain(group.d)).is_some_and(|chain| chain.fired > 0)
+    }
+
     /// All groups so far.
     pub fn groups(&self) -> impl DoubleEndedIterator<Item = &Group> {
         self.groups.iter()
@@ -416,10 +427,17 @@ impl State {
             Kind::DDrop { d, state, .. } => self.at(d).detached |= state == Dropped::Pending,
             Kind::GNew { g, mode, of, d } => {
                 self.groups.put(g.1, Group { id: g, mode, d, of: Rc::from(of), got: 0 });
+                of.iter().for_each(|d| self.at(*d).group = Some(g));
             }
-            Kind::GGot { g, .. } => {
+            Kind::GGot { g, i, .. } => {
                 if let Some(group) = self.groups.get_mut(g.1) {
                     group.got = group.got.saturating_add(1);
+                }
+                // Of a member that had its result early this is told late: the group may have lost the failure already.
+                if let Some(Value::Err(f)) = self.member(g, i).and_then(|member| member.val.clone())
+                    && self.failure(f).is_some_and(|error| !matches!(error.life, Life::Lost(..)))
+                {
+                    self.lives(event, f, Life::Kept(g));
                 }
             }
             _ => {}

@@ -268,6 +268,20 @@ async function sideBySide(file) {
   }
 }
 
+/** The life of a failure that a list takes ends there, and so does the list. */
+async function keptByAGroup(file) {
+  const { page, done } = await open(file);
+  const at = async (s) => JSON.parse(await page.evaluate((s) => window.ropewalk.state(s), s));
+  const events = await page.evaluate(() => document.getElementById("trace").textContent.trim().split("\n").map((l) => JSON.parse(l)).filter((e) => e.s));
+  const i = events.findIndex((e) => e.k === "g.got" && e.lane === "e"), { g } = events[i];
+  const failures = (state) => state.objects.filter(([id]) => id[0] === "f").map(([, status]) => status);
+  ok("the failure is kept", failures(await at(i)).includes("kept by a group") && !failures(await at(i - 2)).includes("kept by a group"));
+  const end = await at(events.length - 1);
+  is("the list is done", "done", end.objects.find(([id]) => id === g)[1]);
+  ok("no failure is left open", !end.live.some(([letter]) => letter === "f"), JSON.stringify(end.live));
+  await done(file);
+}
+
 /** A run without Deferreds and tasks has no rails: what it has stands in their place. */
 async function withoutRails(file) {
   for (const width of [360, 820, 1400]) {
@@ -365,6 +379,7 @@ await byKeyboard("timers.html");
 await byScreenReader("timers.html");
 await looks("timers.html");
 await sideBySide("parts.html");
+await keptByAGroup("tasks.html");
 await withoutRails("bare.html");
 await hostile();
 await many();

@@ -1,7 +1,7 @@
-use ropewalk::{Deferred, EventLoop, Failure, TestClock, gather_results};
+use ropewalk::{Deferred, DeferredList, EventLoop, Failure, TestClock, gather_results};
 use std::time::Duration;
 
-/// Two tasks that await Deferreds, a group of three, and a result that comes after a cancel.
+/// A task that awaits two Deferreds, a group of three, a list with a member that fails, and a result that comes after a cancel.
 pub(crate) fn program() {
     let clock = TestClock::new();
     let event_loop = EventLoop::builder().clock(&clock).build().expect("a loop");
@@ -19,6 +19,8 @@ pub(crate) fn program() {
     sum.named("sum").map(|n: u64| n + 1).detach();
     let members = vec![after(5, "a", true), after(15, "b", true), after(30, "c", true)];
     gather_results(members).named("all three").map(|all| all.len()).detach();
+    let broken = DeferredList::new(vec![after(25, "broken", false)]).start();
+    broken.named("list").map(|results| results.len()).detach();
     let late = after(40, "late", true);
     late.cancel_handle().cancel();
     late.add_errback(|_| Ok(0)).detach();

@@ -1,8 +1,9 @@
 use crate::{every_kind, record};
 use ropewalk::study::state::{Fate, Life, Stage, Standing};
-use ropewalk::study::{State, Timeline, sentence, sentences};
+use ropewalk::study::{State, Timeline, sentence, sentences, text_chain};
+use ropewalk::testing::capture_unhandled;
 use ropewalk::trace::{Event, Id, Kind, Lane, Loss, Object, Trace};
-use ropewalk::{Deferred, EventLoop, TestClock};
+use ropewalk::{Deferred, DeferredList, EventLoop, Failure, TestClock, gather_results, trace};
 use std::time::Duration;
 
 fn d(n: u32) -> Id {
@@ -157,4 +158,38 @@ fn ids_of_any_size_take_no_room() {
         state.apply(event);
     }
     assert!(state.chain(d(u32::MAX - 1)).is_some());
+}
+
+#[test]
+fn a_failure_that_a_group_takes_is_kept_by_it_or_lost_there() {
+    let unhandled = capture_unhandled();
+    let fail = |text: &str| Deferred::<i32>::fail(Failure::msg(text.to_owned()));
+    let ((), trace) = trace::record(|| {
+        let (resolver, later) = Deferred::<i32>::new();
+        let list = DeferredList::new(vec![fail("early"), later]).start();
+        resolver.fail(Failure::msg("late"));
+        drop(list.add_callback(|_| Ok(())));
+        // The first error decides, and there is no room for the second.
+        gather_results(vec![fail("first"), fail("second")]).add_errback(|_| Ok(Vec::new())).detach();
+    });
+    drop(unhandled.flush_unhandled());
+    let state = State::after(&trace);
+    let life = |text: &str| state.failures().find(|error| &*error.msg == text).expect("it was raised").life;
+    let groups: Vec<_> = state.groups().map(|group| group.id).collect();
+    assert_eq!(life("early"), Life::Kept(groups[0]));
+    assert_eq!(life("late"), Life::Kept(groups[0]));
+    assert_eq!(life("first"), Life::Kept(groups[1]));
+    assert!(matches!(life("second"), Life::Lost(..)), "{:?}", life("second"));
+    let text = text_chain(&trace).to_string();
+    for (f, g) in [("f1", "g1"), ("f2", "g1"), ("f3", "g2")] {
+        assert!(text.contains(&format!("{f} kept by {g}")), "{text}");
+    }
+    let said: Vec<_> = sentences(&trace).map(|(_, said)| said).collect();
+    assert!(said.iter().any(|said| said == "Group g1 takes the result out of d1."), "{said:#?}");
+    for got in [
+        "Member 1 of group g1 has error f2 \"late\". The group keeps it.",
+        "Member 1 of group g2 has error f4 \"second\", for which the result of the group has no room.",
+    ] {
+        assert!(said.iter().any(|said| said == got), "{said:#?}");
+    }
 }

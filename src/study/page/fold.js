@@ -7,7 +7,7 @@ const PAGE = 512;
 /** How an object may stand. The order is that of the codes in the copies. */
 const STATUS = [
   "", "not fired", "ok", "error", "running", "paused", "resting", "lost", "done", "armed", "fired", "cancelled",
-  "open", "closed", "queued", "spawned", "waiting", "woken", "raised", "handled", "replaced", "gone", "ready",
+  "open", "closed", "queued", "spawned", "waiting", "woken", "raised", "handled", "replaced", "gone", "ready", "taken out", "kept by a group",
 ];
 const CODE = Object.fromEntries(STATUS.map((word, code) => [word, code]));
 /** What is still to come to an end; the rest is done. */
@@ -47,9 +47,11 @@ function after(id, was, e) {
       if (e.k === "x.ret") return isReady(e) ? "done" : "waiting";
       return { "x.spawn": "spawned", "x.poll": "running", "x.wake": "woken", "x.drop": was === "done" ? "done" : "gone" }[e.k] || was;
     case "f":
-      return { "f.new": "raised", "f.handled": "handled", "f.resting": "resting", "f.lost": "lost" }[e.k] || (e.k === "f.replaced" && e.f === id ? "replaced" : was);
+      // A group keeps the failures of its members. One that it has no room for is lost after that.
+      if (e.k === "g.got") return was === "lost" ? was : "kept by a group";
+      return { "f.new": "raised", "f.handled": "handled", "f.resting": "resting", "f.lost": "lost", "d.take": "taken out" }[e.k] || (e.k === "f.replaced" && e.f === id ? "replaced" : was);
     default:
-      return e.k === "g.new" ? "waiting" : was;
+      return { "g.new": "waiting", "d.fire": "done" }[e.k] || was;
   }
 }
 

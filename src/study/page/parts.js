@@ -32,7 +32,7 @@ function count(part, p) {
     if (e.k === "d.new" || e.k === "x.spawn") n.made++;
     if (e.k === "d.step" || e.k === "x.poll") n.steps++;
     if (BEGINS.test(e.k)) n.deepest = Math.max(n.deepest, T.depth[i] + 1);
-    if (e.k === "f.new" && n.errors.length < 20) n.errors.push(fate(e.f, i, part.to));
+    if (e.k === "f.new" && n.errors.length < 20) n.errors.push(fate(e.f, part.to));
     if (i === part.from || T.level[i] > 1 || !TOLD.test(e.k)) continue;
     const at = e.t - t0;
     if (!P.cells.has(at)) P.cells.set(at, P.parts.map(() => []));
@@ -41,12 +41,11 @@ function count(part, p) {
   n.time = T.ev[part.to].t - t0;
 }
 
-/** What became of a failure: the event that tells it, and in words. */
-function fate(f, made, to) {
-  const last = T.objs.get(f).ev.findLast((i) => /^f\.(handled|lost|resting|replaced)$/.test(T.ev[i].k)), e = T.ev[last];
-  if (e) return { i: last, text: `${f} ${e.k === "f.handled" ? `handled ${where(step(e.d, e.n)?.at)}` : e.k.slice(2)}` };
-  for (let i = made; i <= to; i++) if (T.ev[i].k === "d.take" && T.ev[at(T.ev[i].cause)]?.val?.err === f) return { i, text: `${f} taken out of ${T.ev[i].d}` };
-  return { i: made, text: `${f} raised ${where(T.ev[made].at)}` };
+/** What became of a failure in this part: the event that tells it last, and in words. */
+function fate(f, to) {
+  const last = T.objs.get(f).ev.findLast((i) => i <= to && /^(f\.(new|handled|lost|resting|replaced)|d\.take|g\.got)$/.test(T.ev[i].k)), e = T.ev[last];
+  const words = { "f.new": `raised ${where(e.at)}`, "f.handled": `handled ${where(step(e.d, e.n)?.at)}`, "d.take": `taken out of ${e.d}`, "g.got": `kept by ${e.g}` };
+  return { i: last, text: `${f} ${words[e.k] || e.k.slice(2)}` };
 }
 
 const SUMS = [

@@ -205,6 +205,12 @@ function index() {
         if (isId(e.d)) object(e.d).group = own;
       }
     }
+    // Who takes a result takes the failure in it: the program, or the group that the Deferred is a member of.
+    if (k === "d.take" && isId(e.d)) take(object(e.d), i, list);
+    const group = isId(e.g) && T.objs.get(e.g);
+    if (k === "g.got" && group.of?.[e.i]) take(object(group.of[e.i]), i, list);
+    if (isId(e.d) && e.val && k !== "d.swallow") object(e.d).err = e.val.err;
+    if (k === "d.fire" && T.objs.get(e.d)?.group) touch(T.objs.get(e.d).group.id, i, list);
     // Some get their names after they were made.
     if (e.label && k.endsWith(".name") && list[0]) list[0].label = String(e.label);
     if (e.label && k === "cb.begin" && isId(e.o)) object(e.o).label ||= String(e.label);
@@ -250,6 +256,8 @@ function touch(id, i, touched) {
   list.push(i);
   touched.push(o);
 }
+
+const take = (o, i, list) => isId(o.err) && touch(o.err, i, list);
 
 const placed = new Map();
 

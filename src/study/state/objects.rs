@@ -105,6 +105,8 @@ pub struct Chain {
     pub paused: Option<(EventNumber, u64)>,
     /// The Deferred that waits for this one, or did.
     pub waiter: Option<Id>,
+    /// The group that it is a member of.
+    pub group: Option<Id>,
     /// Its consuming end was dropped while it was pending.
     pub detached: bool,
     /// How the last cancel was answered.
@@ -125,6 +127,7 @@ impl Chain {
             reached: None,
             paused: None,
             waiter: None,
+            group: None,
             detached: false,
             cancel: None,
             steps: Table::default(),
@@ -199,6 +202,8 @@ pub enum Life {
     Rests(Id),
     /// The program took it out of a Deferred.
     Taken(Id),
+    /// A group keeps it: it was the result of a member.
+    Kept(Id),
     /// Nobody can handle it any more.
     Lost(Id, Loss),
 }
