@@ -138,9 +138,13 @@ order of the text.
     ))
 }
 
-/// Writes the page of the run that the reader has just seen.
+/// Writes the page of the run that the reader has just seen. If nobody says where, it lies beside the program: a folder
+/// for temporary files is everybody's, and each run would leave another page there.
 fn one_page(trace: &Trace, to: Option<PathBuf>) -> Outcome {
-    let to = to.unwrap_or_else(|| std::env::temp_dir().join(format!("ropewalk-tour-{}.html", std::process::id())));
+    let to = match to {
+        Some(to) => to,
+        None => std::env::current_exe()?.with_extension("html"),
+    };
     let written = study::page(trace).to_html()?;
     std::fs::write(&to, written).map_err(|error| format!("cannot write the page {}: {error}", to.display()))?;
     show(format_args!(
