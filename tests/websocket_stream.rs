@@ -226,3 +226,44 @@ fn who_waits_for_the_end_hears_of_it_though_nobody_keeps_the_stream() {
     assert_eq!(now(&test, closed).unwrap().code, Some(CloseCode::NORMAL));
     test.assert_clean();
 }
+
+#[test]
+fn what_came_before_a_close_frame_is_answered_though_a_task_runs_later() {
+    const ASK: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+    const FRAMES: &[u8] = b"\x81\x81\0\0\0\0a\x81\x81\0\0\0\0b\x88\x82\0\0\0\0\x03\xe8";
+    for ends in [false, true] {
+        let test = MemoryLoop::new().unwrap();
+        let sockets = WebSocketServer::new();
+        let ended = Rc::<RefCell<Vec<Option<CloseCode>>>>::default();
+        let own = ended.clone();
+        let site = Server::new()
+            .any("/", move |_, request| {
+                let ended = own.clone();
+                sockets.accept_stream(&request, move |event_loop, stream| {
+                    let closed = stream.socket().closed();
+                    closed.map(move |close| ended.borrow_mut().push(close.code)).detach();
+                    answering(event_loop, stream)
+                })
+            })
+            .start(&test)
+            .unwrap();
+        let peer = test.connected(site.protocol(&Address::Memory));
+        peer.send(ASK);
+        peer.clear();
+        peer.send(FRAMES);
+        if ends {
+            peer.send_end();
+        }
+        test.settle();
+        assert_eq!(peer.value(), b"\x81\x08a/answer\x81\x08b/answer\x88\x02\x03\xe8");
+        assert!(peer.sees_end() && !peer.sees_reset());
+        if !ends {
+            peer.send_end();
+        }
+        assert!(peer.is_disconnected());
+        test.settle();
+        assert_eq!(ended.borrow()[..], [Some(CloseCode::NORMAL)]);
+        test.assert_clean();
+    }
+}

@@ -69,6 +69,14 @@ pub(super) struct Connection {
     /// How much of what waits to be sent is answers to what the peer sent, at most.
     answers: usize,
     end: Option<WebSocketEnd>,
+    leaving: Option<Box<Leaving>>,
+}
+
+/// The peer's close frame, which is answered a turn later where messages are asked for one by one: a task that was given
+/// the last one runs in this turn, and what it answers is not too late.
+struct Leaving {
+    close: Close,
+    by_peer: bool,
 }
 
 impl Connection {
@@ -101,6 +109,7 @@ impl Connection {
             mark: None,
             answers: 0,
             end: None,
+            leaving: None,
         }
     }
 
@@ -145,8 +154,13 @@ impl Connection {
                     continue;
                 }
                 Ok(Some(Event::Close(close))) => {
-                    let answer = Close { reason: String::new(), ..close };
-                    self.finish(event_loop, socket, &answer, WebSocketEnd::Closed { close, by_peer: open });
+                    self.leaving = Some(Box::new(Leaving { close, by_peer: open }));
+                    if open && socket.is_asked() {
+                        let socket = socket.clone();
+                        event_loop.call_soon(move |_| socket.end_of_turn());
+                    } else {
+                        self.leave(event_loop, socket);
+                    }
                     continue;
                 }
                 Err(error) => {
@@ -159,6 +173,14 @@ impl Connection {
                 self.program.message_received(event_loop, socket, message)?;
             }
         }
+    }
+
+    /// The peer's close frame is answered, if it has come.
+    fn leave(&mut self, event_loop: &EventLoop, socket: &WebSocket) {
+        let Some(leaving) = self.leaving.take() else { return };
+        let Leaving { close, by_peer } = *leaving;
+        let answer = Close { reason: String::new(), ..close };
+        self.finish(event_loop, socket, &answer, WebSocketEnd::Closed { close, by_peer });
     }
 
     /// The last frame is sent. The peer closes next: if this side did, what the peer has sent meanwhile would reset the
@@ -314,6 +336,9 @@ impl Protocol for Connection {
         if self.idle.take_expired() {
             self.expire(event_loop, &socket);
         }
+        if socket.take_end_of_turn() {
+            self.leave(event_loop, &socket);
+        }
         self.run(event_loop, &socket, b"")
     }
 
@@ -337,9 +362,12 @@ impl Protocol for Connection {
         true
     }
 
-    fn read_connection_lost(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+    fn read_connection_lost(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
         if self.socket.as_ref().is_some_and(WebSocket::is_full) {
             transport.unregister_producer();
+        }
+        if let Some(socket) = self.socket.clone() {
+            self.leave(event_loop, &socket);
         }
         transport.lose_connection();
         Ok(())
@@ -348,7 +376,11 @@ impl Protocol for Connection {
     fn connection_lost(&mut self, event_loop: &EventLoop, reason: Failure) {
         self.idle = IdleTimeout::new();
         self.kept = Vec::new();
-        let mut reason = match self.end.take() {
+        let left = self.leaving.take().map(|leaving| {
+            let Leaving { close, by_peer } = *leaving;
+            WebSocketEnd::Closed { close, by_peer }
+        });
+        let mut reason = match self.end.take().or(left) {
             Some(end) => Failure::from(end),
             // In order for the transport, but not for a WebSocket.
             None if reason.check::<ConnectionDone>().is_some() => WebSocketEnd::Unclosed.into(),

@@ -258,6 +258,7 @@ impl Feed {
 
 impl WebSocketProtocol for Feed {
     fn connection_made(&mut self, event_loop: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
+        socket.set_asked();
         let Some(handler) = self.handler.take() else { return Ok(()) };
         let mut stream = WebSocketStream::new(socket.clone(), self.inbox.clone());
         stream.served = Some(event_loop.handle());

@@ -30,6 +30,10 @@ struct Shared {
     full: Cell<bool>,
     /// Too much of it is answers: nothing is read meanwhile.
     blocked: Cell<bool>,
+    /// Messages are asked for one by one.
+    asked: Cell<bool>,
+    /// The turn in which the peer's close frame came is over.
+    end_of_turn: Cell<bool>,
     waits: Waits,
     masks: RefCell<Masks>,
     /// If compression was agreed upon.
@@ -60,6 +64,8 @@ impl WebSocket {
             paused: Cell::new(false),
             full: Cell::new(false),
             blocked: Cell::new(false),
+            asked: Cell::new(false),
+            end_of_turn: Cell::new(false),
             waits: Waits::default(),
             masks: RefCell::default(),
             encoder: encoder.map(RefCell::new),
@@ -228,6 +234,24 @@ impl WebSocket {
         if !self.shared.blocked.get() {
             self.transport.resume_producing();
         }
+    }
+
+    /// Whether messages are asked for one by one, and so are answered later.
+    pub(super) fn is_asked(&self) -> bool {
+        self.shared.asked.get()
+    }
+
+    pub(super) fn set_asked(&self) {
+        self.shared.asked.set(true);
+    }
+
+    pub(super) fn end_of_turn(&self) {
+        self.shared.end_of_turn.set(true);
+        self.transport.wake_protocol();
+    }
+
+    pub(super) fn take_end_of_turn(&self) -> bool {
+        self.shared.end_of_turn.take()
     }
 
     pub(super) fn is_paused(&self) -> bool {
