@@ -11,12 +11,12 @@
 //! ```
 //!
 //! While the program runs the terminal is its own; it is taken at a stop, and given back as it was: when the program
-//! goes on, when somebody leaves, while Ctrl-Z holds it, and when anything here panics.
+//! goes on, when somebody leaves, while Ctrl-Z or a SIGTSTP from outside holds it, and when anything here panics.
 
 use super::live::Front;
 use super::view::{Line, Tone, rule, wrap};
 use super::{After, Key, Pane, Stepper, plain};
-use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
 use ratatui::Terminal;
@@ -26,8 +26,9 @@ use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line as Row, Span, Text};
 use ratatui::{Frame, buffer::Buffer, widgets::Widget};
 use std::io::{self, IsTerminal, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// How the screen is to look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,7 @@ type Hook = Arc<dyn Fn(&std::panic::PanicHookInfo<'_>) + Send + Sync>;
 struct Taken {
     terminal: Terminal<CrosstermBackend<Box<dyn Write>>>,
     hook: Hook,
+    suspend: &'static Suspend,
 }
 
 fn output() -> Box<dyn Write> {
@@ -84,8 +86,9 @@ fn give_back() {
 }
 
 impl Taken {
-    fn take() -> io::Result<Taken> {
+    fn take(suspend: &'static Suspend) -> io::Result<Taken> {
         enable_raw_mode()?;
+        suspend.at_once.store(false, Ordering::Relaxed);
         TAKEN.store(true, Ordering::Relaxed);
         let mut out = output();
         let made = execute!(out, EnterAlternateScreen, cursor::Hide)
@@ -94,6 +97,7 @@ impl Taken {
             Ok(terminal) => terminal,
             Err(error) => {
                 give_back();
+                suspend.at_once.store(true, Ordering::Relaxed);
                 return Err(error);
             }
         };
@@ -104,17 +108,77 @@ impl Taken {
             give_back();
             before(info);
         }));
-        Ok(Taken { terminal, hook })
+        Ok(Taken { terminal, hook, suspend })
     }
 }
 
 impl Drop for Taken {
     fn drop(&mut self) {
         give_back();
+        self.suspend.at_once.store(true, Ordering::Relaxed);
         // A hook cannot be set by a thread that panics.
         if !std::thread::panicking() {
             let hook = self.hook.clone();
             std::panic::set_hook(Box::new(move |info| hook(info)));
+        }
+    }
+}
+
+/// What becomes of a SIGTSTP: while the terminal is taken it is noted, and the process stops when the terminal is given
+/// back. Else it stops at once, as a program without a handler.
+struct Suspend {
+    asked: Arc<AtomicBool>,
+    at_once: Arc<AtomicBool>,
+}
+
+/// How long a SIGTSTP may wait for an answer: nobody sees a delay of this length, and it costs ten looks a second.
+const NOTICED: Duration = Duration::from_millis(100);
+
+impl Suspend {
+    /// Handlers are of the process, and cannot be taken back.
+    fn get() -> io::Result<&'static Suspend> {
+        static SUSPEND: OnceLock<Suspend> = OnceLock::new();
+        if let Some(suspend) = SUSPEND.get() {
+            return Ok(suspend);
+        }
+        let suspend = Suspend { asked: Arc::default(), at_once: Arc::new(AtomicBool::new(true)) };
+        let signal = signal_hook::consts::SIGTSTP;
+        signal_hook::flag::register_conditional_default(signal, suspend.at_once.clone())?;
+        signal_hook::flag::register(signal, suspend.asked.clone())?;
+        Ok(SUSPEND.get_or_init(|| suspend))
+    }
+
+    /// Stops the process; it goes on from here when somebody lets it.
+    fn stop(&self) -> io::Result<()> {
+        self.asked.store(false, Ordering::Relaxed);
+        signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGTSTP)
+    }
+}
+
+/// What a person did, or another program.
+enum Input {
+    Key(KeyEvent),
+    /// The size is another, for one.
+    Other,
+    Suspend,
+}
+
+impl Input {
+    fn wait(suspend: &Suspend) -> io::Result<Input> {
+        loop {
+            if suspend.asked.load(Ordering::Relaxed) {
+                return Ok(Input::Suspend);
+            }
+            if !event::poll(NOTICED)? {
+                continue;
+            }
+            return Ok(match event::read()? {
+                Event::Key(key) if key.kind != KeyEventKind::Release => match key.code {
+                    KeyCode::Char('z') if key.modifiers.contains(KeyModifiers::CONTROL) => Input::Suspend,
+                    _ => Input::Key(key),
+                },
+                _ => Input::Other,
+            });
         }
     }
 }
@@ -134,23 +198,17 @@ impl Term {
 
 impl Front for Term {
     fn stop(&mut self, stepper: &mut Stepper) -> io::Result<After> {
-        let mut taken = Taken::take()?;
+        let suspend = Suspend::get()?;
+        let mut taken = Taken::take(suspend)?;
         loop {
             taken.terminal.draw(|frame| draw(frame, stepper, self.look))?;
-            let after = match event::read()? {
-                Event::Key(key) if key.kind != KeyEventKind::Release => {
+            let after = match Input::wait(suspend)? {
+                Input::Key(key) => {
                     let control = key.modifiers.contains(KeyModifiers::CONTROL);
                     match key.code {
                         KeyCode::Char('c' | 'd') if control => After::Stop,
                         KeyCode::Char('l') if control => {
                             taken.terminal.clear()?;
-                            After::Show
-                        }
-                        KeyCode::Char('z') if control => {
-                            // The shell gets the terminal as it was. Here the process stops; `fg` lets it go on.
-                            drop(taken);
-                            signal_hook::low_level::raise(signal_hook::consts::SIGTSTP)?;
-                            taken = Taken::take()?;
                             After::Show
                         }
                         _ if control => After::Show,
@@ -160,7 +218,14 @@ impl Front for Term {
                         },
                     }
                 }
-                _ => After::Show,
+                Input::Suspend => {
+                    // The shell gets the terminal as it was. Here the process stops; `fg` lets it go on.
+                    drop(taken);
+                    suspend.stop()?;
+                    taken = Taken::take(suspend)?;
+                    After::Show
+                }
+                Input::Other => After::Show,
             };
             if after != After::Show {
                 return Ok(after);
