@@ -4,9 +4,9 @@
 mod peer;
 
 use peer::{Acting, Diary, accepted, some_turns, turn_until};
-use ropewalk::study::{self, Limits, Lint, Rule, Weight};
+use ropewalk::study::{self, Limits, Lint, Rule, Stepper, Weight};
 use ropewalk::testing::capture_unhandled;
-use ropewalk::trace::{self, Trace};
+use ropewalk::trace::{self, Event, Header, Kind, Recorder, Trace};
 use ropewalk::{Deferred, EventLoop, Failure, Producer, Streaming, TestClock};
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -16,10 +16,45 @@ use std::time::{Duration, Instant};
 
 const MS: Duration = Duration::from_millis(1);
 
+/// A stepper hears of the events one by one, and says after each what a whole trace up to it says. All programs of this
+/// file are recorded with it.
+struct AsTheyCome {
+    stepper: Stepper,
+    so_far: Trace,
+    /// Where they differ. A recorder that panics is passed by.
+    differ: Option<String>,
+}
+
+impl AsTheyCome {
+    fn new() -> AsTheyCome {
+        AsTheyCome { stepper: Stepper::live(), so_far: Trace::with_limit(100_000), differ: None }
+    }
+}
+
+impl Recorder for AsTheyCome {
+    fn begin(&mut self, header: &Header<'_>) {
+        self.stepper.begin(header);
+        self.so_far.begin(header);
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        self.stepper.arrive(event);
+        self.so_far.event(event);
+        // To derive all of it anew each time is what the stepper must not do: of a long run only the beginning.
+        if event.s < 1000 || matches!(event.kind, Kind::End { .. }) {
+            let (one_by_one, whole) = (self.stepper.lints(), study::lints(&self.so_far));
+            if *one_by_one != *whole {
+                self.differ.get_or_insert_with(|| format!("at s{}: {one_by_one:#?} or {whole:#?}", event.s));
+            }
+        }
+    }
+}
+
 /// Records a program. What it loses on purpose is not reported.
 fn record(program: impl FnOnce()) -> Trace {
     let unhandled = capture_unhandled();
-    let ((), trace) = trace::record(program);
+    let ((), (trace, beside)) = trace::record_with((Trace::with_limit(100_000), AsTheyCome::new()), program);
+    assert_eq!(beside.differ, None);
     drop(unhandled.flush_unhandled());
     trace
 }
@@ -31,9 +66,10 @@ fn on_loop(program: impl FnOnce(&EventLoop)) -> Trace {
 
 fn record_loop(event_loop: EventLoop, program: impl FnOnce(&EventLoop)) -> Trace {
     let unhandled = capture_unhandled();
-    let recording = event_loop.record(Trace::with_limit(100_000));
+    let recording = event_loop.record((Trace::with_limit(100_000), AsTheyCome::new()));
     program(&event_loop);
-    let trace = recording.finish().expect("not inside the recorder");
+    let (trace, beside) = recording.finish().expect("not inside the recorder");
+    assert_eq!(beside.differ, None);
     drop(event_loop);
     drop(unhandled.flush_unhandled());
     trace

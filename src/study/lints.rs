@@ -16,7 +16,7 @@ mod time;
 use super::page::Finding;
 use super::state::State;
 use super::words::escaped;
-use crate::trace::{Ending, Event, EventNumber, Kind, Slot, Trace};
+use crate::trace::{ClockKind, Ending, Event, EventNumber, Kind, Slot, Trace};
 use std::fmt;
 use std::time::Duration;
 
@@ -221,34 +221,79 @@ pub fn lints(trace: &Trace) -> Vec<Lint> {
 
 /// The same with other limits.
 pub fn lints_with(trace: &Trace, limits: &Limits) -> Vec<Lint> {
-    let mut found = Found { trace, limits, lints: Vec::new() };
-    let mut watchers: [Box<dyn Watch>; 4] = [
-        Box::new(chains::Chains::default()),
-        Box::new(time::Times::new(trace.clock())),
-        Box::new(tasks::Tasks::default()),
-        Box::new(flow::Flow::default()),
-    ];
-    let mut state = State::new();
-    let mut ending = None;
-    for event in trace.events() {
-        watchers.iter_mut().for_each(|watcher| watcher.event(&state, &event, &mut found));
-        state.apply(&event);
-        if let Kind::End { why, .. } = event.kind {
-            ending = Some(why);
+    let mut linter = Linter::new(trace.clock(), limits);
+    trace.events().for_each(|event| linter.event(trace, &event));
+    linter.lints(trace)
+}
+
+/// Looks at each event once, and says at any time what is probably wrong so far.
+pub(super) struct Linter {
+    limits: Limits,
+    watchers: [Box<dyn Watch>; 4],
+    state: State,
+    /// What will not change any more.
+    lints: Vec<Lint>,
+    ending: Option<Ending>,
+    seen: usize,
+}
+
+impl Linter {
+    pub(super) fn new(clock: ClockKind, limits: &Limits) -> Linter {
+        Linter {
+            limits: limits.clone(),
+            watchers: [
+                Box::new(chains::Chains::default()),
+                Box::new(time::Times::new(clock)),
+                Box::new(tasks::Tasks::default()),
+                Box::new(flow::Flow::default()),
+            ],
+            state: State::new(),
+            lints: Vec::new(),
+            ending: None,
+            seen: 0,
         }
     }
-    watchers.into_iter().for_each(|mut watcher| watcher.end(&state, ending, &mut found));
-    let mut lints = found.lints;
-    lints.sort_by_key(|lint| (lint.s, lint.rule));
-    lints
+
+    /// Looks at the events of a trace that have come since.
+    pub(super) fn read(&mut self, trace: &Trace) {
+        while let Some(event) = trace.nth(self.seen) {
+            self.event(trace, &event);
+        }
+    }
+
+    fn event(&mut self, trace: &Trace, event: &Event<'_>) {
+        let mut found = Found { trace, limits: &self.limits, lints: std::mem::take(&mut self.lints) };
+        self.watchers.iter_mut().for_each(|watcher| watcher.event(&self.state, event, &mut found));
+        self.lints = found.lints;
+        self.state.apply(event);
+        self.seen += 1;
+        if let Kind::End { why, .. } = event.kind {
+            self.ending = Some(why);
+        }
+    }
+
+    /// What is probably wrong so far, in the order of the events.
+    pub(super) fn lints(&self, trace: &Trace) -> Vec<Lint> {
+        let mut found = Found { trace, limits: &self.limits, lints: self.lints.clone() };
+        self.watchers.iter().for_each(|watcher| watcher.end(&self.state, self.ending, &mut found));
+        let mut lints = found.lints;
+        lints.sort_by_key(|lint| (lint.s, lint.rule));
+        lints
+    }
+}
+
+impl fmt::Debug for Linter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Linter").field("seen", &self.seen).field("lints", &self.lints).finish_non_exhaustive()
+    }
 }
 
 /// One of those who look at each event.
 trait Watch {
     /// `before` is the state before it.
     fn event(&mut self, before: &State, event: &Event<'_>, found: &mut Found<'_>);
-    /// The trace is over; with `ending` the recording too.
-    fn end(&mut self, state: &State, ending: Option<Ending>, found: &mut Found<'_>);
+    /// The trace is over, for now; with `ending` the recording too.
+    fn end(&self, state: &State, ending: Option<Ending>, found: &mut Found<'_>);
 }
 
 /// What was found so far.

@@ -22,7 +22,7 @@ pub use breaks::{Break, EmptyBreak};
 pub use keys::{After, Key};
 pub use live::{Front, Live};
 
-use super::lints::{Lint, Rule, lints};
+use super::lints::{Limits, Lint, Linter, Rule};
 use super::row::{headline, is_error, objects};
 use super::sentence::sentence;
 use super::state::{FrameKind, State};
@@ -33,7 +33,7 @@ use breaks::starts;
 use index::Index;
 use keys::Prompt;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::rc::Rc;
 
@@ -128,9 +128,11 @@ pub struct Stepper {
     note: String,
     help: bool,
     /// The findings that were known when it was looked for new ones last.
-    found: Vec<(EventNumber, Rule)>,
+    found: HashSet<(EventNumber, Rule)>,
     /// What is probably wrong, derived when there were so many events.
     lints: RefCell<(usize, Rc<[Lint]>)>,
+    /// Who derives it; made when somebody first asks.
+    linter: RefCell<Option<Linter>>,
     /// The lines of source files, as they were read.
     sources: RefCell<BTreeMap<String, Option<Rc<Vec<String>>>>>,
 }
@@ -175,8 +177,9 @@ impl Stepper {
             level_before: 1,
             note: String::new(),
             help: false,
-            found: Vec::new(),
+            found: HashSet::new(),
             lints: RefCell::new((0, Rc::from([]))),
+            linter: RefCell::new(None),
             sources: RefCell::default(),
         }
     }
@@ -337,7 +340,10 @@ impl Stepper {
         let trace = self.timeline.trace();
         let mut known = self.lints.borrow_mut();
         if known.0 != trace.len() {
-            *known = (trace.len(), lints(trace).into());
+            let mut linter = self.linter.borrow_mut();
+            let linter = linter.get_or_insert_with(|| Linter::new(trace.clock(), &Limits::default()));
+            linter.read(trace);
+            *known = (trace.len(), linter.lints(trace).into());
         }
         known.1.clone()
     }

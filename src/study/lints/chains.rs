@@ -179,25 +179,25 @@ impl Watch for Chains {
         }
     }
 
-    fn end(&mut self, state: &State, ending: Option<Ending>, found: &mut Found<'_>) {
+    fn end(&self, state: &State, ending: Option<Ending>, found: &mut Found<'_>) {
         for error in state.failures() {
             let Life::Rests(d) = error.life else { continue };
             let text = resting(state, error.id, d);
             found.add(Rule::Resting, Weight::Problem, error.since.0, vec![error.born], text);
         }
-        for (d, s) in std::mem::take(&mut self.cancelled) {
-            let d = state.title(d);
+        for (d, s) in &self.cancelled {
+            let d = state.title(*d);
             let text = format!("{d} was cancelled and has no canceller: what it stands for was not told to stop.");
-            found.add(Rule::NoCanceller, Weight::Remark, s, Vec::new(), text);
+            found.add(Rule::NoCanceller, Weight::Remark, *s, Vec::new(), text);
         }
-        for ((file, line, _), (now, later)) in std::mem::take(&mut self.added) {
+        for ((file, line, _), &(now, later)) in &self.added {
             if now == 0 || later == 0 {
                 continue;
             }
             let text = format!(
                 "The step that {}:{line} adds runs inside the call at s{now}, because the result is there already, and \
                  after it at s{later}.",
-                escaped(&file)
+                escaped(file)
             );
             found.add(Rule::SometimesNow, Weight::Remark, now.max(later), vec![now.min(later)], text);
         }

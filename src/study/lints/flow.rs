@@ -53,5 +53,5 @@ impl Watch for Flow {
         }
     }
 
-    fn end(&mut self, _state: &State, _ending: Option<Ending>, _found: &mut Found<'_>) {}
+    fn end(&self, _state: &State, _ending: Option<Ending>, _found: &mut Found<'_>) {}
 }

@@ -86,7 +86,7 @@ impl Watch for Tasks {
         }
     }
 
-    fn end(&mut self, state: &State, ending: Option<Ending>, found: &mut Found<'_>) {
+    fn end(&self, state: &State, ending: Option<Ending>, found: &mut Found<'_>) {
         for (x, known) in &self.known {
             let name = state.title(*x);
             let (rounds, first, last) = known.most;

@@ -31,6 +31,21 @@ struct Spin {
     t: u64,
 }
 
+impl Spin {
+    fn tell(&self, state: &State, found: &mut Found<'_>) {
+        // Nothing to run and no wait: somebody outside calls the loop, turn by turn.
+        if self.turns >= found.limits.turns && self.callback > self.first {
+            let text = format!(
+                "For {} turns the loop did not wait, and nothing happened but that callbacks were queued again, the \
+                 last one the {}.",
+                self.turns,
+                found.callback(state, self.callback)
+            );
+            found.add(Rule::BusyLoop, Weight::Problem, self.first, vec![self.callback, self.last], text);
+        }
+    }
+}
+
 /// A timer that was late: the event, the timer, how late.
 type Late = (EventNumber, Id, u64);
 
@@ -138,17 +153,7 @@ impl Times {
     }
 
     fn stops_spinning(&mut self, state: &State, found: &mut Found<'_>) {
-        let spin = std::mem::take(&mut self.spin);
-        // Nothing to run and no wait: somebody outside calls the loop, turn by turn.
-        if spin.turns >= found.limits.turns && spin.callback > spin.first {
-            let text = format!(
-                "For {} turns the loop did not wait, and nothing happened but that callbacks were queued again, the \
-                 last one the {}.",
-                spin.turns,
-                found.callback(state, spin.callback)
-            );
-            found.add(Rule::BusyLoop, Weight::Problem, spin.first, vec![spin.callback, spin.last], text);
-        }
+        std::mem::take(&mut self.spin).tell(state, found);
     }
 }
 
@@ -191,9 +196,9 @@ impl Watch for Times {
         }
     }
 
-    fn end(&mut self, state: &State, _ending: Option<Ending>, found: &mut Found<'_>) {
-        self.stops_spinning(state, found);
-        for (s, (took, timers)) in std::mem::take(&mut self.late) {
+    fn end(&self, state: &State, _ending: Option<Ending>, found: &mut Found<'_>) {
+        self.spin.tell(state, found);
+        for (&s, &(took, ref timers)) in &self.late {
             let Some((first, ..)) = timers.first().copied() else { continue };
             let Some((_, worst, late)) = timers.iter().max_by_key(|(.., late)| *late).copied() else { continue };
             let callback = format!("the {} (s{s}) ran for {}", found.callback(state, s), duration(took));
