@@ -342,7 +342,7 @@ fn no_example_is_left_out() {
     let run_above = ["tour", "state_machine", "tail_stdin", "copy_file", "two_ways", "twisted_twins", "replay"];
     let run_above_too = ["contest", "get_raw", "finger", "models"];
     let servers = ["chat", "echo_async", "echo_raw", "echo_server", "forward", "http_server", "https_server"];
-    let servers_too = ["ws_echo", "ws_server", "line_server"];
+    let servers_too = ["ws_echo", "ws_server", "line_server", "web_chat"];
     let clients_of_theirs = ["ws_client", "ws_fuzz_client"];
     // The tests are built without the feature `http-client`.
     let clients_of_http = ["download", "get", "get_page", "crawler"];
