@@ -138,7 +138,11 @@ fn lengths_are_as_short_as_can_be_and_below_the_limit() {
     assert_eq!(problem(b"\x82\x7e\x00\x7d"), FrameProblem::LengthNotMinimal);
     assert_eq!(problem(b"\x82\x7f\x00\x00\x00\x00\x00\x00\xff\xff"), FrameProblem::LengthNotMinimal);
     assert_eq!(problem(b"\x82\x7f\x80\x00\x00\x00\x00\x01\x00\x00"), FrameProblem::LengthTooLarge);
-    // Nothing is asked of memory for it.
+    // Nothing is asked of memory for it, and nobody waits for the mask.
+    for (data, limit) in [(&b"\x82\xff\0\0\0\0\0\x10\0\x01"[..], 1 << 20), (b"\x82\xfe\x00\x7f", 126)] {
+        let error = Seen::Error(FrameProblem::FrameTooLarge { limit }, 1, 0);
+        assert_eq!(events(Role::Server, Limits::of_message(limit), [data]), [error]);
+    }
     assert_eq!(
         problem(b"\x82\x7f\x40\x00\x00\x00\x00\x00\x00\x00"),
         FrameProblem::FrameTooLarge { limit: 1 << 20 }

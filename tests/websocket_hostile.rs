@@ -8,7 +8,7 @@ use ropewalk::Failure;
 use ropewalk::http::{Server, Site};
 use ropewalk::testing::{MemoryLoop, StringTransport};
 use ropewalk::websocket::{
-    Deflate, Message, WebSocket, WebSocketClient, WebSocketProtocol, WebSocketServer, accept_key,
+    Deflate, Limits, Message, WebSocket, WebSocketClient, WebSocketProtocol, WebSocketServer, accept_key,
 };
 use ropewalk::{Address, EventLoop};
 
@@ -95,25 +95,50 @@ fn handshakes_are_taken_or_refused_with_the_right_status() {
         (ASK.replace("Connection: Upgrade", "Connection: keep-alive, UPGRADE"), 101),
         (ASK.replace("Connection: Upgrade", "Connection: keep-alive\r\nConnection: Upgrade"), 101),
         (ASK.replace("Upgrade: websocket", "Upgrade: h2c, websocket"), 101),
+        (ASK.replace("Upgrade: websocket", "Upgrade: WEBSOCKET ,, h2c"), 101),
+        (ASK.replace("Upgrade: websocket", "Upgrade: h2c\r\nUpgrade: websocket"), 101),
+        (ASK.replace("Connection: Upgrade", "Connection:\tkeep-alive ,\tupgrade\t"), 101),
+        (ASK.replace("GET / ", "GET http://a/ "), 101),
+        (ASK.replace("Host: a", "HOST:a"), 101),
+        (key("  dGhlIHNhbXBsZSBub25jZQ==\t"), 101),
         (with("Content-Length: 0"), 101),
         (with("Sec-WebSocket-Extensions: x-one; a=1; b=\"2\", x-two"), 101),
         (with("Sec-WebSocket-Extensions: permessage-deflate"), 101),
         (with("Sec-WebSocket-Protocol: one, two"), 101),
+        (with("Sec-WebSocket-Protocol: one\r\nSec-WebSocket-Protocol: two, ONE"), 101),
+        (with("Origin: null"), 101),
         // The method and the version of HTTP.
         (ASK.replace("GET", "POST"), 400),
         (ASK.replace("GET", "HEAD"), 400),
         (ASK.replace("GET", "get"), 400),
+        (ASK.replace("GET", "OPTIONS"), 400),
+        (ASK.replace("GET / HTTP/1.1", "GET /"), 400),
         (ASK.replace("HTTP/1.1", "HTTP/1.0"), 400),
         (ASK.replace("HTTP/1.1", "HTTP/2.0"), 505),
+        (ASK.replace("HTTP/1.1", "HTTP/1.1x"), 400),
         (ASK.replace("Host: a\r\n", ""), 400),
         (with("Host: b"), 400),
         // Who does not ask for it.
         (ASK.replace("Upgrade: websocket\r\n", ""), 426),
         (ASK.replace("Upgrade: websocket", "Upgrade: websockets"), 426),
+        (ASK.replace("Upgrade: websocket", "Upgrade: websocket/13"), 426),
+        (ASK.replace("Upgrade: websocket", "Upgrade: web socket"), 426),
+        (ASK.replace("Upgrade: websocket", "Upgrade:"), 426),
+        (ASK.replace("Connection: Upgrade", "Connection: close"), 426),
         (ASK.replace("Connection: Upgrade\r\n", ""), 426),
         (ASK.replace("Connection: Upgrade", "Connection: Upgrades"), 426),
         // The version.
         (ASK.replace("Version: 13", "Version: 12"), 426),
+        (ASK.replace("Version: 13", "Version: 14"), 426),
+        (ASK.replace("Version: 13", "Version: 8"), 426),
+        (ASK.replace("Version: 13", "Version: 7"), 426),
+        (ASK.replace("Version: 13", "Version: 0"), 426),
+        (ASK.replace("Version: 13", "Version: -13"), 426),
+        (ASK.replace("Version: 13", "Version: +13"), 426),
+        (ASK.replace("Version: 13", "Version: 13.0"), 426),
+        (ASK.replace("Version: 13", "Version: \"13\""), 426),
+        (ASK.replace("Version: 13", "Version:"), 426),
+        (with("Sec-WebSocket-Version: 8"), 426),
         (ASK.replace("Version: 13", "Version: 013"), 426),
         (ASK.replace("Version: 13", "Version: 13, 8"), 426),
         (with("Sec-WebSocket-Version: 13"), 426),
@@ -124,6 +149,13 @@ fn handshakes_are_taken_or_refused_with_the_right_status() {
         (key(""), 400),
         (key("dGhlIHNhbXBsZSBub25jZQ"), 400),
         (key("dGhlIHNhbXBsZSBub25jZR=="), 400),
+        (key("dGhlIHNhbXBsZSBub25jZQ=="[..22].trim()), 400),
+        (key("dGhlIHNhbXBsZSBub25jZQ==="), 400),
+        (key("====dGhlIHNhbXBsZSBub25jZQ"), 400),
+        (key("\"dGhlIHNhbXBsZSBub25jZQ==\""), 400),
+        (key("dGhlIHNhbXBsZSBub25jZQ==, dGhlIHNhbXBsZSBub25jZQ=="), 400),
+        (key(&"A".repeat(4000)), 400),
+        (with("Sec-WebSocket-Key:"), 400),
         (key("dGhlIHNhbXBsZSBub25j"), 400),
         (key("dGhlIHNhbXBsZSBub25jZWE="), 400),
         (key("dGhlIHNhbXBsZSBub25jZ-=="), 400),
@@ -135,14 +167,27 @@ fn handshakes_are_taken_or_refused_with_the_right_status() {
         (with("Sec-WebSocket-Protocol: one, one"), 400),
         (with("Sec-WebSocket-Protocol: one\r\nSec-WebSocket-Protocol: one"), 400),
         (with("Sec-WebSocket-Protocol: a b"), 400),
+        (with("Sec-WebSocket-Protocol: a;b"), 400),
+        (with("Sec-WebSocket-Protocol: ,"), 400),
+        (with("Sec-WebSocket-Protocol: one, two, one"), 400),
+        (with("Sec-WebSocket-Protocol: \u{e9}"), 400),
         (with("Sec-WebSocket-Protocol:"), 400),
         (with("Sec-WebSocket-Extensions: ;"), 400),
+        (with("Sec-WebSocket-Extensions:"), 400),
+        (with("Sec-WebSocket-Extensions: permessage-deflate;"), 400),
+        (with("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits="), 400),
+        (with("Sec-WebSocket-Extensions: x-one\r\nSec-WebSocket-Extensions: =1"), 400),
         (with("Sec-WebSocket-Extensions: a; b=\"c"), 400),
         (with("Sec-WebSocket-Extensions: \u{e9}"), 400),
         // Heads.
         (with(&format!("X: {}", "x".repeat(100_000))), 431),
         (ASK.replace("GET /", &format!("GET /{}", "x".repeat(100_000))), 414),
+        (with(&"X: y\r\n".repeat(1000)), 431),
         (ASK.replace("Host: a", "Host : a"), 400),
+        (ASK.replace("Host: a", "Host: a b"), 400),
+        (with("no colon"), 400),
+        (with(" folded: x"), 400),
+        (with("X: a\0b"), 400),
     ];
     let bench = Bench::new();
     for (request, status) in cases {
@@ -180,7 +225,13 @@ fn what_breaks_the_rules_of_frames_is_closed_with_its_code() {
         (b"\x00\x80\0\0\0\0", 1002),
         (b"\x01\x80\0\0\0\0\x81\x80\0\0\0\0", 1002),
         (b"\x01\x80\0\0\0\0\x02\x80\0\0\0\0", 1002),
-        // Lengths.
+        (b"\x01\x80\0\0\0\0\x00\x80\0\0\0\0\x81\x80\0\0\0\0", 1002),
+        // Lengths, which nobody needs the mask for to see.
+        (b"\x82\xfe\x00\x7d", 1002),
+        (b"\x82\xff\0\0\0\0\0\0\xff\xff", 1002),
+        (b"\x82\xff\x80\0\0\0\0\0\0\0", 1002),
+        (b"\x82\xff\x40\0\0\0\0\0\0\0", 1009),
+        (b"\x82\xff\0\0\0\0\0\x10\0\x01", 1009),
         (b"\x82\xfe\x00\x00\0\0\0\0", 1002),
         (b"\x82\xfe\x00\x7d\0\0\0\0", 1002),
         (b"\x82\xff\0\0\0\0\0\0\xff\xff\0\0\0\0", 1002),
@@ -226,6 +277,186 @@ fn what_breaks_the_rules_of_frames_is_closed_with_its_code() {
         }
     }
     assert_eq!(*bench.lost.borrow(), 3 * answered - 2);
+    bench.still_serves();
+    bench.test.assert_clean();
+}
+
+#[test]
+fn a_handshake_may_come_in_any_pieces_and_frames_right_behind_it() {
+    let bench = Bench::new();
+    let hello = b"\x81\x85\x01\x02\x03\x04\x69\x67\x6f\x68\x6e";
+    let all = [ASK.as_bytes(), hello].concat();
+    let answered = |peer: &StringTransport| {
+        let answer = peer.value();
+        assert!(answer.starts_with(b"HTTP/1.1 101 ") && answer.ends_with(b"\r\n\r\n\x81\x05hello"), "{answer:?}");
+        peer.reset();
+    };
+    for cut in 1..all.len() {
+        let peer = bench.connect();
+        peer.send(&all[..cut]);
+        peer.send(&all[cut..]);
+        answered(&peer);
+    }
+    let peer = bench.connect();
+    all.iter().for_each(|byte| peer.send([*byte]));
+    answered(&peer);
+    bench.still_serves();
+    bench.test.assert_clean();
+}
+
+#[test]
+fn what_follows_a_handshake_is_frames_and_a_refused_one_may_be_tried_again() {
+    let bench = Bench::new();
+    // Neither a request nor an empty line is a frame: of both the first byte has reserved bits or an opcode of none.
+    for rest in [ASK, "\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"] {
+        let peer = bench.connect();
+        peer.send(format!("{ASK}{rest}"));
+        let answer = peer.value();
+        let frames = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4;
+        assert_eq!(answer[frames], 0x88, "{answer:?}");
+        assert_eq!(answer[frames + 2..frames + 4], 1002u16.to_be_bytes());
+        peer.reset();
+    }
+    for bad in [ASK.replace("Version: 13", "Version: 8"), ASK.replace("Upgrade: websocket\r\n", "")] {
+        let peer = bench.connect();
+        peer.send(format!("{bad}{ASK}"));
+        peer.send(b"\x81\x82\0\0\0\0ok");
+        let answer = peer.value();
+        assert!(answer.starts_with(b"HTTP/1.1 426 ") && answer.ends_with(b"\x81\x02ok"), "{answer:?}");
+        peer.reset();
+    }
+    bench.still_serves();
+    bench.test.assert_clean();
+}
+
+#[test]
+fn a_text_is_refused_with_its_first_wrong_byte_and_not_before() {
+    let bench = Bench::new();
+    // All but the last byte can go on as UTF-8.
+    let wrong: [&[u8]; 21] = [
+        b"\x80",
+        b"\xbf",
+        b"\xc0",
+        b"\xc1",
+        b"\xf5",
+        b"\xfe",
+        b"\xff",
+        b"\xc3\x28",
+        b"\xc3\xc3",
+        b"\xe0\x9f",
+        b"\xe2\x28",
+        b"\xe2\x82\x28",
+        b"\xed\xa0",
+        b"\xed\xbf",
+        b"\xf0\x8f",
+        b"\xf0\x9f\x28",
+        b"\xf0\x9f\x98\x28",
+        b"\xf4\x90",
+        b"\xce\xba\xff",
+        b"\xef\xbf\xbf\xed\xa0",
+        b"plain \xf8",
+    ];
+    for wrong in wrong {
+        let (last, good) = wrong.split_last().unwrap();
+        // In a frame that is not whole yet, and in fragments of a byte each.
+        for fragments in [false, true] {
+            let peer = bench.open();
+            if !fragments {
+                peer.send([&b"\x81\xe4\0\0\0\0"[..], good].concat());
+            }
+            for (i, byte) in good.iter().enumerate().filter(|_| fragments) {
+                peer.send([u8::from(i == 0), 0x81, 0, 0, 0, 0, *byte]);
+            }
+            assert_eq!(peer.value(), b"", "{wrong:02x?}");
+            let head: &[u8] = if fragments { &[u8::from(good.is_empty()), 0x81, 0, 0, 0, 0] } else { &[] };
+            peer.send([head, &[*last]].concat());
+            assert_eq!(peer.value()[2..4], 1007u16.to_be_bytes(), "{wrong:02x?}");
+            peer.reset();
+        }
+    }
+    // Half a character is one only if more comes.
+    for half in [&b"\xc3"[..], b"\xe2\x82", b"\xf0\x9f\x98"] {
+        let first = [&[0x01, 0x80 | half.len() as u8, 0, 0, 0, 0], half].concat();
+        let told = bench.told(&[&first[..], b"\x80\x80\0\0\0\0"].concat());
+        assert_eq!(told[2..4], 1007u16.to_be_bytes(), "{half:02x?}");
+    }
+    bench.still_serves();
+    bench.test.assert_clean();
+}
+
+#[test]
+fn control_frames_and_the_limit_hold_inside_a_fragmented_message() {
+    let bench = Bench::of(WebSocketServer::new().limits(Limits::of_message(10)));
+    let first = b"\x01\x85\0\0\0\0hello";
+    let ping = [&b"\x89\xfd\0\0\0\0"[..], &[7; 125]].concat();
+    // A ping is answered at once, whatever the limit of messages; a pong that nobody asked for is not.
+    let told = bench.told(&[&first[..], &ping, b"\x8a\x81\0\0\0\0?\x80\x85\0\0\0\0world"].concat());
+    assert_eq!(told, [&b"\x8a\x7d"[..], &[7; 125], b"\x81\x0ahelloworld"].concat());
+    // Its own sum, not each frame; and the head says it.
+    let told = bench.told(&[&first[..], b"\x00\x86"].concat());
+    assert_eq!((told[0], &told[2..4]), (0x88, &1009u16.to_be_bytes()[..]));
+    // Behind the last fragment nothing goes on.
+    let told = bench.told(&[&first[..], b"\x80\x80\0\0\0\0\x80\x80\0\0\0\0"].concat());
+    assert_eq!((&told[..7], &told[9..11]), (&b"\x81\x05hello"[..], &1002u16.to_be_bytes()[..]));
+    // A message may be given up by closing.
+    let told = bench.told(&[&first[..], b"\x88\x82\0\0\0\0\x03\xe9"].concat());
+    assert_eq!(told, b"\x88\x02\x03\xe9");
+    bench.still_serves();
+    bench.test.assert_clean();
+}
+
+#[test]
+fn with_compression_one_reserved_bit_has_a_meaning_and_that_where_a_message_begins() {
+    let bench = Bench::of(WebSocketServer::new().deflate(Deflate::new()));
+    let ask = ASK.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n");
+    let cases: [(&[u8], u16); 12] = [
+        (b"\xa1", 1002),
+        (b"\x91", 1002),
+        (b"\xf1", 1002),
+        (b"\xe2", 1002),
+        (b"\xc8", 1002),
+        (b"\xc9", 1002),
+        (b"\xca", 1002),
+        (b"\xc3", 1002),
+        (b"\x41\x80\0\0\0\0\xc0", 1002),
+        (b"\x01\x80\0\0\0\0\x40", 1002),
+        // No deflate stream: a block of the type that there is not. And one that unpacks to no text: \xff.
+        (b"\xc1\x81\0\0\0\0\x07", 1007),
+        (b"\xc1\x86\0\0\0\0\x00\x01\x00\xfe\xff\xff", 1007),
+    ];
+    for (data, code) in cases {
+        let peer = bench.connect();
+        peer.send(&ask);
+        assert!(peer.text().contains("permessage-deflate"), "{}", peer.text());
+        peer.clear();
+        peer.send(data);
+        let told = peer.value();
+        assert_eq!(told[0], 0x88, "{data:02x?} {told:02x?}");
+        assert_eq!(told[2..4], code.to_be_bytes(), "{data:02x?}");
+        peer.reset();
+    }
+    bench.still_serves();
+    bench.test.assert_clean();
+}
+
+#[test]
+fn a_peer_that_sends_no_more_is_answered_what_it_asked_and_let_go() {
+    let bench = Bench::new();
+    for (data, told) in [
+        (&b"\x81\x82\0\0\0\0ok"[..], &b"\x81\x02ok"[..]),
+        (b"\x89\x80\0\0\0\0\x81\x82\0\0\0\0ok\x01", b"\x8a\x00\x81\x02ok"),
+        (b"\x81\x82\0\0\0\0o", b""),
+        (b"\x88\x80\0\0\0\0", b"\x88\x00"),
+        (b"", b""),
+    ] {
+        let peer = bench.open();
+        peer.send(data);
+        peer.send_end();
+        assert_eq!(peer.value(), told, "{data:02x?}");
+        assert!(peer.sees_end() && !peer.sees_reset(), "{data:02x?}");
+        assert_eq!(bench.site.connections(), 0);
+    }
+    assert_eq!(*bench.lost.borrow(), 5);
     bench.still_serves();
     bench.test.assert_clean();
 }

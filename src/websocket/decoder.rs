@@ -328,6 +328,7 @@ impl MessageDecoder {
             let need = match self.have {
                 0 => 1,
                 1 => 2,
+                have if have < self.length_end() => self.length_end(),
                 _ => self.full,
             };
             let from = usize::from(self.have);
@@ -343,9 +344,12 @@ impl MessageDecoder {
                 2 => self.check_second()?,
                 _ => {}
             }
+            if self.have >= 2 && self.have == self.length_end() {
+                self.check_length()?;
+            }
             if self.have >= 2 && self.have == self.full {
                 self.have = 0;
-                return self.whole_head().map(Some);
+                return Ok(Some(self.whole_head()));
             }
         }
     }
@@ -388,44 +392,60 @@ impl MessageDecoder {
         Ok(())
     }
 
-    fn whole_head(&mut self) -> Result<Frame, FrameProblem> {
-        let [first, second, ..] = self.head;
-        let at =
-            |i: usize, n: usize| self.head[i..i + n].iter().fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
-        let (length, end) = match second & !MASKED {
-            126 => (at(2, 2), 4),
-            127 => (at(2, 8), 10),
-            short => (u64::from(short), 2),
+    /// Where the length is whole: what is left of the head is the mask.
+    fn length_end(&self) -> u8 {
+        self.full - if self.head[1] & MASKED != 0 { 4 } else { 0 }
+    }
+
+    fn length(&self) -> u64 {
+        let bytes = match self.head[1] & !MASKED {
+            126 => &self.head[2..4],
+            127 => &self.head[2..10],
+            short => return u64::from(short),
         };
+        bytes.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+    }
+
+    /// Nobody waits for the mask of a frame that will not do, nor for its payload.
+    fn check_length(&self) -> Result<(), FrameProblem> {
+        let (first, length, limits) = (self.head[0], self.length(), self.limits);
         if length >> 63 != 0 {
             return Err(FrameProblem::LengthTooLarge);
         }
-        if (end == 4 && length < 126) || (end == 10 && length <= 0xffff) {
-            return Err(FrameProblem::LengthNotMinimal);
+        match self.head[1] & !MASKED {
+            126 if length < 126 => return Err(FrameProblem::LengthNotMinimal),
+            127 if length <= 0xffff => return Err(FrameProblem::LengthNotMinimal),
+            _ => {}
         }
-        let mask = (second & MASKED != 0).then(|| [0, 1, 2, 3].map(|i| self.head[end + i]));
+        if first & 0x8 != 0 {
+            return Ok(());
+        }
+        // What cannot be made smaller gets a little larger.
+        let compressed = if self.kind.is_some() { self.compressed } else { first & COMPRESSED != 0 };
+        let more = if compressed { limits.frame / 1000 + 100 } else { 0 };
+        if length > limits.frame.saturating_add(more) {
+            return Err(FrameProblem::FrameTooLarge { limit: limits.frame });
+        }
+        if !compressed && self.message.len() as u64 + length > limits.message {
+            return Err(FrameProblem::MessageTooLarge { limit: limits.message });
+        }
+        Ok(())
+    }
+
+    fn whole_head(&mut self) -> Frame {
+        let (first, end) = (self.head[0], usize::from(self.length_end()));
+        let mask = (self.full > self.length_end()).then(|| [0, 1, 2, 3].map(|i| self.head[end + i]));
         // Looked at with the first byte.
         let opcode = Opcode::of(first & 0xf).unwrap_or(Opcode::Continuation);
-        let begins = matches!(opcode, Opcode::Text | Opcode::Binary);
-        if begins {
-            self.compressed = first & COMPRESSED != 0;
-        }
-        if !opcode.is_control() {
-            // What cannot be made smaller gets a little larger.
-            let more = if self.compressed { self.limits.frame / 1000 + 100 } else { 0 };
-            if length > self.limits.frame.saturating_add(more) {
-                return Err(FrameProblem::FrameTooLarge { limit: self.limits.frame });
-            }
-            if !self.compressed && self.message.len() as u64 + length > self.limits.message {
-                return Err(FrameProblem::MessageTooLarge { limit: self.limits.message });
-            }
-        }
         match opcode {
             Opcode::Text => self.kind = Some(Kind::Text),
             Opcode::Binary => self.kind = Some(Kind::Binary),
             _ => {}
         }
-        Ok(Frame { opcode, fin: first & FIN != 0, mask, length, got: 0 })
+        if matches!(opcode, Opcode::Text | Opcode::Binary) {
+            self.compressed = first & COMPRESSED != 0;
+        }
+        Frame { opcode, fin: first & FIN != 0, mask, length: self.length(), got: 0 }
     }
 }
 
