@@ -148,6 +148,11 @@ fn check(trace: &Trace) {
         }
         if let Some(at) = event.at {
             assert!(at.line() > 0 && !at.file().is_empty(), "{event:?}");
+            let adds = matches!(event.kind, Kind::DAdd { .. });
+            assert!(
+                !adds || event.sys || !at.file().starts_with("src/"),
+                "a step of the library says so: {event:?}"
+            );
         }
     }
     assert!(open.is_empty(), "each begin has its end: {open:?}");

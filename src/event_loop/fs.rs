@@ -192,6 +192,7 @@ pub fn remove(event_loop: &EventLoop, path: impl Into<PathBuf>) -> Deferred<()> 
 pub fn open(event_loop: &EventLoop, path: impl Into<PathBuf>, options: OpenOptions) -> Deferred<File> {
     let path: Arc<Path> = path.into().into();
     on_pool(event_loop, "open", path.clone(), move |path| options.open(path))
+        .own_step("open")
         .map(move |file| File { file: Arc::new(file), path })
 }
 

@@ -96,10 +96,12 @@ impl Files {
         let found = event_loop.defer_to_thread(move || find(&root, &segments, wants_folder, head));
         let request_head = request.head.clone();
         found
+            .own_step("serve file")
             .add_callback(move |found| match found {
                 None => Ok(Response::redirect(Status::MOVED_PERMANENTLY, with_slash(&request_head))),
                 Some(opened) => Ok(opened.answer(&request_head)),
             })
+            .own_step("serve file")
             .add_errback(|failure| {
                 failure.trap::<PoolError>().and_then(|_| {
                     Err::<Response, _>(StatusError::new(Status::SERVICE_UNAVAILABLE, "too much to do").into())

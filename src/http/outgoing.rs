@@ -117,6 +117,7 @@ impl OutgoingBody {
                 self.asked = Some(slot.clone());
                 let transport = transport.clone();
                 waiting
+                    .own_step("http body")
                     .add_both(move |answer| {
                         slot.set(Some(answer));
                         transport.wake_protocol();

@@ -194,12 +194,13 @@ impl ReconnectingClient {
         let connecting = maybe_deferred(|| connect(event_loop, self, &attempt));
         if !self.is_trying() {
             connecting.cancel();
-            return connecting.add_both(|_| Ok(())).detach();
+            return connecting.own_step("reconnecting").add_both(|_| Ok(())).detach();
         }
         state.connect.set(Some(connect));
         state.running.replace(Some(connecting.cancel_handle()));
         let client = self.clone();
         connecting
+            .own_step("reconnecting")
             .add_both(move |outcome| {
                 if let Err(failure) = outcome {
                     client.over(&attempt, Some(failure));

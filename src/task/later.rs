@@ -51,7 +51,11 @@ impl Handle {
         R: CallbackResult,
         F: FnOnce(&EventLoop) -> R + 'static,
     {
-        self.with_deferred(|event_loop| event_loop.defer_later(delay, f))
+        // Not in a closure, which would be its own caller.
+        match self.upgrade() {
+            Ok(event_loop) => event_loop.defer_later(delay, f),
+            Err(closed) => Deferred::fail(closed),
+        }
     }
 }
 

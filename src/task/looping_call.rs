@@ -159,7 +159,7 @@ impl LoopingCall {
     fn make<R: CallbackResult>(counts: bool, mut f: impl FnMut(&Tick<'_>, u64) -> R + 'static) -> LoopingCall {
         let function: Function = Box::new(move |tick, count| match f(tick, count).returned() {
             Returned::Now(outcome) => Returned::Now(outcome.map(drop)),
-            Returned::Later(deferred) => Returned::Later(deferred.map(drop)),
+            Returned::Later(deferred) => Returned::Later(deferred.own_step("LoopingCall").map(drop)),
         });
         LoopingCall {
             shared: Rc::new(Shared {

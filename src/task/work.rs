@@ -43,7 +43,7 @@ impl WorkUnit for () {}
 
 impl<T: 'static> Sealed for Deferred<T> {
     fn unit(self) -> Unit {
-        Unit::Wait(self.map(drop))
+        Unit::Wait(self.own_step("Cooperator").map(drop))
     }
 }
 impl<T: 'static> WorkUnit for Deferred<T> {}

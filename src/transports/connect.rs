@@ -264,7 +264,7 @@ impl Attempt {
         let found = look_up(event_loop, host, self.place);
         self.look_up.set(Some(found.cancel_handle()));
         let attempt = self.clone();
-        let handed_on = found.add_both(move |result| {
+        let handed_on = found.own_step("connect").add_both(move |result| {
             attempt.look_up.take();
             match result {
                 Ok(addresses) => {

@@ -78,7 +78,7 @@ impl EventLoop {
             cancel.cancel();
         }));
         let host = host.to_owned();
-        addresses.add_both(move |result| {
+        addresses.own_step("look up").add_both(move |result| {
             // Over already if it was the timer that cancelled.
             let timed_out = timer.cancel().is_err();
             result.map_err(|failure| match failure.check::<CancelledError>() {

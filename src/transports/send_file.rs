@@ -144,18 +144,19 @@ impl Transport {
         if sending.is_going_on() {
             let stat = file.stat_for(event_loop, place);
             sending.working.set(Some(stat.cancel_handle()));
-            stat.add_both(move |found| {
-                sending.working.set(None);
-                match found {
-                    Ok(meta) => {
-                        sending.length.set(Some(meta.len()));
-                        sending.go_on();
+            stat.own_step("send_file")
+                .add_both(move |found| {
+                    sending.working.set(None);
+                    match found {
+                        Ok(meta) => {
+                            sending.length.set(Some(meta.len()));
+                            sending.go_on();
+                        }
+                        Err(failure) => sending.end(Err(failure)),
                     }
-                    Err(failure) => sending.end(Err(failure)),
-                }
-                Ok(())
-            })
-            .detach();
+                    Ok(())
+                })
+                .detach();
         }
         deferred
     }
@@ -279,6 +280,7 @@ impl Sending {
         self.working.set(Some(piece.cancel_handle()));
         let sending = self.clone();
         piece
+            .own_step("send_file")
             .add_both(move |piece| {
                 sending.working.set(None);
                 match piece {

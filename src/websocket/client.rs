@@ -225,7 +225,7 @@ impl WebSocketClient {
         let pending = opening.pending.clone();
         let (protocol, shaken) = tls.protocol(&name, opening)?;
         let failing = pending.clone();
-        let looked_at = shaken.add_errback(move |failure| {
+        let looked_at = shaken.own_step("websocket").add_errback(move |failure| {
             // Without a connection nobody shakes hands, and the attempt's own error says why.
             if failure.check::<AbandonedError>().is_none() {
                 failing.fail(failure);
@@ -349,6 +349,7 @@ impl Pending {
     fn wait_for(self: Rc<Self>, attempt: Deferred<Transport>) {
         self.attempt.set(Some(attempt.cancel_handle()));
         attempt
+            .own_step("websocket")
             .add_both(move |made| {
                 match made {
                     Ok(transport) => {

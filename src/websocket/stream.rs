@@ -263,7 +263,7 @@ impl WebSocketProtocol for Feed {
         let mut stream = WebSocketStream::new(socket.clone(), self.inbox.clone());
         stream.served = Some(event_loop.handle());
         let socket = socket.clone();
-        let done = handler(event_loop, stream).add_errback(move |failure| {
+        let done = handler(event_loop, stream).own_step("websocket").add_errback(move |failure| {
             let cancelled = failure.check::<CancelledError>().is_some();
             socket.close(if cancelled { CloseCode::GOING_AWAY } else { CloseCode::INTERNAL_ERROR }, "");
             // That the peer is gone is no error of the handler's. Any other is reported, since nobody waits for it.

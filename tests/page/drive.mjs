@@ -248,6 +248,13 @@ async function sideBySide(file) {
   const nodes = (await (await context.newCDPSession(page)).send("Accessibility.getFullAXTree")).nodes;
   const named = (role) => nodes.filter((node) => !node.ignored && node.role?.value === role).map((node) => node.name?.value);
   ok("a screen reader finds a table", named("columnheader").includes("async") && named("rowheader").includes("turns"), named("rowheader").join());
+  // Between two turns.
+  await page.evaluate((i) => window.ropewalk.move(i), starts[1].s - 1);
+  ok("what the program does between two turns belongs to none", await page.evaluate(() => !!document.querySelector("#strip .tb.out.here")));
+  await press(page, "t");
+  is("t goes on to the next turn", "turn.begin", events[await cursor(page)].k);
+  await press(page, "T");
+  is("and back to the one before", "turn.begin", events[await cursor(page)].k);
   // Rails instead, and back.
   await press(page, "v");
   is("v shows the rails", 0, (await table()).length);

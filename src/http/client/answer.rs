@@ -80,9 +80,11 @@ impl ClientResponse {
     #[track_caller]
     pub fn bytes(mut self, limit: usize) -> Deferred<Vec<u8>> {
         let hop = self.hop.clone();
-        self.take_body().collect(limit).add_errback(move |failure| match failure.downcast::<BodyTooLarge>() {
-            Ok(error) => Err(hop.error(ClientPhase::Body, error).into()),
-            Err(failure) => Err(failure),
+        self.take_body().collect(limit).own_step("http body").add_errback(move |failure| {
+            match failure.downcast::<BodyTooLarge>() {
+                Ok(error) => Err(hop.error(ClientPhase::Body, error).into()),
+                Err(failure) => Err(failure),
+            }
         })
     }
 
@@ -95,7 +97,7 @@ impl ClientResponse {
     #[track_caller]
     pub fn text(self, limit: usize) -> Deferred<String> {
         let encoding = self.charset().unwrap_or(UTF_8);
-        self.bytes(limit).map(move |bytes| encoding.decode(&bytes).0.into_owned())
+        self.bytes(limit).own_step("http text").map(move |bytes| encoding.decode(&bytes).0.into_owned())
     }
 
     /// The encoding that Content-Type names, if it is known (WHATWG Encoding, 4.2).

@@ -183,7 +183,7 @@ impl Call {
             }
         };
         let call = self.clone();
-        let looked_at = shaken.add_errback(move |failure| {
+        let looked_at = shaken.own_step("http client").add_errback(move |failure| {
             // The reason is told before the connection's end is, if it is TLS's. Without a connection there is none, and
             // the attempt's own error says why.
             if failure.check::<crate::ground::AbandonedError>().is_none() {
@@ -199,7 +199,7 @@ impl Call {
     fn wait_for(self: &Rc<Self>, connecting: Deferred<Transport>) {
         self.connecting.set(Some(connecting.cancel_handle()));
         let call = self.clone();
-        let handed_on = connecting.add_both(move |result| {
+        let handed_on = connecting.own_step("http client").add_both(move |result| {
             call.connecting.take();
             match result {
                 Ok(transport) if call.over.get() => transport.abort(),

@@ -219,7 +219,7 @@ impl Hop {
             return response;
         }
         let handle = event_loop.handle();
-        response.add_callback(move |response| {
+        response.own_step("http client").add_callback(move |response| {
             if hop.must_not_expect(&response) {
                 drop(response);
                 let again = Hop { expects_no_more: true, ..hop.again() };

@@ -69,7 +69,7 @@ impl Exchange {
             Err(waiting) => {
                 let slot = Slot::default();
                 let (own, transport) = (slot.clone(), transport.clone());
-                let told = waiting.add_both(move |result| {
+                let told = waiting.own_step("http server").add_both(move |result| {
                     own.set(Some(result));
                     transport.wake_protocol();
                     Ok(())

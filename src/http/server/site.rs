@@ -206,7 +206,7 @@ impl Site {
             }
         });
         let broken = state.broken.clone();
-        all_gone.add_both(move |result| {
+        all_gone.own_step("http server").add_both(move |result| {
             // An error says that it was called.
             let _ = end.cancel();
             result.map(|()| broken.get())

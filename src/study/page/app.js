@@ -142,9 +142,8 @@ const lastIn = (list, i) => list[upTo(list, i - 1)] ?? -1;
 const either = (list, back) => (back ? lastIn(list, view.i) : nextIn(list, view.i));
 
 function turnFrom(back) {
-  const i = view.i, k = upTo(T.turnEnds, i - 1) + 1;
-  if (!back) return T.turns[k + 1]?.from ?? T.n - 1;
-  return i > T.turns[k].from ? T.turns[k].from : (T.turns[k - 1]?.from ?? 0);
+  const i = view.i, turns = T.turns.filter((turn) => !turn.outside).map((turn) => turn.from);
+  return back ? Math.max(lastIn(turns, i), 0) : (nextIn(turns, i) < 0 ? T.n - 1 : nextIn(turns, i));
 }
 
 function frameEdge(back) {
@@ -461,7 +460,7 @@ function start() {
   const plain = !T.rails.length && !P.parts.length, main = document.querySelector("main");
   main.classList.toggle("plain-run", plain);
   main.querySelector(".mid").hidden = plain && !lints.length;
-  $("prog").replaceChildren(show(T.head.prog || "a run", 80), h("small", { text: [T.head.clock && `${show(T.head.clock, 12)} clock`, part || `${T.n} events`, T.turns.length > 1 && !part && `${T.turns.filter((turn) => turn.turn).length} turns`].filter(Boolean).join(" · ") }));
+  $("prog").replaceChildren(show(T.head.prog || "a run", 80), h("small", { text: [T.head.clock && `${show(T.head.clock, 12)} clock`, part || `${T.n} events`, T.turns.length > 1 && !part && `${T.turns.filter((turn) => turn.turn && !turn.outside).length} turns`].filter(Boolean).join(" · ") }));
   $("about").textContent = `${show(T.head.lib || "ropewalk", 40)} · this file needs no network`;
   eventRows = new Rows("events-list", 24, eventRow);
   laneRows = new Rows("objects", 22, laneRow);

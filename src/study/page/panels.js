@@ -208,7 +208,7 @@ function drawNow(i) {
   const row = (name, ...what) => rows.push(h("dt", { text: name }), h("dd", {}, what));
   const go = (k, text) => h("button", { class: "goto", "data-key": `now/${k}`, onclick: () => jump(k), text });
   row("event", h("b", { text: `${e.s}` }), `  ${show(e.k, 30)}`, e.th ? `  on ${show(e.th, 20)}` : "");
-  row("time", `${duration(e.t)}`, e.turn ? `, turn ${e.turn}` : ", before the first turn", T.head.clock && T.head.clock !== "real" ? ` (${show(T.head.clock, 12)} clock)` : "");
+  row("time", `${duration(e.t)}`, e.turn ? `, ${T.turns[upTo(T.turnEnds, i - 1) + 1].outside ? "after " : ""}turn ${e.turn}` : ", before the first turn", T.head.clock && T.head.clock !== "real" ? ` (${show(T.head.clock, 12)} clock)` : "");
   for (const o of T.touched[i].slice(0, 30)) {
     const status = state.status(o.id);
     row(o.id, h("button", { class: "goto", "data-key": `now/${o.id}`, onclick: () => chooseObject(o), text: name(o.id) || (o.id[0] === "f" ? message(o.id).trim() : { d: "Deferred", m: "timer", i: "source", p: "posted call", w: "job", x: "task", g: "group" }[o.id[0]]) || o.id }), status && ": ",

@@ -75,8 +75,8 @@ function drawStrip(i) {
     const a = Math.max(turn.from, ax.from), b = Math.min(turn.to, ax.to);
     const left = x(a) - half, right = Math.max(n + 1 < T.turns.length && !half && T.turns[n + 1].from <= ax.to ? x(T.turns[n + 1].from) : x(b) + half, left + 2);
     const here = i >= turn.from && i <= turn.to;
-    kids.push(svg("rect", { class: `tb${here ? " here" : ""}`, x: left, y: 2, width: right - left, height: 34, rx: 2, "data-i": turn.from }));
-    if (right - left > 40) kids.push(svg("text", { class: "tt", x: left + 5, y: 14, text: turn.turn === 0 ? "setup" : right - left > 64 ? `turn ${turn.turn}` : turn.turn }));
+    kids.push(svg("rect", { class: `tb${turn.outside ? " out" : ""}${here ? " here" : ""}`, x: left, y: 2, width: right - left, height: 34, rx: 2, "data-i": turn.from }));
+    if (right - left > 40) kids.push(svg("text", { class: "tt", x: left + 5, y: 14, text: turn.turn === 0 ? "setup" : turn.outside ? "program" : right - left > 64 ? `turn ${turn.turn}` : turn.turn }));
     for (const [from, to] of turn.waits) {
       if (to < ax.from || from > ax.to) continue;
       const x1 = x(Math.max(from, ax.from)), x2 = x(Math.min(to, ax.to));

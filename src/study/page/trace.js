@@ -166,7 +166,7 @@ function index() {
   T.starts = [];
   T.asks = new Map();
   const famOf = new Map();
-  let turn = null, focus = "";
+  let turn = null, over = false, focus = "";
   const places = new Map();
   for (let i = 0; i < n; i++) {
     const e = T.ev[i], k = e.k;
@@ -178,7 +178,10 @@ function index() {
     if (begin >= 0) T.end[begin] = i;
     const frame = begin >= 0 ? -1 : at(e.in);
     T.depth[i] = begin >= 0 ? T.depth[begin] : frame >= 0 ? Math.min(T.depth[frame] + 1, 65535) : 0;
-    if (!turn || turn.turn !== e.turn) T.turns.push((turn = { turn: e.turn || 0, from: i, to: i, waits: [], runs: [], bad: 0 }));
+    // What the program does between two turns belongs to none of them.
+    const begins = k === "turn.begin";
+    if (!turn || turn.turn !== e.turn || (over && (begins || !turn.outside))) T.turns.push((turn = { turn: e.turn || 0, outside: over && !begins, from: i, to: i, waits: [], runs: [] }));
+    over = k === "turn.end" || (over && !begins);
     turn.to = i;
     if (k === "poll.end" && begin >= 0) turn.waits.push([begin, i]);
     if (k === "cb.end" && begin >= 0) turn.runs.push([begin, i]);
