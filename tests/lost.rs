@@ -35,9 +35,11 @@ fn names_where_it_was_raised_the_chain_and_where_an_errback_would_go() {
     let expected = format!(
         "error lost in \"audit\": division by zero
   raised     {FILE}:{RAISED}:19  step 0 count_lines, ok lane
-  chain      made {FILE}:{}:33, fired {FILE}:{}:18, 1 step
+  chain      made {FILE}:{}:33
+             fired {FILE}:{}:18, 1 step
   lost       no errback after step 0
-  help       add .add_errback(..) after line {} of {FILE}, or .log_errors(\"audit\") if you mean to ignore it",
+  help       add .add_errback(..) after line {} of {FILE},
+             or .log_errors(\"audit\") if you mean to ignore it",
         line + 1,
         line + 3,
         line + 2,
@@ -60,7 +62,8 @@ fn names_the_steps_it_passed_by() {
   passed by  {FILE}:{}:11  (no errback there)
   passed by  {FILE}:{}:26  (no errback there)
   lost       no errback after step 1
-  help       add .add_errback(..) after line {} of {FILE}, or .log_errors(\"what it is\") if you mean to ignore it",
+  help       add .add_errback(..) after line {} of {FILE},
+             or .log_errors(\"what it is\") if you mean to ignore it",
         line + 1,
         line + 1,
         line + 2,
@@ -216,5 +219,5 @@ fn what_another_thread_fires_names_the_line_there() {
         event_loop.turn(None).expect("the letter is there");
     });
     assert!(said.contains(&format!("\n  raised     {FILE}:{line}:")), "{said}");
-    assert!(said.contains(&format!(", fired {FILE}:{line}:")), "{said}");
+    assert!(said.contains(&format!("\n             fired {FILE}:{line}:")), "{said}");
 }

@@ -107,7 +107,7 @@ impl fmt::Display for UnhandledError {
         }
         write!(f, "\n  chain      made {}", self.made)?;
         match self.fired {
-            Some(fired) => write!(f, ", fired {fired}")?,
+            Some(fired) => write!(f, "\n             fired {fired}")?,
             None => match self.failure.via() {
                 Via::Cancel => write!(f, ", cancelled")?,
                 Via::Abandoned => write!(f, ", abandoned")?,
@@ -149,7 +149,7 @@ impl fmt::Display for UnhandledError {
         let after = self.last_step.unwrap_or(self.made);
         write!(f, "\n  help       add .add_errback(..) after line {} of {}", after.line(), after.file())?;
         let name = self.name().unwrap_or("what it is");
-        write!(f, ", or .log_errors(\"{name}\") if you mean to ignore it")
+        write!(f, ",\n             or .log_errors(\"{name}\") if you mean to ignore it")
     }
 }
 
