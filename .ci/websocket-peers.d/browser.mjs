@@ -1,6 +1,6 @@
 // A page in headless Chromium as a peer.
 //
-//   node browser.mjs URL
+//   node browser.mjs URL_OF_ws_echo URL_OF_ws_server
 
 import { chromium } from "playwright-core";
 
@@ -11,9 +11,9 @@ const browser = await chromium.launch({
 try {
   const page = await browser.newPage();
   page.on("console", (message) => console.log(message.text()));
-  await page.evaluate(async (url) => {
+  await page.evaluate(async ([url, server]) => {
     const said = (name, good, why = "") => console.log(good ? `ok ${name}` : `FAILED ${name}: ${why}`);
-    const socket = new WebSocket(url);
+    let socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     const next = (event) =>
       new Promise((resolve, reject) => {
@@ -38,10 +38,18 @@ try {
       socket.close(3001, "bye");
       const { code, reason, wasClean } = await next("close");
       said("the close", code === 3001 && wasClean, `${code} ${reason} ${wasClean}`);
+      socket = new WebSocket(server);
+      await next("open");
+      socket.send("hello");
+      const answer = (await next("message")).data;
+      said("an answer", answer === "hello/answer", answer);
+      socket.send("close");
+      const end = await next("close");
+      said("a close with its reason", end.code === 1000 && end.reason === "as you said" && end.wasClean, `${end.code} ${end.reason}`);
     } catch (error) {
       said("all of it", false, error);
     }
-  }, process.argv[2]);
+  }, process.argv.slice(2));
 } finally {
   await browser.close();
 }

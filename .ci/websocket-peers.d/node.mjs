@@ -2,6 +2,7 @@
 //
 //   node node.mjs client URL deflate|plain
 //   node node.mjs server deflate|plain
+//   node node.mjs goodbye URL
 //
 // What it says, and how the server asks for answers: see python.py.
 
@@ -46,6 +47,16 @@ async function talk(socket, deflate, code, reason) {
   said("the close", got === code, got);
 }
 
+/** What `ws_server` does, or `ws_client` at `/`. */
+async function goodbye(socket, wanted) {
+  const closed = next(socket, "close");
+  const [first] = await next(socket, "message");
+  said(wanted === "hello" ? "a greeting" : "an answer", String(first) === wanted, first);
+  socket.send("close");
+  const [code, reason] = await closed;
+  said("a close with its reason", code === 1000 && String(reason) === "as you said", `${code} ${reason}`);
+}
+
 const [role, ...rest] = process.argv.slice(2);
 const deflate = rest.at(-1) === "deflate";
 const failed = (error) => {
@@ -55,11 +66,16 @@ const failed = (error) => {
 if (role === "client") {
   const socket = new WebSocket(rest[0], { perMessageDeflate: deflate });
   next(socket, "open").then(() => talk(socket, deflate, 1000, "bye")).catch(failed);
+} else if (role === "goodbye") {
+  const socket = new WebSocket(rest[0]);
+  socket.once("open", () => socket.send("hello"));
+  goodbye(socket, "hello/answer").catch(failed);
 } else {
   const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: deflate && { threshold: 0 } });
   server.on("listening", () => console.log(`ready ${server.address().port}`));
   server.on("connection", (socket, request) => {
     if (request.url.startsWith("/runCase")) return talk(socket, deflate, 4001, "case over").catch(failed);
+    if (request.url === "/") return goodbye(socket, "hello").catch(failed);
     if (request.url.startsWith("/getCaseCount")) socket.send("1");
     socket.close();
   });

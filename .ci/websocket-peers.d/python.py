@@ -2,9 +2,11 @@
 
 usage: python.py websockets|aiohttp client URL deflate|plain
        python.py websockets|aiohttp server deflate|plain
+       python.py websockets|aiohttp goodbye URL
 
 A line for each thing tried: `ok NAME` or `FAILED NAME: why`. The server speaks Autobahn's way of asking for cases, which
-`ws_fuzz_client` knows: it sends the messages, and the client has to send them back.
+`ws_fuzz_client` knows: it sends the messages, and the client has to send them back. At `/` it meets `ws_client`, which says
+`hello` and closes at `close`. `goodbye` is how `ws_server` answers and closes.
 """
 
 import asyncio, signal, sys
@@ -31,6 +33,19 @@ def said(name, good, why=""):
 
 def same(name, sent, got):
     said(name, type(sent) is type(got) and sent == got, f"{sent[:40]!r} came back as {got[:40]!r}, {len(got)}")
+
+
+def goodbye(code, reason):
+    said("a close with its reason", (code, reason) == (1000, "as you said"), (code, reason))
+
+
+async def websockets_goodbye(url):
+    async with asyncio.timeout(LIMIT), connect(url) as socket:
+        await socket.send("hello")
+        same("an answer", "hello/answer", await socket.recv())
+        await socket.send("close")
+        await socket.wait_closed()
+        goodbye(socket.close_code, socket.close_reason)
 
 
 async def websockets_client(url, deflate):
@@ -67,6 +82,11 @@ async def websockets_server(deflate, ends):
                 await socket.close(4001, "case over")
             close = socket.close_code, socket.close_reason
             said("the close", close[0] == 4001, close)
+        elif path == "/":
+            same("a greeting", "hello", await socket.recv())
+            await socket.send("close")
+            await socket.wait_closed()
+            goodbye(socket.close_code, socket.close_reason)
 
     async with serve(handle, "127.0.0.1", 0, compression="deflate" if deflate else None, max_size=None) as server:
         print("ready", server.sockets[0].getsockname()[1], flush=True)
@@ -84,6 +104,15 @@ async def aiohttp_talk(socket):
     await socket.ping(b"are you there")
     pong = await socket.receive(LIMIT)
     said("a pong", pong.type == aiohttp.WSMsgType.PONG and bytes(pong.data) == b"are you there", pong)
+
+
+async def aiohttp_goodbye(url):
+    async with aiohttp.ClientSession() as session, session.ws_connect(url) as socket:
+        await socket.send_str("hello")
+        same("an answer", "hello/answer", (await socket.receive(LIMIT)).data)
+        await socket.send_str("close")
+        close = await socket.receive(LIMIT)
+        goodbye(close.data, close.extra)
 
 
 async def aiohttp_client(url, deflate):
@@ -119,8 +148,18 @@ async def aiohttp_server(deflate, ends):
         await socket.close()
         return socket
 
+    async def root(request):
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        same("a greeting", "hello", (await socket.receive(LIMIT)).data)
+        await socket.send_str("close")
+        close = await socket.receive(LIMIT)
+        goodbye(close.data, close.extra)
+        return socket
+
     app = web.Application()
-    app.add_routes([web.get("/getCaseCount", count), web.get("/runCase", case), web.get("/updateReports", reports)])
+    handlers = {"/": root, "/getCaseCount": count, "/runCase": case, "/updateReports": reports}
+    app.add_routes([web.get(path, handler) for path, handler in handlers.items()])
     runner = web.AppRunner(app)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -130,6 +169,8 @@ async def aiohttp_server(deflate, ends):
 
 
 async def main(who, role, *rest):
+    if role == "goodbye":
+        return await globals()[f"{who}_goodbye"](rest[0])
     deflate = rest[-1] == "deflate"
     if role == "client":
         return await globals()[f"{who}_client"](rest[0], deflate)
