@@ -31,7 +31,7 @@ const ASK: &str = "GET /chat HTTP/1.1\r\nHost: a\r\nOrigin: http://a\r\nUpgrade:
 
 impl Chat {
     fn new() -> Chat {
-        let (test, room) = (MemoryLoop::new().unwrap(), Room::new());
+        let (test, room) = (MemoryLoop::new().unwrap(), Room::new(7));
         Chat { site: room.site().start(&test).unwrap(), test, room }
     }
 
@@ -105,14 +105,14 @@ fn what_one_says_all_hear_and_who_comes_later_is_told() {
     let chat = Chat::new();
     let mut anna = chat.member("Anna");
     anna.says("is anybody here?");
-    assert_eq!(anna.hears(), ["said Anna is anybody here?"]);
+    assert_eq!(anna.hears(), ["said 7 Anna is anybody here?"]);
     let mut ben = chat.window();
     ben.says("Ben");
-    assert_eq!(ben.hears(), ["welcome Ben", "said Anna is anybody here?", "people Anna, Ben"]);
+    assert_eq!(ben.hears(), ["welcome Ben", "said 7 Anna is anybody here?", "people Anna, Ben"]);
     assert_eq!(anna.hears(), ["note Ben has come.", "people Anna, Ben"]);
     ben.says("<img src=x onerror=alert(1)>");
     for window in [&mut anna, &mut ben] {
-        assert_eq!(window.hears(), ["said Ben <img src=x onerror=alert(1)>"]);
+        assert_eq!(window.hears(), ["said 8 Ben <img src=x onerror=alert(1)>"]);
     }
     ben.peer.send_end();
     assert_eq!(anna.hears(), ["note Ben has left.", "people Anna"]);
@@ -139,7 +139,7 @@ fn a_line_break_in_a_text_is_no_part_of_the_message() {
     let chat = Chat::new();
     let mut anna = chat.member("Anna");
     anna.says(" one\ntwo\r\n\u{7}three ");
-    assert_eq!(anna.hears(), ["said Anna one two   three"]);
+    assert_eq!(anna.hears(), ["said 7 Anna one two   three"]);
     anna.says("\n \t");
     assert_eq!(anna.hears(), [""; 0]);
     chat.close(&[&anna]);
@@ -203,7 +203,7 @@ fn so_much_of_what_was_said_is_kept() {
     ben.says("Ben");
     let heard = ben.hears();
     assert_eq!(heard.len(), HISTORY + 2);
-    assert_eq!(heard[1], "said Anna 10");
+    assert_eq!(heard[1], "said 17 Anna 10");
     chat.close(&[&anna, &ben]);
 }
 

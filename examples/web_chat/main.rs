@@ -16,7 +16,7 @@ use program::say;
 use room::Room;
 use ropewalk::{EventLoop, Phase, SystemEvent};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// How long a browser may take to answer when the server ends.
 const GRACE: Duration = Duration::from_secs(5);
@@ -27,7 +27,9 @@ fn main() -> ExitCode {
         let port = program::port(arguments)?;
         let event_loop = EventLoop::new()?;
         event_loop.stop_on_signals()?;
-        let site = Room::new().site().listen(&event_loop, ("127.0.0.1", port))?;
+        // Nobody says a thousand texts in a second for long: what is said after a new start has higher numbers.
+        let first = SystemTime::now().duration_since(UNIX_EPOCH)?.as_millis() as u64;
+        let site = Room::new(first).site().listen(&event_loop, ("127.0.0.1", port))?;
         say(format_args!("ready {}", site.address().map_or(0, |address| address.port())))?;
         event_loop.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, move |event_loop| {
             site.shutdown(event_loop, GRACE).map(|_| ())

@@ -7,7 +7,7 @@
 //! welcome NAME            it is in, under this name; what was said before comes next
 //! name    WHY             the name will not do: it may send another
 //! people  NAME, NAME      who is there
-//! said    NAME TEXT       somebody said it, oneself too
+//! said    N NAME TEXT     somebody said it, oneself too; whoever comes again knows by the number what it has
 //! note    TEXT            somebody came or went
 //! ```
 
@@ -47,18 +47,21 @@ const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inlin
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The room. Sending calls nobody, so all of this can be borrowed meanwhile.
-#[derive(Default)]
 pub(crate) struct Room {
     /// By name in small letters: nobody is to pass for somebody else.
     seats: RefCell<BTreeMap<String, (String, WebSocket)>>,
     /// All connections, those without a name too.
     connections: Cell<usize>,
     said: RefCell<VecDeque<String>>,
+    /// The number of what is said next.
+    next: Cell<u64>,
 }
 
 impl Room {
-    pub(crate) fn new() -> Rc<Room> {
-        Rc::default()
+    /// With nobody in it. `first` is the number of what is said first.
+    pub(crate) fn new(first: u64) -> Rc<Room> {
+        let (seats, connections, said) = Default::default();
+        Rc::new(Room { seats, connections, said, next: Cell::new(first) })
     }
 
     /// The page, and the WebSockets that it asks for.
@@ -122,7 +125,8 @@ impl Room {
     }
 
     fn say(&self, name: &str, text: &str) {
-        let said = format!("said\n{name}\n{text}");
+        let number = self.next.replace(self.next.get() + 1);
+        let said = format!("said\n{number}\n{name}\n{text}");
         self.tell(&said);
         let mut history = self.said.borrow_mut();
         history.push_back(said);
