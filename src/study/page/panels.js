@@ -67,11 +67,11 @@ function eventRow(r) {
     class: cls.filter(Boolean).join(" "), role: "option", id: `ev-${i}`, "aria-selected": String(here), "aria-posinset": r + 1, "aria-setsize": eventRows.count,
     title: r === forced ? "The filter hides this event; it is shown because the cursor is on it" : null, onclick: () => jump(i),
   },
-  h("span", { class: "num", text: e.s }),
+  span("num", e.s),
   Array.from({ length: depth }, () => h("span", { class: "ind", "aria-hidden": "true" })),
   letters.map((l) => h("span", { class: `link ${l}`, text: l, title: KINSHIP[l] })),
-  h("span", { class: "what", text: ` ${brief(i)}` }),
-  h("span", { class: "place", text: e.sys ? "sys" : where(e.at) }));
+  span("what", ` ${brief(i)}`),
+  span("place", e.sys ? "sys" : where(e.at)));
 }
 
 function drawEvents(i) {
@@ -183,10 +183,10 @@ function sourceRow(r) {
   const fit = marks.filter(([text]) => (room -= 7 * text.length + 13) >= 0);
   return h("div", { class: `vrow${line === s.ran ? " here" : ""} ${[...letters].join(" ")}`, role: "option", id: `line-${line}`, "aria-selected": String(here), onclick: () => visit(line) },
     h("span", { class: "gut" },
-      h("span", { class: `ln${line === s.ran ? " run" : line === s.will ? " next" : ""}`, text: line }),
-      line === s.ran ? h("span", { class: "vh", text: "ran last: " }) : line === s.will ? h("span", { class: "vh", text: "runs next: " }) : null,
+      span(`ln${line === s.ran ? " run" : line === s.will ? " next" : ""}`, line),
+      line === s.ran ? span("vh", "ran last: ") : line === s.will ? span("vh", "runs next: ") : null,
       [...letters].map((l) => h("span", { class: `link ${l}`, title: KINSHIP[l], text: l })), fit.map(([, tag]) => tag)),
-    h("span", { text: show(s.file.lines[r].replace(/\t/g, "    "), 400) }), marks.length > fit.length ? h("span", { class: "vh", text: ` and ${marks.length - fit.length} more` }) : null);
+    h("span", { text: show(s.file.lines[r].replace(/\t/g, "    "), 400) }), marks.length > fit.length ? span("vh", ` and ${marks.length - fit.length} more`) : null);
 }
 
 /** A click on a line: to its next visit, around again at the last. */
@@ -214,7 +214,7 @@ function drawNow(i) {
     row(o.id, h("button", { class: "goto", "data-key": `now/${o.id}`, onclick: () => chooseObject(o), text: name(o.id) || (o.id[0] === "f" ? message(o.id).trim() : { d: "Deferred", m: "timer", i: "source", p: "posted call", w: "job", x: "task", g: "group" }[o.id[0]]) || o.id }), status && ": ",
       h("span", { class: status === "error" || status === "lost" ? "val-e" : "", text: isRail(o) ? statusWords(o.id, i) : status }));
   }
-  if (e.val) rows.push(h("dt", { text: "value" }), h("dd", { class: `v ${e.val.err !== undefined ? "val-e" : "val-c"}` }, value(e.val, true), e.val.ty ? h("span", { class: "future", text: `  ${short(e.val.ty)}` }) : null));
+  if (e.val) rows.push(h("dt", { text: "value" }), h("dd", { class: `v ${e.val.err !== undefined ? "val-e" : "val-c"}` }, value(e.val, true), e.val.ty ? span("future", `  ${short(e.val.ty)}`) : null));
   if (e.at) row("place", (() => {
     const p = place(e.at), file = p && T.src.get(p.f);
     return file ? `${show(file.path, 80)}:${p.line}:${p.col}` : show(e.at, 60);
@@ -231,7 +231,7 @@ function drawWhy(i) {
   const hop = (k, letter, rel, cls) => {
     const place = where(T.ev[k].at);
     kids.push(h("li", {}, h("button", { class: `hop ${cls}`, "data-key": `why/${k}/${rel}`, onclick: () => jump(k) },
-      letter ? h("span", { class: `link ${letter}`, "aria-hidden": "true", text: letter }) : h("span"), h("span", { class: "rel", text: rel }), h("span", { class: "hs", text: `s${T.ev[k].s}` }), h("span", { class: "what", text: brief(k) }), h("span", { class: "place", text: place }))));
+      letter ? h("span", { class: `link ${letter}`, "aria-hidden": "true", text: letter }) : h("span"), span("rel", rel), span("hs", `s${T.ev[k].s}`), span("what", brief(k)), span("place", place))));
   };
   const near = parents(i);
   for (const { i: k, how, reg } of whyChain(i, 24)) {
@@ -259,7 +259,7 @@ function readLints() {
 }
 
 function drawLints(i) {
-  $("lints").replaceChildren(h("ol", {}, lints.slice(0, 500).map((l, k) => h("li", {}, h("button", { class: `find-row${l.i > i ? " future" : ""}`, "data-key": `lint/${k}`, onclick: () => jump(l.i) }, h("span", { text: show(l.text, 300) }), h("span", { class: "s", text: `s${T.ev[l.i].s}` }))))));
+  $("lints").replaceChildren(h("ol", {}, lints.slice(0, 500).map((l, k) => h("li", {}, h("button", { class: `find-row${l.i > i ? " future" : ""}`, "data-key": `lint/${k}`, onclick: () => jump(l.i) }, h("span", { text: show(l.text, 300) }), span("s", `s${T.ev[l.i].s}`))))));
 }
 
 function drawOutput(i) {
@@ -270,6 +270,6 @@ function drawOutput(i) {
     const e = T.ev[k], text = String(e.text ?? "").slice(-4000).split("\n").map((line) => show(line, 500)).join("\n");
     kids.push(e.stream === "stderr" || e.stream === "err" ? h("span", { class: "err", text }) : text);
   }
-  box.replaceChildren(...(n ? kids : [h("span", { class: "future", text: T.outs.length ? "nothing yet" : "this run printed nothing that was recorded" })]));
+  box.replaceChildren(...(n ? kids : [span("future", T.outs.length ? "nothing yet" : "this run printed nothing that was recorded")]));
   later.push(() => (box.scrollTop = box.scrollHeight));
 }

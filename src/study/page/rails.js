@@ -74,8 +74,8 @@ function drawRail(id, i, links) {
     const status = statusAt(i, id);
     head.append(
       h(depth ? "b" : "h3", { text: title(id) }),
-      h("span", { class: "ty", text: `${o.ty ? (task ? "" : `Deferred<${short(o.ty)}>`) : ""} ${where(o.at)}` }),
-      h("span", { class: `st ${status}`, text: statusWords(id, i) }),
+      span("ty", `${o.ty ? (task ? "" : `Deferred<${short(o.ty)}>`) : ""} ${where(o.at)}`),
+      span(`st ${status}`, statusWords(id, i)),
     );
     const top = y + HEAD - (depth ? 7 : 4);
     if (!depth) y += HEAD;
@@ -107,9 +107,9 @@ function drawRail(id, i, links) {
           "data-key": `${id}/${row.mark}/${row.ev[0] ?? row.n ?? ""}`, "aria-current": here ? "step" : null,
           title: `${row.text} ${row.note}`.trim(), onclick: row.ev.length ? () => jump(row.ev[0]) : null,
         },
-        h("span", { class: "vh", text: `${MARK_WORDS[row.mark] ?? ""}${row.n !== undefined && row.mark !== "member" ? ` ${row.n}` : ""} ${row.mark === "step" ? `(${laneWord(row.lane)} lane)` : ""}` }),
+        span("vh", `${MARK_WORDS[row.mark] ?? ""}${row.n !== undefined && row.mark !== "member" ? ` ${row.n}` : ""} ${row.mark === "step" ? `(${laneWord(row.lane)} lane)` : ""}`),
         letters.map((l) => h("span", { class: `link ${l}`, title: KINSHIP[l], text: l })),
-        h("span", { class: "t", text: row.text }), h("span", { class: "n", text: row.note }),
+        span("t", row.text), span("n", row.note),
         row.ev.length ? h("span", { class: "s", "aria-hidden": "true", text: `s${T.ev[row.ev[0]].s}` }) : null),
       );
       list.append(item);
@@ -151,7 +151,7 @@ function drawRail(id, i, links) {
             item.append(sub.head, sub.list);
             open.end = y;
           } else if (row.inner && !drawn.has(row.inner)) {
-            item.append(h("button", { class: "row gap", style: `padding-left:${textX(depth)}px`, onclick: () => select(row.inner) }, h("span", { class: "t", text: `${title(row.inner)}: look at it by itself` })));
+            item.append(h("button", { class: "row gap", style: `padding-left:${textX(depth)}px`, onclick: () => select(row.inner) }, span("t", `${title(row.inner)}: look at it by itself`)));
             y += ROW;
           }
           break;
@@ -190,7 +190,7 @@ function drawRail(id, i, links) {
           const ol = h("ol", { "aria-label": "Its members" });
           for (const [k, m] of members.entries()) {
             const my = y + ROW / 2, st = statusAt(i, m);
-            ol.append(h("li", {}, h("button", { class: "row member", "data-key": `${id}/member/${m}`, style: `padding-left:${textX(depth) + 22}px`, onclick: () => select(m) }, h("span", { class: "t", text: `${k} ${title(m)}` }), h("span", { class: "n", text: statusWords(m, i) }))));
+            ol.append(h("li", {}, h("button", { class: "row member", "data-key": `${id}/member/${m}`, style: `padding-left:${textX(depth) + 22}px`, onclick: () => select(m) }, span("t", `${k} ${title(m)}`), span("n", statusWords(m, i)))));
             line("stub", `M${xe} ${my}h${22}`);
             over.push(["member", failed(lastValue(m, i)) ? "e" : "c", xe + 28, my, LIVE.has(st)]);
             y += ROW;
@@ -328,7 +328,7 @@ function tiles(i) {
   const box = h("div", { class: "tiles" });
   for (const o of T.rails.slice(page * PER_PAGE, (page + 1) * PER_PAGE)) {
     box.append(h("button", { class: `tile${o.made > i ? " dim" : ""}`, "aria-pressed": String(view.sel.includes(o.id)), "data-key": `tile/${o.id}`, onclick: (event) => select(o.id, event.shiftKey) },
-      h("span", { text: title(o.id) }), sparkline(o.id, i), h("span", { class: "n", text: statusWords(o.id, i) })));
+      h("span", { text: title(o.id) }), sparkline(o.id, i), span("n", statusWords(o.id, i))));
   }
   const turn = (by) => () => {
     view.page = page + by;

@@ -2,7 +2,7 @@
 //!
 //! No name changes, and each declaration of the outermost level keeps a line of its own: an error that a browser reports
 //! still says where it is. It knows as much of JavaScript as our own scripts use: each statement ends with `;`, and none
-//! is empty.
+//! is empty; no list ends with a hole.
 
 use std::iter::Peekable;
 use std::str::Chars;
@@ -133,7 +133,12 @@ struct Squeezed {
 
 impl Squeezed {
     fn mark(&mut self, c: char) {
-        if c == '}' && self.text.ends_with(';') {
+        let says_nothing = match c {
+            '}' => self.text.ends_with([';', ',']),
+            ')' | ']' => self.text.ends_with(','),
+            _ => false,
+        };
+        if says_nothing {
             self.text.pop();
         }
         self.text.push(c);
@@ -173,7 +178,7 @@ mod tests {
     #[test]
     fn comments_and_spaces_go_and_names_stay() {
         let text = "// What it is.\nconst a = 1, b = {\n  long: 2, /* why */\n};\n\n/** More. */\nfunction f(x) {\n  return x in b;\n}\n";
-        assert_eq!(script(text), "const a=1,b={long:2,};\nfunction f(x){return x in b}\n");
+        assert_eq!(script(text), "const a=1,b={long:2};\nfunction f(x){return x in b}\n");
         assert_eq!(script("let a = b + +c - -d;"), "let a=b+ +c- -d;\n");
     }
 

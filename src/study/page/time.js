@@ -188,7 +188,7 @@ function laneRow(r) {
       for (let j = start; j <= stop; j++) if (Math.abs(x(o.ev[j]) - (event.clientX - rect.left)) < Math.abs(x(best) - (event.clientX - rect.left))) best = o.ev[j];
       jump(best);
     },
-  }, h("span", { class: "t" }, title(o.id), h("span", { class: "vh", text: now ? `: ${now}` : ": not made yet" })), picture);
+  }, h("span", { class: "t" }, title(o.id), span("vh", now ? `: ${now}` : ": not made yet")), picture);
 }
 
 function chooseObject(o) {

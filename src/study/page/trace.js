@@ -12,6 +12,7 @@ function h(tag, props, ...kids) {
   return fill(e, props, kids);
 }
 
+const span = (cls, text) => h("span", { class: cls, text });
 const svg = (tag, props, ...kids) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), props, kids);
 
 function fill(e, props, kids) {
