@@ -36,7 +36,9 @@ impl Stepper {
     /// The title and the rows of the pane. The row that is happening is always among them.
     pub(in crate::study::stepper) fn chain_pane(&self, width: usize, height: usize) -> (String, Vec<Line>) {
         let Some(rail) = self.rail() else {
-            return ("no Deferred yet".to_owned(), vec![Line::default().fit(width); height]);
+            // Whether one was made, and none of them is what is happening.
+            let title = if self.state.chains().next().is_some() { "no Deferred here" } else { "no Deferred yet" };
+            return (title.to_owned(), vec![Line::default().fit(width); height]);
         };
         let here = rail.rows.iter().rposition(|row| row.s != 0 && row.s <= self.cursor).unwrap_or(0);
         let is_focus = self.pane == Pane::Chain;
