@@ -106,6 +106,11 @@ impl<'t> Chain<'t> {
         }
     }
 
+    /// Its result is on its way: to the next step, or to the chain that waits for it. So it is between two events.
+    fn goes_on(&self) -> bool {
+        self.waiter.is_some() || self.steps.values().any(|step| !step.reached)
+    }
+
     /// Who took a failure out of it.
     fn taken(&self, f: Id) -> String {
         match self.group {
@@ -122,6 +127,7 @@ impl<'t> Chain<'t> {
             State::Paused(on) => format!("paused on {on}"),
             State::Ok | State::Taken(None) => format!("done, {}", self.last_value),
             State::Err(f) if self.went_to.is_some() => format!("done, err {f}"),
+            State::Err(f) if self.goes_on() => format!("err {f}"),
             State::Err(f) => format!("{f} rests"),
             State::Taken(Some(f)) => match self.group {
                 Some(g) => format!("done, {f} kept by {g}"),
@@ -207,7 +213,7 @@ impl<'t> Chain<'t> {
     }
 
     fn finish(&mut self, last: &Event<'t>) {
-        if let (State::Err(f), None) = (self.state, self.went_to) {
+        if let (State::Err(f), None, false) = (self.state, self.went_to, self.goes_on()) {
             self.at_error(last, Mark::Rest, format!("{f} rests: no errback yet"), format!("! {f} rests"));
             self.leave_out_when();
         }
