@@ -64,9 +64,12 @@ pub struct MessageDecoder {
     role: Role,
     limits: Limits,
     head: [u8; LONGEST],
-    /// How many bytes of the head are there, and how many it has.
+    /// How many bytes of the head are there, how many it has up to the mask, and how many with it.
     have: u8,
+    sized: u8,
     full: u8,
+    /// What the frame's length is, when it is there.
+    length: u64,
     frame: Option<Frame>,
     /// The message at hand, and what kind it is.
     message: Vec<u8>,
@@ -119,7 +122,9 @@ impl MessageDecoder {
             limits,
             head: [0; LONGEST],
             have: 0,
+            sized: 2,
             full: 2,
+            length: 0,
             frame: None,
             message: Vec::new(),
             kind: None,
@@ -328,7 +333,7 @@ impl MessageDecoder {
             let need = match self.have {
                 0 => 1,
                 1 => 2,
-                have if have < self.length_end() => self.length_end(),
+                have if have < self.sized => self.sized,
                 _ => self.full,
             };
             let from = usize::from(self.have);
@@ -344,10 +349,13 @@ impl MessageDecoder {
                 2 => self.check_second()?,
                 _ => {}
             }
-            if self.have >= 2 && self.have == self.length_end() {
+            if need == 1 {
+                continue;
+            }
+            if self.have == self.sized {
                 self.check_length()?;
             }
-            if self.have >= 2 && self.have == self.full {
+            if self.have == self.full {
                 self.have = 0;
                 return Ok(Some(self.whole_head()));
             }
@@ -388,38 +396,30 @@ impl MessageDecoder {
             127 => 8,
             _ => 0,
         };
-        self.full = 2 + length + if masked { 4 } else { 0 };
+        self.sized = 2 + length;
+        self.full = self.sized + if masked { 4 } else { 0 };
         Ok(())
     }
 
-    /// Where the length is whole: what is left of the head is the mask.
-    fn length_end(&self) -> u8 {
-        self.full - if self.head[1] & MASKED != 0 { 4 } else { 0 }
-    }
-
-    fn length(&self) -> u64 {
-        let bytes = match self.head[1] & !MASKED {
-            126 => &self.head[2..4],
-            127 => &self.head[2..10],
-            short => return u64::from(short),
-        };
-        bytes.iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
-    }
-
     /// Nobody waits for the mask of a frame that will not do, nor for its payload.
-    fn check_length(&self) -> Result<(), FrameProblem> {
-        let (first, length, limits) = (self.head[0], self.length(), self.limits);
+    fn check_length(&mut self) -> Result<(), FrameProblem> {
+        let [first, second, a, b, c, d, e, f, g, h, ..] = self.head;
+        let (length, least) = match second & !MASKED {
+            126 => (u64::from(u16::from_be_bytes([a, b])), 126),
+            127 => (u64::from_be_bytes([a, b, c, d, e, f, g, h]), 0x1_0000),
+            short => (u64::from(short), 0),
+        };
         if length >> 63 != 0 {
             return Err(FrameProblem::LengthTooLarge);
         }
-        match self.head[1] & !MASKED {
-            126 if length < 126 => return Err(FrameProblem::LengthNotMinimal),
-            127 if length <= 0xffff => return Err(FrameProblem::LengthNotMinimal),
-            _ => {}
+        if length < least {
+            return Err(FrameProblem::LengthNotMinimal);
         }
+        self.length = length;
         if first & 0x8 != 0 {
             return Ok(());
         }
+        let limits = self.limits;
         // What cannot be made smaller gets a little larger.
         let compressed = if self.kind.is_some() { self.compressed } else { first & COMPRESSED != 0 };
         let more = if compressed { limits.frame / 1000 + 100 } else { 0 };
@@ -433,8 +433,8 @@ impl MessageDecoder {
     }
 
     fn whole_head(&mut self) -> Frame {
-        let (first, end) = (self.head[0], usize::from(self.length_end()));
-        let mask = (self.full > self.length_end()).then(|| [0, 1, 2, 3].map(|i| self.head[end + i]));
+        let (first, end) = (self.head[0], usize::from(self.sized));
+        let mask = (self.full > self.sized).then(|| [0, 1, 2, 3].map(|i| self.head[end + i]));
         // Looked at with the first byte.
         let opcode = Opcode::of(first & 0xf).unwrap_or(Opcode::Continuation);
         match opcode {
@@ -445,7 +445,7 @@ impl MessageDecoder {
         if matches!(opcode, Opcode::Text | Opcode::Binary) {
             self.compressed = first & COMPRESSED != 0;
         }
-        Frame { opcode, fin: first & FIN != 0, mask, length: self.length(), got: 0 }
+        Frame { opcode, fin: first & FIN != 0, mask, length: self.length, got: 0 }
     }
 }
 
