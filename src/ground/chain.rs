@@ -191,6 +191,10 @@ pub(crate) trait Drive {
 pub(crate) trait Accept<T: 'static>: Drive {
     /// Runs the step, which is the `stride`th in a row that was called by the one before it.
     fn accept(self: Rc<Self>, input: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance;
+    /// The same while somebody records. Whether that is so is asked where a row of steps begins.
+    fn accept_told(self: Rc<Self>, input: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
+        self.accept(input, chain, stride)
+    }
 }
 
 /// A node as the end of another chain sees it.
@@ -231,12 +235,29 @@ impl<T: 'static, S: ?Sized> Node<T, S> {
 
 impl<T: 'static, S: Part + 'static> Node<T, S> {
     /// Gives a result that was found here to whoever comes next.
-    #[inline(always)] // a call of its own costs a tenth
+    #[inline]
     pub(super) fn lay(self: Rc<Self>, outcome: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
+        match trace::on() {
+            false => self.lay_as::<false>(outcome, chain, stride),
+            true => self.lay_as::<true>(outcome, chain, stride),
+        }
+    }
+
+    /// The same for who knows whether somebody records.
+    #[inline(always)] // a call of its own costs a tenth
+    fn lay_as<const TOLD: bool>(
+        self: Rc<Self>,
+        outcome: Outcome<T>,
+        chain: &mut Walk<'_>,
+        stride: u32,
+    ) -> Advance {
         match self.next.take() {
             Some(step) if stride < STRIDE => {
                 drop(self);
-                step.accept(outcome, chain, stride + 1)
+                match TOLD {
+                    false => step.accept(outcome, chain, stride + 1),
+                    true => step.accept_told(outcome, chain, stride + 1),
+                }
             }
             Some(step) => {
                 self.next.set(Some(step));
@@ -315,11 +336,20 @@ impl<T: 'static> Head<T> {
                 None
             });
         }
-        let outcome = if trace::on() { tell::fired(core, outcome, at) } else { outcome };
         let mut walk = Walk { chain: self.clone(), jobs };
-        let first = self.lay(outcome, &mut walk, 0);
+        let first = match trace::on() {
+            false => self.lay_as::<false>(outcome, &mut walk, 0),
+            true => self.fire_told(outcome, at, &mut walk),
+        };
         drive(first, walk);
         Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fire_told(self: Rc<Self>, outcome: Outcome<T>, at: Option<Place>, walk: &mut Walk<'_>) -> Advance {
+        let outcome = tell::fired(&self.part, outcome, at);
+        self.lay_as::<true>(outcome, walk, 0)
     }
 }
 
@@ -343,6 +373,7 @@ impl<T: 'static, S: Part + 'static> Drive for Node<T, S> {
     fn advance(self: Rc<Self>, chain: &mut Walk<'_>) -> Advance {
         match self.next.take() {
             Some(step) => match self.take() {
+                Some(out) if trace::on() => step.accept_told(out, chain, 0),
                 Some(out) => step.accept(out, chain, 0),
                 // A node is driven only when a result lies there; without it the chain cannot go on.
                 None => Advance::Paused,
@@ -360,7 +391,7 @@ impl<T: 'static, S: Part + 'static> Drive for Node<T, S> {
         match self.take() {
             Some(out) => {
                 let out = tell::resting(chain.core(), out);
-                self.lay(out, chain, 0)
+                self.lay_as::<true>(out, chain, 0)
             }
             None => Advance::Rest(self),
         }
@@ -381,29 +412,21 @@ impl<T: 'static, S: Part + 'static> Land<T> for Node<T, S> {
 
 impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
     fn accept(self: Rc<Self>, input: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
-        if trace::on() {
-            return self.accept_told(input, chain, stride);
-        }
         // Sixteen of these lie on the stack at once, unless what each holds there is large.
         let large = const { size_of::<S>() + size_of::<Outcome<T>>() + size_of::<Outcome<U>>() > 256 };
         // A link is armed until it runs, and it runs once.
         let Some(step) = self.part.step.take() else { return Advance::Paused };
         match run(step, input, || (self.part.site(), &chain.core().info)) {
-            Returned::Now(outcome) => self.lay(outcome, chain, if large { STRIDE } else { stride }),
+            Returned::Now(outcome) => self.lay_as::<false>(outcome, chain, if large { STRIDE } else { stride }),
             Returned::Later(inner) => self.wait(inner, chain),
         }
     }
-}
-
-impl<T: 'static, U: 'static, S: Step<T, U>> Node<U, Link<T, S>> {
-    /// The same while somebody records. A function of its own: beside the other it costs that one its registers.
     #[cold]
-    #[inline(never)]
     fn accept_told(self: Rc<Self>, input: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
         let large = const { size_of::<S>() + size_of::<Outcome<T>>() + size_of::<Outcome<U>>() > 128 };
         let Some(step) = self.part.step.take() else { return Advance::Paused };
         match tell::step(&chain.core().info, &self.part.site(), step, input) {
-            Returned::Now(outcome) => self.lay(outcome, chain, if large { STRIDE } else { stride }),
+            Returned::Now(outcome) => self.lay_as::<true>(outcome, chain, if large { STRIDE } else { stride }),
             Returned::Later(inner) => self.wait(inner, chain),
         }
     }
@@ -445,10 +468,11 @@ impl<T: 'static, S: Part + 'static> Node<T, S> {
     }
 }
 
-/// Hangs a step behind `tail`.
+/// Hangs a step behind `tail`, which is that of `chain`.
 #[inline]
 pub(crate) fn append<T: 'static, U: 'static, S: Step<T, U>>(
     tail: &Node<T, dyn Part>,
+    chain: &Rc<dyn Chain>,
     info: &Info,
     step: S,
     at: Place,
@@ -463,9 +487,16 @@ pub(crate) fn append<T: 'static, U: 'static, S: Step<T, U>>(
     tail.next.set(Some(link.clone()));
     // Told when it is true: a recorder may fire the chain.
     if trace::on() {
-        link.part.reg.set(tell::added::<T, U, S>(info, &link.part.site(), false));
+        tell_added(chain, &link);
     }
     link
+}
+
+/// Takes nothing that the caller would have to keep in a register for this alone.
+#[cold]
+#[inline(never)]
+fn tell_added<T: 'static, U: 'static, S: Step<T, U>>(chain: &Rc<dyn Chain>, link: &Node<U, Link<T, S>>) {
+    link.part.reg.set(tell::added::<T, U, S>(&chain.core().info, &link.part.site(), false));
 }
 
 /// Hangs something that is no step of the program's behind `tail`.

@@ -122,11 +122,13 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// The same for a function that was asked for it at another place.
+    #[inline]
     pub(crate) fn new_at(made: Place) -> (Resolver<T>, Deferred<T>) {
         Deferred::new_of(None, made)
     }
 
     /// The same for one that brings what another one brings.
+    #[inline(always)]
     pub(crate) fn new_of(of: Option<Id>, made: Place) -> (Resolver<T>, Deferred<T>) {
         let head = Head::<T>::unfired(made);
         if trace::on() {
@@ -347,7 +349,7 @@ impl<T: 'static> Deferred<T> {
                 let outcome = if info.phase.get() == Phase::Resting { tail.take() } else { None };
                 match outcome {
                     None => {
-                        let tail = chain::append(&*tail, info, step, at);
+                        let tail = chain::append(&*tail, &chain, info, step, at);
                         return Deferred { end: End::Pending(tail, chain) };
                     }
                     Some(outcome) => (outcome, Origin::of(&tail, chain)),

@@ -104,6 +104,8 @@ fn cause(info: &Info) -> Links<'static> {
 }
 
 /// A Deferred was made.
+#[cold]
+#[inline(never)]
 pub(crate) fn made(info: &Info, ty: &'static str, of: Option<Id>) {
     chain_id_of(info, ty, false, of);
 }
