@@ -265,6 +265,55 @@ fn a_recording_inside_a_recording_has_its_own_events() {
 }
 
 #[test]
+fn a_recording_that_begins_inside_a_step_hears_of_the_chain_again_within_sixteen_steps() {
+    let recording = Rc::new(Cell::new(None));
+    let (resolver, mut d) = Deferred::new();
+    for n in 0..40 {
+        let slot = recording.clone();
+        d = d.map(move |before: i32| {
+            if n == 2 {
+                slot.set(Some(trace::Recording::begin(Trace::with_limit(1000))));
+            }
+            before + 1
+        });
+    }
+    resolver.succeed(0);
+    assert_eq!(success_of(d), 40);
+    let trace = recording.take().and_then(trace::Recording::finish).expect("a trace");
+    let steps: Vec<u32> = trace
+        .events()
+        .filter_map(|event| match event.kind {
+            Kind::DStep { n, .. } => Some(n),
+            _ => None,
+        })
+        .collect();
+    let first = steps[0];
+    assert!((3..=19).contains(&first), "{steps:?}");
+    assert_eq!(steps, (first..40).collect::<Vec<_>>());
+    assert!(matches!(trace.nth(0).unwrap().kind, Kind::DNew { late: true, .. }));
+    for event in trace.events() {
+        assert!(references(&event).all(|link| link < event.s), "{event:?}");
+    }
+    text_chain(&trace).to_string();
+}
+
+#[test]
+fn a_recording_that_begins_inside_a_callback_hears_of_the_next_callback() {
+    let event_loop = EventLoop::builder().clock(&TestClock::new()).build().expect("a loop");
+    let recording = Rc::new(Cell::new(None));
+    let slot = recording.clone();
+    event_loop.call_soon(move |event_loop| slot.set(Some(event_loop.record(Trace::with_limit(1000)))));
+    event_loop.call_soon(|_| trace::note("in the same turn"));
+    event_loop.call_later(Duration::from_millis(1), |event_loop| event_loop.stop());
+    event_loop.run().expect("it runs");
+    let trace = recording.take().and_then(trace::Recording::finish).expect("a trace");
+    let begun = trace.events().filter(|event| matches!(event.kind, Kind::CbBegin { .. })).count();
+    assert_eq!(begun, 2, "the callback behind it and the timer: {:?}", trace.events().collect::<Vec<_>>());
+    let note = trace.events().find(|event| matches!(event.kind, Kind::Note { .. })).expect("a note");
+    assert_ne!(note.frame, 0, "it is inside its callback");
+}
+
+#[test]
 fn a_recording_ends_with_a_panic_that_leaves_it() {
     let result = catch_unwind(AssertUnwindSafe(|| trace::record(|| panic!("out of it"))));
     assert!(result.is_err());

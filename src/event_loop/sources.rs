@@ -115,6 +115,10 @@ impl<S> Removed<S> {
 pub(crate) trait AnySource {
     /// Calls the callback, which is out of its place meanwhile.
     fn call(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness);
+    /// The same while somebody records.
+    fn call_told(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness) {
+        self.call(event_loop, readiness);
+    }
     /// The source alone.
     fn source(&self) -> &dyn Any;
     /// Puts the source into `out`, an `Option<S>`, unless it is in use. The rest is dropped.

@@ -22,6 +22,7 @@ const NAMED: usize = 64;
 impl EventLoop {
     /// Tells a recording that begins, or meets this loop, what it has.
     #[cold]
+    #[inline(never)]
     pub(super) fn announce(&self) {
         let inner = &*self.inner;
         let sources: Vec<_> = inner.sources.borrow().names();
@@ -51,6 +52,7 @@ impl EventLoop {
     }
 
     #[cold]
+    #[inline(never)]
     pub(super) fn open_frame(&self, slot: Slot, place: Place, site: Site) {
         let label = site.label.as_deref();
         let links = Links { cause: site.cause, reg: site.reg, at: Some(place), label };
@@ -62,6 +64,7 @@ impl EventLoop {
     }
 
     #[cold]
+    #[inline(never)]
     pub(super) fn close_frame(&self, frame: Frame, out: Out) {
         let turn = &self.inner.turn;
         let took = self.inner.clock.now().saturating_sub(turn.began.get());
@@ -72,6 +75,7 @@ impl EventLoop {
 
     /// A wait begins. Answers its mark and its time.
     #[cold]
+    #[inline(never)]
     pub(super) fn poll_begins(&self, timeout: Option<u64>) -> Option<(Mark, u64)> {
         let inner = &*self.inner;
         let next = inner.timers.borrow().first().and_then(|slot| trace::known(&slot.id, Object::Timer));
@@ -84,6 +88,7 @@ impl EventLoop {
 
     /// It is over.
     #[cold]
+    #[inline(never)]
     pub(super) fn poll_ends(&self, (begun, at): (Mark, u64)) {
         let inner = &*self.inner;
         let mut ready = Vec::new();
@@ -120,13 +125,14 @@ impl EventLoop {
         let turn = &self.inner.turn;
         let n = turn.number.get();
         turn.frame.set(Some(Frame::open(Kind::TurnBegin { n }, Links::default())));
+        turn.eventful.set(true);
     }
 
     #[cold]
     #[inline(never)]
     pub(super) fn turn_ends(&self, frame: Frame) {
         let turn = &self.inner.turn;
-        let ran = (turn.ran_before.get() + turn.ran.get()) as u32;
+        let ran = turn.ran_before.get() as u32;
         frame.close(|b| Kind::TurnEnd { b, ran, busy: turn.busy.take() }, Links::default());
     }
 
@@ -222,6 +228,7 @@ impl Inner {
 
     /// A job was given to the pool.
     #[cold]
+    #[inline(never)]
     pub(super) fn job_queued(&self, job: usize) {
         let found = self.jobs.borrow().get(job).map(|job| (trace::id(&job.id, Object::Work), job.place));
         let Some((Some((w, _)), place)) = found else { return };
@@ -233,6 +240,7 @@ impl Inner {
 
     /// Its result is here.
     #[cold]
+    #[inline(never)]
     pub(super) fn job_done(&self, job: usize, done: Option<Done>) {
         let Some((w, reg)) = self.meet_job(job) else { return };
         let mut cause = 0;
@@ -279,6 +287,7 @@ impl EventLoop {
 
     /// A source was registered.
     #[cold]
+    #[inline(never)]
     pub(super) fn opened(&self, index: u32, serial: u64, place: Place) {
         let found = match self.inner.sources.borrow().get(index, serial) {
             Some(slot) => slot.id().map(|(i, _)| (i, slot.entry.clone())),
@@ -324,6 +333,7 @@ impl EventLoop {
 
     /// What the trace says of a ready source's callback.
     #[cold]
+    #[inline(never)]
     fn ready_site(&self, index: u32, serial: u64, readiness: Readiness) -> Site {
         let links = Links { cause: self.inner.turn.woken(), ..Links::default() };
         let (r, w, hup) = (readiness.is_readable(), readiness.is_writable(), readiness.0 & HUP != 0);

@@ -18,7 +18,8 @@ use super::error::RunError;
 use super::mailbox::Letter;
 use super::report::{self, Payload, guard};
 use super::running::Life;
-use super::sources::Dispatch;
+use super::interest::Readiness;
+use super::sources::{AnySource, Dispatch};
 use super::tell::fired;
 use super::timers::{Due, TimerSlot};
 use super::wait::Ready;
@@ -33,11 +34,9 @@ enum Phase {
     Mail,
     Wait,
     Ready,
-    CollectDue,
     Timers,
     CollectWoken,
     Woken,
-    End,
 }
 
 /// The turn at hand.
@@ -78,6 +77,8 @@ pub(crate) struct Turn {
     pub(super) busy: Cell<u64>,
     /// The first panic of this turn, if it is to go on after it.
     panicked: Cell<Option<Payload>>,
+    /// Whether the turn has a frame or a panic, so that there is more to do at its end: one question for what is rare.
+    pub(super) eventful: Cell<bool>,
 }
 
 impl Turn {
@@ -121,8 +122,8 @@ impl EventLoop {
             match guard(|| self.go_on(limit, budget)) {
                 Ok(result) => {
                     turn.ran_before.set(turn.ran_before.get() + turn.ran.get());
-                    if turn.phase.get() == Phase::Begin {
-                        self.resume_panic();
+                    if turn.phase.get() == Phase::Begin && turn.eventful.get() {
+                        self.end_eventful();
                     }
                     return result.map(|()| turn.ran.get());
                 }
@@ -135,151 +136,197 @@ impl EventLoop {
     fn go_on(&self, limit: Option<u64>, budget: usize) -> Result<(), RunError> {
         let inner = &*self.inner;
         let turn = &inner.turn;
-        loop {
-            match turn.phase.get() {
-                Phase::Begin => {
-                    turn.soon_left.set(inner.soon.borrow().len());
-                    turn.ran_before.set(0);
-                    turn.number.set(turn.number.get().wrapping_add(1));
-                    if trace::on() {
-                        self.turn_begins();
-                    }
-                    turn.phase.set(if self.only_tasks(limit) { Phase::CollectWoken } else { Phase::Soon });
+        let mut phase = turn.phase.get();
+        let enter = |next| {
+            turn.phase.set(next);
+            next
+        };
+        if phase == Phase::Begin {
+            turn.soon_left.set(inner.soon.borrow().len());
+            turn.ran_before.set(0);
+            turn.number.set(turn.number.get().wrapping_add(1));
+            if trace::on() {
+                self.turn_begins();
+            }
+            phase = enter(if self.only_tasks(limit) { Phase::CollectWoken } else { Phase::Soon });
+        }
+        if phase == Phase::Soon {
+            if turn.soon_left.get() > 0 && self.run_soon(budget) {
+                return Ok(());
+            }
+            if inner.mailbox.has_mail() {
+                inner.mailbox.take(&mut turn.mail.borrow_mut());
+                // Mail that came while the loop was awake: more may be on its way, and need not wake it.
+                if !turn.woken_by_post.take() {
+                    inner.hurry.set(true);
                 }
-                Phase::Soon => {
-                    while turn.soon_left.get() > 0 {
-                        if turn.ran.get() == budget {
-                            return Ok(());
-                        }
-                        turn.soon_left.set(turn.soon_left.get() - 1);
-                        let Some(soon) = inner.soon.borrow_mut().pop_front() else { break };
-                        let Soon { call, place, id, reg } = soon;
-                        self.begin(Slot::Soon, place, NO_SOURCE);
-                        if trace::on() {
-                            self.soon_begins(id, reg, place);
-                        }
-                        call(self);
-                        self.end();
-                    }
-                    turn.phase.set(Phase::Wait);
-                    if inner.mailbox.has_mail() {
-                        inner.mailbox.take(&mut turn.mail.borrow_mut());
-                        // Mail that came while the loop was awake: more may be on its way, and need not wake it.
-                        if !turn.woken_by_post.take() {
-                            inner.hurry.set(true);
-                        }
-                        turn.phase.set(Phase::Mail);
-                    }
-                }
-                Phase::Mail => {
-                    loop {
-                        if turn.ran.get() == budget {
-                            return Ok(());
-                        }
-                        let Some(letter) = turn.mail.borrow_mut().pop_front() else { break };
-                        let Letter { call, place, worker } = letter;
-                        self.begin(Slot::Post, place, NO_SOURCE);
-                        if trace::on() {
-                            self.letter_begins(place, worker);
-                        }
-                        call(self);
-                        self.end();
-                    }
-                    turn.phase.set(Phase::Wait);
-                }
-                Phase::Wait => {
-                    // Whoever has run a callback in `run_one` is done; waiting is for the next.
-                    if turn.ran.get() == budget {
-                        return Ok(());
-                    }
-                    if let Err(error) = self.wait(limit) {
-                        self.end_turn();
-                        return Err(error);
-                    }
-                    turn.phase.set(Phase::Ready);
-                }
-                Phase::Ready => {
-                    loop {
-                        if turn.ran.get() == budget {
-                            return Ok(());
-                        }
-                        let next = turn.next_ready.get();
-                        let Some(&ready) = turn.ready.borrow().get(next) else { break };
-                        turn.next_ready.set(next + 1);
-                        let found = inner.sources.borrow_mut().dispatch(&inner.registry, ready);
-                        let Some(Dispatch { entry, readiness, place, index, serial }) = found else { continue };
-                        self.begin(Slot::Ready, place, (index, serial));
-                        // The recorder, which has just been told, may have removed or paused it.
-                        if !trace::on() || self.ready_begins(index, serial, readiness, place) {
-                            // With it goes a source that was removed by its own callback.
-                            entry.call(self, readiness);
-                        } else {
-                            drop(entry);
-                        }
-                        self.end();
-                    }
-                    turn.phase.set(Phase::CollectDue);
-                }
-                Phase::CollectDue => {
-                    let mut timers = inner.timers.borrow_mut();
-                    turn.phase.set(Phase::CollectWoken);
-                    if !timers.is_empty() {
-                        turn.now.set(inner.clock.now());
-                        if !turn.one_by_one.get() {
-                            timers.collect_due(turn.now.get());
-                        }
-                        turn.phase.set(Phase::Timers);
-                    }
-                }
-                Phase::Timers => {
-                    loop {
-                        if turn.ran.get() == budget {
-                            return Ok(());
-                        }
-                        let next = match turn.one_by_one.get() {
-                            false => inner.timers.borrow_mut().next_due(),
-                            true => inner.timers.borrow_mut().next_due_at(inner.clock.now()),
-                        };
-                        let Some(Due { key, at, slot }) = next else { break };
-                        let label = inner.take_label(Named::Timer(key));
-                        let TimerSlot { call, place, id, reg } = slot;
-                        self.begin(Slot::Timer, place, NO_SOURCE);
-                        if trace::on() {
-                            self.timer_begins((id, reg, place), at, label);
-                        }
-                        inner.scheduled.set(Some(at));
-                        call(self);
-                        inner.scheduled.set(None);
-                        self.end();
-                    }
-                    turn.phase.set(Phase::CollectWoken);
-                }
-                Phase::CollectWoken => {
-                    turn.woken_left.set(inner.tasks.batch(&inner.mailbox));
-                    turn.phase.set(Phase::Woken);
-                }
-                Phase::Woken => {
-                    while turn.woken_left.get() > 0 {
-                        if turn.ran.get() == budget {
-                            return Ok(());
-                        }
-                        turn.woken_left.set(turn.woken_left.get() - 1);
-                        let Some((task, work, place)) = inner.tasks.next() else { continue };
-                        self.begin(Slot::Task, place, NO_SOURCE);
-                        if trace::on() {
-                            self.task_begins(task, place);
-                        }
-                        self.poll_task(task, work);
-                        self.end();
-                    }
-                    turn.phase.set(Phase::End);
-                }
-                Phase::End => {
-                    self.end_turn();
-                    return Ok(());
-                }
+                phase = enter(Phase::Mail);
+            } else {
+                phase = enter(Phase::Wait);
             }
         }
+        if phase == Phase::Mail {
+            if self.run_mail(budget) {
+                return Ok(());
+            }
+            phase = enter(Phase::Wait);
+        }
+        if phase == Phase::Wait {
+            // Whoever has run a callback in `run_one` is done; waiting is for the next.
+            if turn.ran.get() == budget {
+                return Ok(());
+            }
+            if let Err(error) = self.wait(limit) {
+                enter(Phase::Begin);
+                return Err(error);
+            }
+            phase = enter(Phase::Ready);
+        }
+        if phase == Phase::Ready {
+            if self.run_ready(budget) {
+                return Ok(());
+            }
+            if inner.timers.borrow().is_empty() {
+                phase = enter(Phase::CollectWoken);
+            } else {
+                turn.now.set(inner.clock.now());
+                if !turn.one_by_one.get() {
+                    inner.timers.borrow_mut().collect_due(turn.now.get());
+                }
+                phase = enter(Phase::Timers);
+            }
+        }
+        if phase == Phase::Timers {
+            if self.run_timers(budget) {
+                return Ok(());
+            }
+            phase = enter(Phase::CollectWoken);
+        }
+        if phase == Phase::CollectWoken {
+            turn.woken_left.set(inner.tasks.batch(&inner.mailbox));
+            enter(Phase::Woken);
+        }
+        if turn.woken_left.get() > 0 && self.run_woken(budget) {
+            return Ok(());
+        }
+        enter(Phase::Begin);
+        Ok(())
+    }
+
+    // A batch each; each answers whether it ended because the budget is used up. Functions of their own: a turn that has
+    // nothing for one of them does not keep registers for it.
+
+    #[inline(never)]
+    fn run_soon(&self, budget: usize) -> bool {
+        let turn = &self.inner.turn;
+        while turn.soon_left.get() > 0 {
+            if turn.ran.get() == budget {
+                return true;
+            }
+            turn.soon_left.set(turn.soon_left.get() - 1);
+            let Some(soon) = self.inner.soon.borrow_mut().pop_front() else { break };
+            let Soon { call, place, id, reg } = soon;
+            self.begin(Slot::Soon, place, NO_SOURCE);
+            if trace::on() {
+                self.soon_begins(id, reg, place);
+                self.call_told(call);
+            } else {
+                call(self);
+                self.end();
+            }
+        }
+        false
+    }
+
+    #[inline(never)]
+    fn run_mail(&self, budget: usize) -> bool {
+        let turn = &self.inner.turn;
+        loop {
+            if turn.ran.get() == budget {
+                return true;
+            }
+            let Some(letter) = turn.mail.borrow_mut().pop_front() else { return false };
+            let Letter { call, place, worker } = letter;
+            self.begin(Slot::Post, place, NO_SOURCE);
+            if trace::on() {
+                self.letter_begins(place, worker);
+                self.call_told(call);
+            } else {
+                call(self);
+                self.end();
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn run_ready(&self, budget: usize) -> bool {
+        let inner = &*self.inner;
+        let turn = &inner.turn;
+        loop {
+            if turn.ran.get() == budget {
+                return true;
+            }
+            let next = turn.next_ready.get();
+            let Some(&ready) = turn.ready.borrow().get(next) else { return false };
+            turn.next_ready.set(next + 1);
+            let found = inner.sources.borrow_mut().dispatch(&inner.registry, ready);
+            let Some(Dispatch { entry, readiness, place, index, serial }) = found else { continue };
+            self.begin(Slot::Ready, place, (index, serial));
+            // With it goes a source that was removed by its own callback.
+            if trace::on() {
+                self.call_source_told(entry, readiness);
+            } else {
+                entry.call(self, readiness);
+                self.end();
+            }
+        }
+    }
+
+    #[inline(never)]
+    fn run_timers(&self, budget: usize) -> bool {
+        let inner = &*self.inner;
+        let turn = &inner.turn;
+        loop {
+            if turn.ran.get() == budget {
+                return true;
+            }
+            let next = match turn.one_by_one.get() {
+                false => inner.timers.borrow_mut().next_due(),
+                true => inner.timers.borrow_mut().next_due_at(inner.clock.now()),
+            };
+            let Some(Due { key, at, slot }) = next else { return false };
+            let label = inner.take_label(Named::Timer(key));
+            let TimerSlot { call, place, id, reg } = slot;
+            self.begin(Slot::Timer, place, NO_SOURCE);
+            let told = trace::on();
+            if told {
+                self.timer_begins((id, reg, place), at, label);
+            }
+            inner.scheduled.set(Some(at));
+            call(self);
+            inner.scheduled.set(None);
+            self.end_as(told);
+        }
+    }
+
+    #[inline(never)]
+    fn run_woken(&self, budget: usize) -> bool {
+        let turn = &self.inner.turn;
+        while turn.woken_left.get() > 0 {
+            if turn.ran.get() == budget {
+                return true;
+            }
+            turn.woken_left.set(turn.woken_left.get() - 1);
+            let Some((task, work, place)) = self.inner.tasks.next() else { continue };
+            self.begin(Slot::Task, place, NO_SOURCE);
+            let told = trace::on();
+            if told {
+                self.task_begins(task, place);
+            }
+            self.poll_task(task, work);
+            self.end_as(told);
+        }
+        false
     }
 
     /// Whether all that there is to do in this turn is to poll tasks: then it begins with them. Half of what a wake and a
@@ -313,27 +360,63 @@ impl EventLoop {
         turn.current.set(Some(Current { slot, place, source }));
     }
 
-    /// The callback is over.
+    /// The callback is over. Nobody recorded when it began.
     #[inline(always)]
     fn end(&self) {
-        let turn = &self.inner.turn;
-        turn.current.set(None);
+        self.inner.turn.current.set(None);
         if self.inner.after.any() {
             self.finish_up();
         }
-        if let Some(frame) = turn.call_frame.take() {
+    }
+
+    #[inline(always)]
+    fn end_as(&self, told: bool) {
+        match told {
+            true => self.end_told(),
+            false => self.end(),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn end_told(&self) {
+        self.end();
+        if let Some(frame) = self.inner.turn.call_frame.take() {
             self.close_frame(frame, Out::Ok);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn call_told(&self, call: impl FnOnce(&EventLoop)) {
+        call(self);
+        self.end_told();
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn call_source_told(&self, entry: Rc<dyn AnySource>, readiness: Readiness) {
+        // The recorder, which is told here, may remove or pause it.
+        match self.inner.turn.current.get() {
+            Some(Current { place, source: (index, serial), .. })
+                if self.ready_begins(index, serial, readiness, place) =>
+            {
+                entry.call_told(self, readiness);
+            }
+            _ => drop(entry),
+        }
+        self.end_told();
     }
 
     /// Runs one callback of the user's outside the batches, and nothing of it gets out.
     pub(crate) fn call(&self, slot: Slot, place: Place, site: impl FnOnce() -> Site, f: impl FnOnce(&EventLoop)) {
         self.begin(slot, place, NO_SOURCE);
-        if trace::on() {
+        let told = trace::on();
+        if told {
             self.open_frame(slot, place, site());
         }
         match guard(|| f(self)) {
-            Ok(()) => self.end(),
+            Ok(()) => self.end_as(told),
             Err(payload) => self.caught(payload),
         }
     }
@@ -392,7 +475,10 @@ impl EventLoop {
             self.remove_any(index, serial);
         }
         match (self.inner.panic_policy, turn.panicked.take()) {
-            (PanicPolicy::ResumeUnwind, None) => turn.panicked.set(Some(payload)),
+            (PanicPolicy::ResumeUnwind, None) => {
+                turn.eventful.set(true);
+                turn.panicked.set(Some(payload));
+            }
             (PanicPolicy::ResumeUnwind, first) => {
                 turn.panicked.set(first);
                 report::forget_payload(payload);
@@ -408,15 +494,19 @@ impl EventLoop {
         }
     }
 
-    fn end_turn(&self) {
+    /// The end of a turn that has a frame or a panic.
+    #[cold]
+    fn end_eventful(&self) {
         let turn = &self.inner.turn;
-        turn.phase.set(Phase::Begin);
+        turn.eventful.set(false);
         if let Some(frame) = turn.frame.take() {
             self.turn_ends(frame);
         }
+        self.resume_panic();
     }
 
     /// Waits, as long as nothing else is to be done, and fills the list of ready sources.
+    #[inline(never)]
     fn wait(&self, limit: Option<u64>) -> Result<(), RunError> {
         let inner = &*self.inner;
         let turn = &inner.turn;
@@ -486,14 +576,12 @@ impl EventLoop {
         Ok(())
     }
 
-    #[inline]
+    #[inline(never)]
     fn poll(&self, timeout: Option<u64>) -> Result<(), RunError> {
-        let turn = &self.inner.turn;
         if trace::on() {
             return self.poll_told(timeout);
         }
-        turn.woken.set(0);
-        self.inner.waiter.wait(timeout, &mut turn.ready.borrow_mut()).map_err(RunError::Wait)
+        self.inner.waiter.wait(timeout, &mut self.inner.turn.ready.borrow_mut()).map_err(RunError::Wait)
     }
 
     /// The same while somebody records.

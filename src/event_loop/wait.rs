@@ -110,6 +110,7 @@ impl Waiter {
 
     /// Waits until something is ready, somebody wakes the loop, or `timeout` nanoseconds are over (`None`: no limit).
     /// Ready sources are appended to `ready`. May come back early with nothing, as after a signal.
+    #[inline(always)] // called from two places, one of them for recordings only
     pub(crate) fn wait(&self, timeout: Option<u64>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let timeout = timeout.map(|t| t.min(LONGEST));
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -148,6 +149,7 @@ impl Waiter {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[inline(always)]
     fn wait_directly(
         &self,
         list: &mut Vec<rustix::event::epoll::Event>,

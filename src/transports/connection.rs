@@ -254,18 +254,28 @@ impl Line {
     }
 
     /// The medium is ready.
-    #[inline(always)]
     pub(crate) fn ready(self: Rc<Line>, event_loop: &EventLoop, readiness: Readiness) {
+        match trace::on() {
+            false => self.ready_untold(event_loop, readiness),
+            true => self.ready_otherwise(event_loop, readiness),
+        }
+    }
+
+    /// The same when nobody records. A recording that begins while the protocol is called hears nothing of what that
+    /// call reads and writes.
+    #[inline(always)]
+    pub(super) fn ready_untold(self: Rc<Line>, event_loop: &EventLoop, readiness: Readiness) {
         if readiness.0 != READ || self.has(WOKEN | DEAF) {
             return self.ready_otherwise(event_loop, readiness);
         }
-        if let Err(reason) = self.read(event_loop) {
+        if let Err(reason) = self.read::<false>(event_loop) {
             self.lose(event_loop, reason);
         }
     }
 
     #[cold]
-    fn ready_otherwise(self: Rc<Line>, event_loop: &EventLoop, readiness: Readiness) {
+    #[inline(never)]
+    pub(super) fn ready_otherwise(self: Rc<Line>, event_loop: &EventLoop, readiness: Readiness) {
         if self.has(WOKEN)
             && let Err(failure) = self.wake(event_loop)
         {
@@ -273,7 +283,7 @@ impl Line {
         }
         if readiness.is_readable()
             && !self.has(DEAF)
-            && let Err(reason) = self.read(event_loop)
+            && let Err(reason) = self.read::<true>(event_loop)
         {
             return self.lose(event_loop, reason);
         }
@@ -295,17 +305,17 @@ impl Line {
         }
     }
 
-    /// Reads what is there and hands it on. A short read has emptied the medium.
+    /// Reads what is there and hands it on. A short read has emptied the medium. `ASKS` whether somebody records.
     #[inline(always)]
-    fn read(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
+    fn read<const ASKS: bool>(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
         let Some(mut desk) = Desk::take(&self.lines) else { return self.read_first(event_loop) };
         let came = self.receive(desk.scratch());
-        if trace::on() {
+        if ASKS && trace::on() {
             self.tell_read(came);
         }
         let Ok(n @ 1..SCRATCH) = came else { return self.read_on(event_loop, desk, came) };
         let data = &desk.scratch()[..n];
-        self.attend_as(RUNNING, |protocol, transport| protocol.data_received(event_loop, transport, data))
+        self.attend_as::<ASKS>(RUNNING, |protocol, transport| protocol.data_received(event_loop, transport, data))
     }
 
     #[cold]
@@ -332,7 +342,7 @@ impl Line {
                 Ok(came) => {
                     let mode = desk.mode;
                     let data = &desk.scratch()[..came];
-                    self.attend_as(mode, |protocol, transport| {
+                    self.attend_as::<true>(mode, |protocol, transport| {
                         protocol.data_received(event_loop, transport, data)
                     })?;
                     if came < SCRATCH {
@@ -386,12 +396,12 @@ impl Line {
         f: impl FnOnce(&mut dyn Protocol, &Transport) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let desk = Desk::take(&self.lines).unwrap_or_else(|| Desk::make(&self.lines));
-        self.attend_as(desk.mode, f)
+        self.attend_as::<true>(desk.mode, f)
     }
 
     /// The same for who has taken the loop's buffers, or has not (`mode`).
     #[inline(always)]
-    fn attend_as(
+    fn attend_as<const ASKS: bool>(
         self: &Rc<Line>,
         mode: u32,
         f: impl FnOnce(&mut dyn Protocol, &Transport) -> Result<(), Failure>,
@@ -406,7 +416,7 @@ impl Line {
         let flags = self.flags.get();
         self.flags.set(flags & !(RUNNING | APART | WROTE));
         if flags & WROTE != 0 {
-            self.send_written();
+            self.send_written::<ASKS>();
         } else if flags & DIRTY != 0 {
             self.finish_own();
         }

@@ -57,7 +57,10 @@ impl AnySource for Line {
     }
     #[inline]
     fn call(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness) {
-        self.ready(event_loop, readiness);
+        self.ready_untold(event_loop, readiness);
+    }
+    fn call_told(self: Rc<Self>, event_loop: &EventLoop, readiness: Readiness) {
+        self.ready_otherwise(event_loop, readiness);
     }
 
     fn source(&self) -> &dyn Any {

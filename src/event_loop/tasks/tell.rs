@@ -29,18 +29,21 @@ thread_local! {
 
 /// The loop calls a callback of `object`. Answers what was called before, for [`called`].
 #[cold]
+#[inline(never)]
 pub(in crate::event_loop) fn calls(object: Option<Id>) -> Option<Calling> {
     CALLING.replace(object.map(|id| (trace::run(), id)))
 }
 
 /// That callback is over.
 #[cold]
+#[inline(never)]
 pub(in crate::event_loop) fn called(before: Option<Calling>) {
     CALLING.set(before);
 }
 
 /// The task that is being polled has come to this.
 #[cold]
+#[inline(never)]
 pub(crate) fn gives<T: 'static>(outcome: &mut Result<T, Failure>) {
     let Some(task) = POLLED.get().map(|polled| polled.task) else { return };
     let mut shown = Shown::default();
@@ -49,6 +52,7 @@ pub(crate) fn gives<T: 'static>(outcome: &mut Result<T, Failure>) {
 
 /// The same for a result that may borrow.
 #[cold]
+#[inline(never)]
 pub(crate) fn gives_unseen<T>(outcome: &mut Result<T, Failure>) {
     if let Some(task) = POLLED.get().map(|polled| polled.task) {
         keep(task, type_name::<T>(), came_to_unseen(outcome));
@@ -76,6 +80,7 @@ struct Known {
 impl TaskId {
     /// Tells that a task is there which was spawned before somebody recorded.
     #[cold]
+    #[inline(never)]
     pub(crate) fn announce(self) {
         self.known_as(true);
     }
@@ -110,6 +115,7 @@ impl TaskId {
 impl TaskId {
     /// What the trace says of the loop's callback that polls it.
     #[cold]
+    #[inline(never)]
     pub(crate) fn site(self) -> Site {
         match self.known() {
             Some(Known { x, cause, .. }) => Site { id: Some(x), cause, ..Site::default() },
@@ -120,12 +126,14 @@ impl TaskId {
 
 /// A task was spawned.
 #[cold]
+#[inline(never)]
 pub(super) fn spawned(task: TaskId) {
     task.known_as(false);
 }
 
 /// A task was woken.
 #[cold]
+#[inline(never)]
 pub(super) fn woken(task: TaskId) {
     let Some(Known { x, .. }) = task.known() else { return };
     let own = POLLED.get().is_some_and(|polled| polled.task == task);
@@ -140,6 +148,7 @@ pub(super) fn woken(task: TaskId) {
 
 /// A poll begins: that of a task in the table, or that of the future for which a task stands in there.
 #[cold]
+#[inline(never)]
 pub(crate) fn poll_begins(task: TaskId, itself: bool) -> Option<Frame> {
     let Known { x, place, polls, cause, stands_in, .. } = task.known()?;
     if itself == stands_in {
@@ -156,6 +165,7 @@ pub(crate) fn poll_begins(task: TaskId, itself: bool) -> Option<Frame> {
 
 /// It is over. Whether somebody keeps a waker of a task that is pending is told too: else nobody can wake it.
 #[cold]
+#[inline(never)]
 pub(crate) fn poll_ends(frame: Frame, task: TaskId, ready: bool) {
     let given = GIVEN.take().filter(|(of, _)| ready && *of == task).map(|(_, given)| given);
     if !ready {
@@ -189,6 +199,7 @@ fn look_at_waker(task: TaskId, again: bool) {
 
 /// The loop has nothing left to wait for: wakers that were dropped meanwhile are why.
 #[cold]
+#[inline(never)]
 pub(in crate::event_loop) fn wakers_are_gone(tasks: &Tasks) {
     tasks.all().into_iter().for_each(|task| look_at_waker(task, false));
 }
@@ -199,6 +210,7 @@ fn polled(ready: bool) -> Polled {
 
 /// A task is about to go.
 #[cold]
+#[inline(never)]
 pub(super) fn ends(task: TaskId, ready: bool) {
     if let Some(Known { x, .. }) = task.known() {
         trace::emit(Kind::XDrop { x, state: polled(ready) }, Links::default());
@@ -207,6 +219,7 @@ pub(super) fn ends(task: TaskId, ready: bool) {
 
 /// The task that is being polled waits for something: a Deferred, a timer, a source. `at` is the line of its `await`.
 #[cold]
+#[inline(never)]
 pub(crate) fn waits(on: Option<Id>, at: &'static Location<'static>) {
     if let Some(task) = POLLED.get().map(|polled| polled.task)
         && let Some(Known { x, .. }) = task.known()

@@ -69,7 +69,17 @@ pub struct Recording<R: Recorder + 'static> {
 }
 
 impl<R: Recorder + 'static> Recording<R> {
-    /// Begins to record with `recorder` on this thread.
+    /// Begins to record with `recorder` on this thread. When it begins inside a callback or a step, it hears of the
+    /// callbacks behind that one, and of the chain that runs within 16 steps.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Recording, Trace};
+    ///
+    /// let recording = Recording::begin(Trace::with_limit(100));
+    /// trace::note("heard");
+    /// let trace = recording.finish().expect("not from inside the recorder");
+    /// assert_eq!(trace.len(), 2); // and the end
+    /// ```
     pub fn begin(recorder: R) -> Recording<R> {
         let gate = recorder.is_gate();
         let recorder = Rc::new(RefCell::new(Some(Box::new(recorder))));

@@ -88,7 +88,7 @@ impl Line {
 
     /// Sends what the protocol wrote while it ran. All of it goes at once nearly always.
     #[inline(always)]
-    pub(super) fn send_written(self: &Rc<Line>) {
+    pub(super) fn send_written<const ASKS: bool>(self: &Rc<Line>) {
         let Some(fd) = &self.fd else { return self.send_written_otherwise(Err(Errno::INTR)) };
         // No user code runs in here.
         let mut written = self.lines.written.borrow_mut();
@@ -100,7 +100,7 @@ impl Line {
         }
         written.clear();
         drop(written);
-        if trace::on() {
+        if ASKS && trace::on() {
             self.tell_write(size, sent);
         }
         if self.has(DIRTY | HALF_CLOSING | CLOSING | STARVED) {
