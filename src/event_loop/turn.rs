@@ -15,10 +15,10 @@ use crate::trace::{self, EventNumber, Frame, Id, Out, Place, Slot};
 
 use super::clock::Clock;
 use super::error::RunError;
+use super::interest::Readiness;
 use super::mailbox::Letter;
 use super::report::{self, Payload, guard};
 use super::running::Life;
-use super::interest::Readiness;
 use super::sources::{AnySource, Dispatch};
 use super::tell::fired;
 use super::timers::{Due, TimerSlot};

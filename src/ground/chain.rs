@@ -245,12 +245,7 @@ impl<T: 'static, S: Part + 'static> Node<T, S> {
 
     /// The same for who knows whether somebody records.
     #[inline(always)] // a call of its own costs a tenth
-    fn lay_as<const TOLD: bool>(
-        self: Rc<Self>,
-        outcome: Outcome<T>,
-        chain: &mut Walk<'_>,
-        stride: u32,
-    ) -> Advance {
+    fn lay_as<const TOLD: bool>(self: Rc<Self>, outcome: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
         match self.next.take() {
             Some(step) if stride < STRIDE => {
                 drop(self);
