@@ -488,6 +488,23 @@ impl Incoming {
 }
 
 /// A body has more bytes than it may.
+///
+/// ```
+/// use ropewalk::http::{BodyTooLarge, Response, Server};
+/// use ropewalk::{Address, testing::MemoryLoop};
+///
+/// let test = MemoryLoop::new()?;
+/// let server = Server::new().post("/", |_, mut request| {
+///     request.take_body().collect(4).map(|_| Response::text("short enough")).add_errback(|failure| {
+///         let error: BodyTooLarge = failure.downcast()?; // without this line the client is told 413
+///         Ok(Response::text(format!("{error}; try /large")))
+///     })
+/// });
+/// let peer = test.connected(server.start(&test)?.protocol(&Address::Memory));
+/// peer.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nIf I were");
+/// assert!(peer.text().ends_with("the body has more than the 4 bytes it may have; try /large"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyTooLarge {
     pub(super) limit: u64,

@@ -207,6 +207,15 @@ impl ChunkHead {
 }
 
 /// Writes data as one chunk; nothing for no data, since an empty chunk is the end of a body.
+///
+/// ```
+/// use ropewalk::http::encode_chunk;
+///
+/// let mut out = Vec::new();
+/// encode_chunk(b"If I were a rope", &mut out);
+/// encode_chunk(b"", &mut out);
+/// assert_eq!(out, b"10\r\nIf I were a rope\r\n");
+/// ```
 pub fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
     if !data.is_empty() {
         out.extend_from_slice(ChunkHead::new(data.len()).as_bytes());
@@ -216,6 +225,17 @@ pub fn encode_chunk(data: &[u8], out: &mut Vec<u8>) {
 }
 
 /// Writes the end of a body, with its trailers.
+///
+/// ```
+/// use ropewalk::http::{Headers, encode_last_chunk};
+///
+/// let mut out = Vec::new();
+/// let mut trailers = Headers::new();
+/// trailers.append("Digest", "sha-256=6SZD")?;
+/// encode_last_chunk(&trailers, &mut out);
+/// assert_eq!(out, b"0\r\nDigest: sha-256=6SZD\r\n\r\n");
+/// # Ok::<(), ropewalk::http::InvalidHeader>(())
+/// ```
 pub fn encode_last_chunk(trailers: &super::Headers, out: &mut Vec<u8>) {
     out.extend_from_slice(b"0\r\n");
     trailers.encode(out);

@@ -15,6 +15,30 @@ use crate::protocols::Piece;
 const INFORMATIONAL: u8 = 16;
 
 /// What comes out of a decoder: a head, pieces of the body, the end; then the next head.
+///
+/// ```
+/// use ropewalk::http::{Event, Headers, Limits, ParseError, RequestDecoder};
+/// use ropewalk::protocols::Piece;
+///
+/// /// The requests in some bytes, as `METHOD target: bytes of its body`.
+/// fn log(bytes: &[u8]) -> Result<Vec<String>, ParseError> {
+///     let (mut decoder, mut piece) = (RequestDecoder::new(Limits::default()), Piece::new(bytes));
+///     let (mut log, mut line, mut length) = (Vec::new(), String::new(), 0);
+///     while let Some(event) = decoder.next_event(&mut piece)? {
+///         match event {
+///             Event::Head(head) => (line, length) = (format!("{} {}", head.method, head.target), 0),
+///             Event::Data(data) => length += data.len(),
+///             Event::End(_) => log.push(format!("{line}: {length}")),
+///             _ => {}
+///         }
+///     }
+///     Ok(log)
+/// }
+///
+/// let requests = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\nPUT /b HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\npoem";
+/// assert_eq!(log(requests)?, ["GET /a: 0", "PUT /b: 4"]);
+/// # Ok::<(), ParseError>(())
+/// ```
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'p, H> {

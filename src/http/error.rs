@@ -6,6 +6,17 @@ use std::fmt;
 use super::status::Status;
 
 /// The part of a message in which something was wrong.
+///
+/// ```
+/// use ropewalk::http::{Event, Limits, Part, RequestDecoder};
+/// use ropewalk::protocols::Piece;
+///
+/// let mut decoder = RequestDecoder::new(Limits::default());
+/// let mut piece = Piece::new(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nten\r\n");
+/// assert!(matches!(decoder.next_event(&mut piece), Ok(Some(Event::Head(_)))));
+/// let error = decoder.next_event(&mut piece).unwrap_err();
+/// assert_eq!(error.part(), Part::Body);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Part {
@@ -18,6 +29,20 @@ pub enum Part {
 }
 
 /// What is wrong with a message.
+///
+/// ```
+/// use ropewalk::http::{Limits, Problem, RequestDecoder, Status};
+/// use ropewalk::protocols::Piece;
+///
+/// let problem = |head: &str| {
+///     let mut decoder = RequestDecoder::new(Limits::default());
+///     decoder.next_event(&mut Piece::new(head.as_bytes())).unwrap_err().problem()
+/// };
+/// assert_eq!(problem("GET / HTTP/1.1\r\n\r\n"), Problem::NoHost);
+/// let old = problem("GET / HTTP/0.9\r\n\r\n");
+/// assert_eq!(old.to_string(), "the version is neither HTTP/1.0 nor HTTP/1.1");
+/// assert_eq!(old.status(), Status::HTTP_VERSION_NOT_SUPPORTED);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Problem {

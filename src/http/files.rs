@@ -46,6 +46,32 @@ const PIECE: u64 = 64 * 1024;
 ///   server do.
 ///
 /// Files are opened and read on the loop's worker pool, in pieces, no faster than the client takes them.
+///
+/// ```
+/// use ropewalk::http::{Files, Server, StatusError, Status};
+/// use ropewalk::{Address, Deferred, testing::MemoryLoop};
+///
+/// let test = MemoryLoop::new()?;
+/// let files = Files::new("src")?;
+/// // Files for those who have the key.
+/// let server = Server::new().get("/code/{*path}", move |event_loop, request| {
+///     match request.headers.get("X-Key") {
+///         Some("open sesame") => files.respond(event_loop, &request, request.param("path").unwrap_or("")),
+///         _ => Deferred::fail(StatusError::new(Status::FORBIDDEN, "no key")),
+///     }
+/// });
+/// let site = server.start(&test)?;
+/// let ask = |head: &str| {
+///     let peer = test.connected(site.protocol(&Address::Memory));
+///     peer.send(format!("GET /code/{head}\r\n\r\n"));
+///     peer
+/// };
+/// assert!(ask("lib.rs HTTP/1.0").text().ends_with("403 Forbidden: no key\n"));
+/// let peer = ask("lib.rs HTTP/1.0\r\nX-Key: open sesame");
+/// test.wait_for_post(); // a worker reads it
+/// assert!(peer.text().starts_with("HTTP/1.1 200 OK\r\n"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Files {
     root: Arc<Root>,

@@ -10,6 +10,25 @@ use super::method::{Method, of_alphanumerics_and};
 use super::status::Status;
 
 /// How long a body is.
+///
+/// ```
+/// use ropewalk::http::{BodyLength, Event, Limits, Method, ResponseDecoder};
+/// use ropewalk::protocols::Piece;
+///
+/// let length = |fields: &str, method: Method| {
+///     let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+///     match ResponseDecoder::new(Limits::default(), &method).next_event(&mut Piece::new(head.as_bytes())) {
+///         Ok(Some(Event::Head(head))) => head.body_length(),
+///         other => panic!("{other:?}"),
+///     }
+/// };
+/// assert_eq!(length("Content-Length: 9\r\n", Method::Get), BodyLength::Exact(9));
+/// assert_eq!(length("Content-Length: 9\r\n", Method::Head), BodyLength::Empty);
+/// assert_eq!(length("Transfer-Encoding: chunked\r\n", Method::Get), BodyLength::Chunked);
+/// assert_eq!(length("", Method::Get), BodyLength::UntilClose);
+/// assert_eq!(BodyLength::Exact(9).exact(), Some(9));
+/// assert_eq!(BodyLength::UntilClose.exact(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyLength {
     /// There is none.

@@ -9,6 +9,17 @@ use super::method::Method;
 use super::status::Status;
 
 /// The version of a message.
+///
+/// ```
+/// use ropewalk::http::{Method, RequestHead, Version};
+///
+/// let mut head = RequestHead::new(Method::Get, "/");
+/// assert_eq!(head.version, Version::Http11);
+/// assert!(head.keep_alive());
+/// head.version = Version::Http10;
+/// assert!(!head.keep_alive());
+/// assert_eq!(head.version.to_string(), "HTTP/1.0");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Version {
     /// HTTP/1.0: no chunks; connections end behind a message unless they are asked not to.
@@ -46,6 +57,22 @@ fn stays_open(version: Version, headers: &Headers) -> bool {
 ///
 /// One that a decoder gives is valid by RFC 9112: its target has the form of its method, HTTP/1.1 has exactly one
 /// Host, and it is clear how long the body is.
+///
+/// ```
+/// use ropewalk::http::{Method, RequestHead};
+///
+/// let mut head = RequestHead::new(Method::Get, "/poems/if%20i?line=2");
+/// head.headers.append("Host", "example.org:8080")?;
+/// head.headers.append("Connection", "keep-alive, Upgrade")?;
+/// head.headers.append("Upgrade", "websocket")?;
+/// assert_eq!((head.path(), head.query()), ("/poems/if%20i", Some("line=2")));
+/// assert_eq!(head.host(), Some("example.org:8080"));
+/// assert!(head.keep_alive() && head.upgrades_to("websocket"));
+///
+/// let proxied = RequestHead::new(Method::Get, "http://example.org?line=2");
+/// assert_eq!((proxied.host(), proxied.path()), (Some("example.org"), "/"));
+/// # Ok::<(), ropewalk::http::InvalidHeader>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestHead {
     /// What is to be done.
@@ -145,6 +172,18 @@ impl RequestHead {
 }
 
 /// A response's head: its line, and its header fields.
+///
+/// ```
+/// use ropewalk::http::{BodyLength, Event, Limits, Method, ResponseDecoder, Status};
+/// use ropewalk::protocols::Piece;
+///
+/// let mut decoder = ResponseDecoder::new(Limits::default(), &Method::Get);
+/// let mut piece = Piece::new(b"HTTP/1.1 404 Nothing here\r\nContent-Length: 5\r\nConnection: close\r\n\r\n");
+/// let Ok(Some(Event::Head(head))) = decoder.next_event(&mut piece) else { panic!("it is whole") };
+/// assert_eq!((head.status, head.reason.as_str()), (Status::NOT_FOUND, "Nothing here"));
+/// assert_eq!(head.body_length(), BodyLength::Exact(5));
+/// assert!(!head.keep_alive());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResponseHead {
     /// The version.

@@ -227,6 +227,18 @@ impl fmt::Debug for Headers {
 }
 
 /// A header field that cannot be sent: its name is no token, or its value has a control character.
+///
+/// ```
+/// use ropewalk::http::Headers;
+///
+/// let mut headers = Headers::new();
+/// let error = headers.append("Location", "/\r\nSet-Cookie: admin=1").unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     r#"the header field Location cannot have the value "/\r\nSet-Cookie: admin=1": it has a control character"#
+/// );
+/// assert_eq!(headers.append("a b", "").unwrap_err().to_string(), r#""a b" cannot be the name of a header field"#);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidHeader {
     name: String,

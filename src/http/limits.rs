@@ -1,6 +1,20 @@
 //! How much a peer may send.
 
 /// How much of a message's head and framing a peer may send. Bodies are limited by whoever takes them.
+///
+/// ```
+/// use ropewalk::http::{Limits, Server};
+/// use ropewalk::{Address, testing::MemoryLoop};
+///
+/// let test = MemoryLoop::new()?;
+/// let mut limits = Limits::default();
+/// limits.target = 100;
+/// let site = Server::new().limits(limits).get("/", |_, _| "Hello, World!").start(&test)?;
+/// let peer = test.connected(site.protocol(&Address::Memory));
+/// peer.send(format!("GET /?{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(100)));
+/// assert!(peer.text().starts_with("HTTP/1.1 414 URI Too Long\r\n"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

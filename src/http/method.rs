@@ -4,6 +4,15 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A request's method (RFC 9110, 9). Methods are case-sensitive: `get` is not `GET`.
+///
+/// ```
+/// use ropewalk::http::Method;
+///
+/// assert_eq!("DELETE".parse(), Ok(Method::Delete));
+/// assert_eq!("delete".parse(), Ok(Method::Other("delete".into())));
+/// assert_eq!(Method::Put.as_str(), "PUT");
+/// assert!(Method::Put.is_idempotent() && !Method::Post.is_idempotent());
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Method {
@@ -76,6 +85,13 @@ impl fmt::Display for Method {
 }
 
 /// A text that is no token, and so cannot be a method.
+///
+/// ```
+/// use ropewalk::http::{InvalidMethod, Method};
+///
+/// assert_eq!("GET /".parse::<Method>(), Err(InvalidMethod));
+/// assert_eq!(InvalidMethod.to_string(), "a method is a word of letters, digits and !#$%&'*+-.^_`|~");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidMethod;
 

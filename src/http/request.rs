@@ -11,6 +11,23 @@ use crate::transports::Address;
 /// A request: its head, the parameters of its route, and its body, which may still be on its way.
 ///
 /// It can be used as its [`RequestHead`].
+///
+/// ```
+/// use ropewalk::http::{Request, Response, Server};
+/// use ropewalk::{Address, Deferred, EventLoop, testing::MemoryLoop};
+///
+/// fn store(_: &EventLoop, mut request: Request) -> Deferred<Response> {
+///     let name = format!("{} {} from {}", request.method, request.param("name").unwrap_or("?"), request.peer());
+///     request.take_body().collect(1000).map(move |body| Response::text(format!("{name}: {} bytes\n", body.len())))
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let site = Server::new().put("/poems/{name}", store).start(&test)?;
+/// let peer = test.connected(site.protocol(&Address::Memory));
+/// peer.send("PUT /poems/if%20i HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nIf I were");
+/// assert!(peer.text().ends_with("\r\n\r\nPUT if i from (memory): 9 bytes\n"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Request {
     pub(super) head: Rc<RequestHead>,
     pub(super) params: Vec<(Box<str>, String)>,

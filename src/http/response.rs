@@ -302,6 +302,22 @@ pub enum Reply {
 /// What a handler may answer: a [`Response`], a `Result<Response, Failure>`, a `Deferred<Response>`, or a text.
 ///
 /// For an `async` handler, spawn it and answer the Deferred: `event_loop.spawn(async move { .. })`.
+///
+/// ```
+/// use ropewalk::http::{Response, Server, Status};
+/// use ropewalk::{Failure, EventLoop};
+///
+/// let event_loop = EventLoop::new()?;
+/// let site = Server::new()
+///     .get("/text", |_, _| "Hello, World!")
+///     .get("/status", |_, _| Status::NO_CONTENT)
+///     .get("/result", |_, _| Ok::<_, Failure>(Response::html("<p>Hello")))
+///     .get("/later", |event_loop, _| event_loop.defer_to_thread(|| Ok(6 * 7)).map(|n| Response::text(n.to_string())))
+///     .get("/async", |event_loop, _| event_loop.spawn(async { Ok::<_, Failure>(Response::text("Hello")) }))
+///     .start(&event_loop)?;
+/// # drop(site);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a handler answers `Response`, `Result<Response, Failure>`, `Deferred<Response>` or a text, not `{Self}`",
     note = "a future: answer `event_loop.spawn(future)`, with `Result<Response, Failure>` as its output"

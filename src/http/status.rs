@@ -3,6 +3,18 @@
 use std::fmt;
 
 /// A response's status code (RFC 9110, 15): three digits, 100 to 999.
+///
+/// ```
+/// use ropewalk::http::Status;
+///
+/// assert_eq!(Status::NOT_FOUND.code(), 404);
+/// assert_eq!(Status::NOT_FOUND.to_string(), "404 Not Found");
+/// assert!(Status::NOT_FOUND.is_client_error());
+/// assert_eq!(Status::new(200), Some(Status::OK));
+/// assert_eq!(Status::new(42), None);
+/// let teapot = Status::new(418).unwrap();
+/// assert_eq!((teapot.reason(), teapot.to_string()), ("", "418".to_owned()));
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Status(u16);
 

@@ -18,6 +18,26 @@ use crate::http::status::Status;
 ///
 /// The body is read piece by piece ([`take_body`](ClientResponse::take_body)), or wholly: [`bytes`](ClientResponse::bytes),
 /// [`text`](ClientResponse::text). While nobody reads, the server waits. Dropping it closes the connection.
+///
+/// ```
+/// use ropewalk::EventLoop;
+/// use ropewalk::http::{self, Response, Server, Status};
+///
+/// let event_loop = EventLoop::new()?;
+/// let site = Server::new().get("/", |_, _| Response::text("If I were").header("Age", "3")).listen(&event_loop, "127.0.0.1:0")?;
+/// let url = format!("http://{}/", site.address().unwrap());
+/// let mut response = event_loop.run_until(http::get(&event_loop, &url))?;
+/// assert_eq!(response.status(), Status::OK);
+/// assert_eq!(response.headers().get("Age"), Some("3"));
+/// assert_eq!(response.url(), url);
+/// let mut body = response.take_body();
+/// let mut bytes = Vec::new();
+/// while let Some(piece) = event_loop.run_until(body.read())? {
+///     bytes.extend(piece);
+/// }
+/// assert_eq!(bytes, b"If I were");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct ClientResponse {
     hop: Rc<Hop>,
     head: ResponseHead,
@@ -54,6 +74,21 @@ impl ClientResponse {
     /// # Errors
     ///
     /// [`ClientError`](super::ClientError) with [`ClientProblem::Status`].
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    /// use ropewalk::http::{self, Server};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let site = Server::new().listen(&event_loop, "127.0.0.1:0")?;
+    /// let url = format!("http://{}/poem", site.address().unwrap());
+    /// let poem = http::get(&event_loop, &url)
+    ///     .add_callback(|response| response.error_for_status())
+    ///     .add_callback(|response| response.text(1000));
+    /// let failure = event_loop.run_until(poem).unwrap_err();
+    /// assert_eq!(failure.to_string(), format!("GET {url}: response: the server answers 404 Not Found"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn error_for_status(self) -> Result<ClientResponse, Failure> {
         let status = self.status();
         match status.is_client_error() || status.is_server_error() {
@@ -94,6 +129,20 @@ impl ClientResponse {
     /// # Errors
     ///
     /// As for [`bytes`](ClientResponse::bytes).
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    /// use ropewalk::http::{self, Response, Server, Status};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let latin1 = |_: &_, _| {
+    ///     Response::new(Status::OK).content_type("text/plain; charset=iso-8859-1").body(&b"caf\xe9"[..])
+    /// };
+    /// let site = Server::new().get("/", latin1).listen(&event_loop, "127.0.0.1:0")?;
+    /// let text = http::get(&event_loop, format!("http://{}/", site.address().unwrap())).add_callback(|response| response.text(100));
+    /// assert_eq!(event_loop.run_until(text)?, "café");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn text(self, limit: usize) -> Deferred<String> {
         let encoding = self.charset().unwrap_or(UTF_8);

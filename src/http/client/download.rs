@@ -164,6 +164,24 @@ impl fmt::Debug for Download {
 }
 
 /// A download that is complete.
+///
+/// ```
+/// use ropewalk::EventLoop;
+/// use ropewalk::http::{self, Response, Server, Status};
+///
+/// let event_loop = EventLoop::new()?;
+/// let site = Server::new()
+///     .get("/old", |_, _| Response::redirect(Status::FOUND, "/new"))
+///     .get("/new", |_, _| "If I were")
+///     .listen(&event_loop, "127.0.0.1:0")?;
+/// let url = format!("http://{}/old", site.address().unwrap());
+/// let path = std::env::temp_dir().join(format!("ropewalk-download-doc-3-{}", std::process::id()));
+/// let done = event_loop.run_until(http::download(&event_loop, &url, &path))?;
+/// assert!(done.url().ends_with("/new"));
+/// assert_eq!((done.bytes(), done.resumed()), (9, 0));
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downloaded {
     url: String,

@@ -8,6 +8,24 @@ use crate::http::method::Method;
 use crate::http::status::Status;
 
 /// What a request was doing when it failed.
+///
+/// ```
+/// use ropewalk::EventLoop;
+/// use ropewalk::http::{self, ClientError, ClientPhase};
+///
+/// /// Whether the server cannot have seen anything of a request.
+/// fn is_unseen(error: &ClientError) -> bool {
+///     matches!(error.phase(), ClientPhase::Resolve | ClientPhase::Connect | ClientPhase::Tls)
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// let nobody = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?; // closed again here
+/// let failure = event_loop.run_until(http::get(&event_loop, format!("http://{nobody}/"))).unwrap_err();
+/// let error: &ClientError = failure.check().unwrap();
+/// assert_eq!(error.phase(), ClientPhase::Connect);
+/// assert!(is_unseen(error));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientPhase {
@@ -110,6 +128,19 @@ impl Error for ClientError {
 }
 
 /// What a client finds wrong by itself.
+///
+/// ```
+/// use ropewalk::EventLoop;
+/// use ropewalk::http::{ClientProblem, ClientRequest, Response, Server, Status};
+///
+/// let event_loop = EventLoop::new()?;
+/// let site = Server::new().get("/", |_, _| Response::redirect(Status::FOUND, "/")).listen(&event_loop, "127.0.0.1:0")?;
+/// let asked = ClientRequest::get(format!("http://{}/", site.address().unwrap())).redirects(3).send(&event_loop);
+/// let failure = event_loop.run_until(asked).unwrap_err();
+/// assert_eq!(failure.find(), Some(&ClientProblem::TooManyRedirects(3)));
+/// assert!(failure.to_string().ends_with("there are more than 3 redirections"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientProblem {

@@ -11,6 +11,26 @@ use crate::transports::Address;
 ///
 /// Its `Display` is the common log format that every analyser reads. Quotes, backslashes and whatever is not printable
 /// are escaped, so that no client can write lines of its own.
+///
+/// ```
+/// use ropewalk::http::Server;
+/// use ropewalk::{Address, testing::MemoryLoop};
+/// use std::{cell::RefCell, rc::Rc};
+///
+/// let test = MemoryLoop::new()?;
+/// let log = Rc::new(RefCell::new(Vec::new()));
+/// let lines = log.clone();
+/// let site = Server::new().access_log(move |record| lines.borrow_mut().push(record.clone())).start(&test)?;
+/// let peer = test.connected(site.protocol(&Address::Memory));
+/// peer.send("GET /favicon.ico HTTP/1.1\r\nHost: a\r\nUser-Agent: \"me\"\r\n\r\n");
+/// let record = &log.borrow()[0];
+/// assert_eq!(record.status.unwrap().code(), 404);
+/// assert!(record.complete);
+/// // - - - [27/Nov/2026:04:02:40 +0000] "GET /favicon.ico HTTP/1.1" 404 14
+/// assert!(record.to_string().ends_with(r#"] "GET /favicon.ico HTTP/1.1" 404 14"#));
+/// assert!(record.combined().to_string().ends_with(r#"404 14 "-" "\"me\"""#));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AccessRecord {

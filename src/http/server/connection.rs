@@ -57,6 +57,27 @@ const AT_A_TIME: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// The server's side of one connection. Made by [`Site::protocol`](super::Site::protocol).
+///
+/// ```
+/// use ropewalk::http::{Response, Server};
+/// use ropewalk::{Address, testing::MemoryLoop};
+/// use std::time::Duration;
+///
+/// let test = MemoryLoop::new()?;
+/// let site = Server::new()
+///     .get("/slow", |event_loop, _| event_loop.defer_later(Duration::from_secs(2), |_| Ok(Response::text("slow"))))
+///     .get("/fast", |_, _| "fast")
+///     .start(&test)?;
+/// let peer = test.connected(site.protocol(&Address::Memory));
+/// // Two requests at once are answered in their order.
+/// peer.send("GET /slow HTTP/1.1\r\nHost: a\r\n\r\nGET /fast HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+/// assert_eq!(peer.text(), "");
+/// test.advance(Duration::from_secs(2));
+/// let (slow, fast) = (peer.text().find("\r\n\r\nslow").unwrap(), peer.text().find("\r\n\r\nfast").unwrap());
+/// assert!(slow < fast);
+/// assert!(peer.sees_end());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct ServerProtocol {
     site: Rc<SiteState>,
     peer: Address,

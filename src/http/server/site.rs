@@ -33,6 +33,22 @@ const USUAL_STATUS: &str = "HTTP/1.1 200 OK\r\n";
 pub(super) const NEVER: u64 = u64::MAX;
 
 /// A running server: a handle, cheap to clone. Dropping it changes nothing.
+///
+/// ```
+/// use ropewalk::http::Server;
+/// use ropewalk::{Address, testing::MemoryLoop};
+/// use std::time::Duration;
+///
+/// let test = MemoryLoop::new()?;
+/// let site = Server::new().get("/", |_, _| "Hello, World!").start(&test)?;
+/// let peer = test.connected(site.protocol(&Address::Memory));
+/// assert_eq!(site.connections(), 1);
+/// let broken_off = site.shutdown(&test, Duration::from_secs(5));
+/// test.settle();
+/// assert!(peer.sees_end()); // it was idle
+/// assert_eq!((site.connections(), broken_off.try_result().unwrap()?), (0, 0));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Site {
     pub(super) state: Rc<SiteState>,
@@ -96,6 +112,17 @@ impl Site {
     /// # Errors
     ///
     /// As for [`ListenTcp::listen`].
+    ///
+    /// ```
+    /// use ropewalk::http::Server;
+    /// use ropewalk::{EventLoop, ListenTcp};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let site = Server::new().get("/", |_, _| "Hello, World!").listen(&event_loop, "127.0.0.1:0")?;
+    /// let second = site.listen(&event_loop, ListenTcp::new("127.0.0.1:0").backlog(16))?;
+    /// assert_ne!(Some(second.address()), site.address().as_ref());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn listen(&self, event_loop: &EventLoop, socket: ListenTcp) -> io::Result<Port> {
         let site = self.clone();
@@ -109,6 +136,20 @@ impl Site {
     /// # Errors
     ///
     /// As for [`ListenTcp::listen`].
+    ///
+    /// ```
+    /// use ropewalk::http::Server;
+    /// use ropewalk::tls::TlsServer;
+    /// use ropewalk::{EventLoop, ListenTcp};
+    ///
+    /// # let read = |name: &str| std::fs::read(format!("{}/tests/data/tls/{name}", env!("CARGO_MANIFEST_DIR")));
+    /// let event_loop = EventLoop::new()?;
+    /// let tls = TlsServer::from_pem(&read("localhost.pem")?, &read("localhost.key")?)?;
+    /// let site = Server::new().get("/", |_, _| "Hello, World!").start(&event_loop)?;
+    /// let port = site.listen_tls(&event_loop, ListenTcp::new("127.0.0.1:0"), &tls)?;
+    /// assert_eq!(site.address().as_ref(), Some(port.address()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[cfg(feature = "tls")]
     #[track_caller]
     pub fn listen_tls(
