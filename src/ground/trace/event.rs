@@ -6,12 +6,31 @@ use std::fmt;
 use std::panic::Location;
 
 /// A place in the source of this program: file, line and column.
+///
+/// ```
+/// use ropewalk::trace::{At, Place};
+///
+/// let place: Place = std::panic::Location::caller();
+/// assert_eq!(At::from(place).line(), place.line());
+/// ```
 pub type Place = &'static Location<'static>;
 
 /// The number of an event in its run. 0 stands for "none".
 pub type EventNumber = u32;
 
 /// A place as an event tells it: of this program, or of the one whose trace was read from a file.
+///
+/// ```
+/// use ropewalk::trace::{self, At};
+///
+/// let (line, trace) = trace::record(|| { trace::note("here"); line!() });
+/// let at = trace.nth(0).unwrap().at.unwrap();
+/// assert_eq!((at.file(), at.line()), (file!(), line));
+///
+/// let at = At::new("src/main.rs", 14, 9);
+/// assert_eq!(at.to_string(), "src/main.rs:14:9");
+/// assert_eq!(at.column(), 9);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct At<'t> {
     file: &'t str,
@@ -56,6 +75,20 @@ impl fmt::Display for At<'_> {
 
 words! {
     /// The lane of a chain that a value travels on.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Kind, Lane};
+    /// use ropewalk::{Deferred, Failure, testing::success_of};
+    ///
+    /// let no_poem = || Deferred::<i32>::fail(Failure::msg("no paper"));
+    /// let (_, trace) = trace::record(|| success_of(no_poem().add_errback(|_| Ok(0)).map(|n| n + 1)));
+    /// let lanes = trace.events().filter_map(|event| match event.kind {
+    ///     Kind::DStep { lane, .. } => Some(lane),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(lanes.collect::<Vec<_>>(), [Lane::Err, Lane::Ok]);
+    /// assert_eq!(Lane::Err.word(), "e");
+    /// ```
     Lane {
         /// The callbacks' lane.
         Ok = "c",
@@ -66,6 +99,21 @@ words! {
 
 words! {
     /// For which lanes a step has a function.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Kind, Lanes};
+    /// use ropewalk::Deferred;
+    ///
+    /// let ((), trace) = trace::record(|| {
+    ///     Deferred::succeed(1).map(|n| n + 1).add_errback(|_| Ok(0)).add_both(|result| result).detach();
+    /// });
+    /// let lanes = trace.events().filter_map(|event| match event.kind {
+    ///     Kind::DAdd { lanes, .. } => Some(lanes),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(lanes.collect::<Vec<_>>(), [Lanes::Callback, Lanes::Errback, Lanes::Both]);
+    /// assert!(Lanes::Both.ok() && Lanes::Both.err() && !Lanes::Callback.err());
+    /// ```
     Lanes {
         /// A callback.
         Callback = "c-",
@@ -97,6 +145,14 @@ impl Lanes {
 }
 
 /// The kind of object an [`Id`] names.
+///
+/// ```
+/// use ropewalk::trace::{Id, Object};
+///
+/// assert_eq!(Id(Object::Timer, 2).to_string(), "m2");
+/// let letters: String = Object::ALL.iter().map(|object| object.letter()).collect();
+/// assert_eq!(letters, "dfmipwxg");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Object {
     /// `d`: a Deferred chain.
@@ -146,6 +202,15 @@ impl Object {
 }
 
 /// The name of an object in a trace, such as `d3`. Counted for each run and kind from 1.
+///
+/// ```
+/// use ropewalk::trace::{Id, Object};
+///
+/// let id: Id = "d3".parse()?;
+/// assert_eq!(id, Id(Object::Deferred, 3));
+/// assert_eq!(id.to_string(), "d3");
+/// # Ok::<(), ropewalk::trace::NotAnId>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id(pub Object, pub u32);
 
@@ -156,6 +221,13 @@ impl fmt::Display for Id {
 }
 
 /// The text was no id.
+///
+/// ```
+/// use ropewalk::trace::{Id, NotAnId};
+///
+/// assert_eq!("q3".parse::<Id>(), Err(NotAnId));
+/// assert!("d".parse::<Id>().unwrap_err().to_string().starts_with("not an id: it is one of the letters d, f, "));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAnId;
 
@@ -199,6 +271,22 @@ impl IdSlot {
 }
 
 /// A value as the trace shows it.
+///
+/// ```
+/// use ropewalk::trace::{self, Id, Kind, Lane, Object, Val};
+/// use ropewalk::{Deferred, Failure, testing::success_of};
+///
+/// let (_, trace) = trace::record(|| {
+///     success_of(Deferred::succeed("poem").map(str::len));
+///     success_of(Deferred::<i32>::fail(Failure::msg("no paper")).add_errback(|_| Ok(0)));
+/// });
+/// let seen: Vec<Val<'_>> = trace.events().filter_map(|event| match event.kind {
+///     Kind::DStep { val, .. } => Some(val),
+///     _ => None,
+/// }).collect();
+/// assert_eq!(seen, [Val::Ok { text: "\"poem\"", ty: "&str" }, Val::Err(Id(Object::Failure, 1))]);
+/// assert_eq!(seen[1].lane(), Lane::Err);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Val<'t> {
     /// A value.
@@ -223,6 +311,26 @@ impl Val<'_> {
 }
 
 /// A source, and what it is watched for, or ready for.
+///
+/// ```
+/// use ropewalk::trace::{Kind, Trace};
+/// use ropewalk::{EventLoop, Interest};
+/// use std::os::unix::net::UnixStream;
+///
+/// let event_loop = EventLoop::new()?;
+/// let recording = event_loop.record(Trace::with_limit(100));
+/// let (ours, theirs) = UnixStream::pair()?;
+/// event_loop.register(ours, Interest::READ, |event_loop, _, _| event_loop.stop())?;
+/// drop(theirs); // the end of what is to be read
+/// event_loop.run()?;
+/// let trace = recording.finish().expect("not from inside the recorder");
+/// let watched = trace.events().find_map(|event| match event.kind {
+///     Kind::PollBegin { watch, .. } => watch.first().copied(),
+///     _ => None,
+/// }).unwrap();
+/// assert_eq!((watched.i, watched.r, watched.w), ("i1".parse()?, true, false));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Asked {
     /// The source.
@@ -234,6 +342,32 @@ pub struct Asked {
 }
 
 /// What a read or a write came to.
+///
+/// ```
+/// use ropewalk::trace::{Gave, Kind, Trace};
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+///
+/// struct Reader;
+///
+/// impl Protocol for Reader {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let recording = test.record(Trace::with_limit(100));
+/// let peer = test.connected(Reader);
+/// peer.send("hello");
+/// peer.send_end();
+/// let trace = recording.finish().expect("not from inside the recorder");
+/// let read = trace.events().filter_map(|event| match event.kind {
+///     Kind::IoRead { n, .. } => Some(n),
+///     _ => None,
+/// });
+/// assert_eq!(read.collect::<Vec<_>>(), [Gave::Bytes(5), Gave::Eof]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Gave {
     /// So many bytes.
@@ -248,6 +382,22 @@ pub enum Gave {
 
 words! {
     /// How a callback of the loop, a job or a canceller ended.
+    ///
+    /// ```
+    /// use ropewalk::trace::{Kind, Out, Trace};
+    /// use ropewalk::{EventLoop, Failure};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let recording = event_loop.record(Trace::with_limit(100));
+    /// let job = event_loop.defer_to_thread(|| Err::<(), _>(Failure::msg("no disk")));
+    /// assert!(event_loop.run_until(job).is_err());
+    /// let trace = recording.finish().expect("not from inside the recorder");
+    /// let is_job = |kind| matches!(kind, Kind::WorkEnd { out: Out::Err, .. });
+    /// let is_callback = |kind| matches!(kind, Kind::CbEnd { out: Out::Ok, .. }); // it brought the result back
+    /// assert!(trace.events().any(|event| is_job(event.kind)));
+    /// assert!(trace.events().any(|event| is_callback(event.kind)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Out {
         /// It returned.
         Ok = "ok",
@@ -260,6 +410,25 @@ words! {
 
 words! {
     /// Which queue of the loop a callback came from.
+    ///
+    /// ```
+    /// use ropewalk::trace::{Kind, Slot, Trace};
+    /// use ropewalk::{EventLoop, TestClock};
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+    /// let recording = event_loop.record(Trace::with_limit(100));
+    /// event_loop.call_later(Duration::from_secs(1), |event_loop| event_loop.stop());
+    /// event_loop.call_soon(|_| ());
+    /// event_loop.run()?;
+    /// let trace = recording.finish().expect("not from inside the recorder");
+    /// let slots = trace.events().filter_map(|event| match event.kind {
+    ///     Kind::CbBegin { slot, .. } => Some(slot),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(slots.collect::<Vec<_>>(), [Slot::Soon, Slot::Timer]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Slot {
         /// Queued by `call_soon`.
         Soon = "soon",
@@ -284,22 +453,59 @@ words! {
 
 words! {
     /// What ended a wait.
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    /// use ropewalk::trace::{Kind, Trace, Woke};
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let recording = event_loop.record(Trace::with_limit(100));
+    /// event_loop.call_later(Duration::from_millis(1), |event_loop| event_loop.stop());
+    /// event_loop.run()?;
+    /// let trace = recording.finish().expect("not from inside the recorder");
+    /// let last = trace.events().rev().find_map(|event| match event.kind {
+    ///     Kind::PollEnd { woke, .. } => Some(woke),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(last, Some(Woke::Timer));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Woke {
         /// A source is ready.
         Io = "io",
         /// A timer is due.
         Timer = "timer",
-        /// A call from another thread.
+        /// A call from another thread, the result of a job, or a task that was woken.
         Post = "post",
-        /// A job of the worker pool.
+        /// A job of the worker pool. This version writes `Post` for it.
         Work = "work",
-        /// There was something to do at once: it did not wait.
+        /// None of these. It only looked, because there was something to do at once, or because a virtual clock jumps
+        /// to the next timer; or its time limit was over.
         Now = "now",
     }
 }
 
 words! {
     /// How a `cancel` was answered.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Cancel, Kind};
+    /// use ropewalk::{CancelledError, Deferred, testing::failure_of};
+    ///
+    /// let (failure, trace) = trace::record(|| {
+    ///     let (_resolver, poem) = Deferred::<()>::new();
+    ///     poem.cancel();
+    ///     poem.cancel();
+    ///     failure_of(poem)
+    /// });
+    /// assert!(failure.check::<CancelledError>().is_some());
+    /// let answers = trace.events().filter_map(|event| match event.kind {
+    ///     Kind::DCancel { how, .. } => Some(how),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(answers.collect::<Vec<_>>(), [Cancel::NoCanceller, Cancel::TooLate]);
+    /// ```
     Cancel {
         /// The canceller is asked.
         Canceller = "canceller",
@@ -314,6 +520,21 @@ words! {
 
 words! {
     /// How a failure came to be.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Kind, Via};
+    /// use ropewalk::{Deferred, Failure, testing::failure_of};
+    ///
+    /// let (_, trace) = trace::record(|| {
+    ///     let poem = Deferred::<()>::fail(Failure::msg("no paper"));
+    ///     failure_of(poem.add_errback(|_| Err(Failure::msg("no ink"))))
+    /// });
+    /// let raised = trace.events().filter_map(|event| match event.kind {
+    ///     Kind::FNew { msg, via, .. } => Some((msg, via)),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(raised.collect::<Vec<_>>(), [("no paper", Via::Fail), ("no ink", Via::Err)]);
+    /// ```
     Via {
         /// Given to a `Resolver`, or to `Deferred::fail`.
         Fail = "errback",
@@ -336,6 +557,16 @@ words! {
 
 words! {
     /// Why a failure is lost.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Kind, Loss};
+    /// use ropewalk::{Deferred, Failure, testing::capture_unhandled};
+    ///
+    /// let unhandled = capture_unhandled();
+    /// let ((), trace) = trace::record(|| Deferred::<()>::fail(Failure::msg("no paper")).detach());
+    /// assert!(trace.events().any(|event| matches!(event.kind, Kind::FLost { why: Loss::Dropped, .. })));
+    /// assert_eq!(unhandled.flush_unhandled().len(), 1); // it was reported as well
+    /// ```
     Loss {
         /// What could have handled it was dropped.
         Dropped = "dropped",
@@ -346,6 +577,23 @@ words! {
 
 words! {
     /// What a group waits for.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Kind, Mode};
+    /// use ropewalk::{Deferred, DeferredList, gather_results, race};
+    ///
+    /// let ((), trace) = trace::record(|| {
+    ///     let pages = || [Deferred::succeed(1), Deferred::succeed(2)];
+    ///     DeferredList::new(pages()).start().detach();
+    ///     race(pages()).detach();
+    ///     gather_results(pages()).detach();
+    /// });
+    /// let modes = trace.events().filter_map(|event| match event.kind {
+    ///     Kind::GNew { mode, .. } => Some(mode),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(modes.collect::<Vec<_>>(), [Mode::All, Mode::First, Mode::FailFast]);
+    /// ```
     Mode {
         /// All members, whatever comes of them.
         All = "all",
@@ -358,6 +606,17 @@ words! {
 
 words! {
     /// Where the program wrote something.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Kind, Stream};
+    ///
+    /// let ((), trace) = trace::record(|| {
+    ///     eprintln!("no paper");
+    ///     trace::out("no paper\n", Stream::Stderr);
+    /// });
+    /// let said = Kind::Out { text: "no paper\n", stream: Stream::Stderr };
+    /// assert_eq!(trace.nth(0).unwrap().kind, said);
+    /// ```
     Stream {
         /// Standard output.
         Stdout = "stdout",
@@ -368,6 +627,13 @@ words! {
 
 words! {
     /// Why a recording ended.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Ending, Kind};
+    ///
+    /// let ((), trace) = trace::record(|| trace::note("here"));
+    /// assert!(matches!(trace.last().unwrap().kind, Kind::End { why: Ending::Done, .. }));
+    /// ```
     Ending {
         /// The loop was stopped.
         Stopped = "stopped",
@@ -384,6 +650,22 @@ words! {
 
 words! {
     /// What a poll of a task came to.
+    ///
+    /// ```
+    /// use ropewalk::trace::{Kind, Polled, Trace};
+    /// use ropewalk::{EventLoop, bridge::yield_now};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let recording = event_loop.record(Trace::with_limit(100));
+    /// event_loop.run_until(event_loop.spawn(async { Ok(yield_now().await) }))?;
+    /// let trace = recording.finish().expect("not from inside the recorder");
+    /// let polls = trace.events().filter_map(|event| match event.kind {
+    ///     Kind::XRet { out, .. } => Some(out),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(polls.collect::<Vec<_>>(), [Polled::Pending, Polled::Ready]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     Polled {
         /// It waits for something.
         Pending = "pending",
@@ -394,6 +676,22 @@ words! {
 
 words! {
     /// Where a chain stood when its consuming end was dropped.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Dropped, Kind};
+    /// use ropewalk::Deferred;
+    ///
+    /// let ((), trace) = trace::record(|| {
+    ///     let (resolver, poem) = Deferred::new();
+    ///     poem.map(|n: i32| n + 1).detach();
+    ///     resolver.succeed(1); // the step runs all the same
+    /// });
+    /// let dropped = trace.events().find_map(|event| match event.kind {
+    ///     Kind::DDrop { state, left, .. } => Some((state, left)),
+    ///     _ => None,
+    /// });
+    /// assert_eq!(dropped, Some((Dropped::Pending, 1)));
+    /// ```
     Dropped {
         /// It had no result yet.
         Pending = "pending",
@@ -403,6 +701,22 @@ words! {
 }
 
 /// What was left at the end of a recording.
+///
+/// ```
+/// use ropewalk::trace::{Kind, Open, Trace};
+/// use ropewalk::{Deferred, EventLoop};
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::new()?;
+/// let recording = event_loop.record(Trace::with_limit(100));
+/// event_loop.call_later(Duration::from_secs(60), |_| ());
+/// let (_resolver, poem) = Deferred::<()>::new();
+/// let trace = recording.finish().expect("not from inside the recorder");
+/// let Kind::End { open, .. } = trace.last().unwrap().kind else { unreachable!("it is the last event") };
+/// assert_eq!(open, Open { d: 1, m: 1, i: 0, x: 0 });
+/// # drop(poem);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Open {
     /// Deferreds that were never fired.
@@ -417,6 +731,20 @@ pub struct Open {
 
 words! {
     /// Whose time the times of a trace are.
+    ///
+    /// ```
+    /// use ropewalk::trace::{ClockKind, Trace};
+    /// use ropewalk::{EventLoop, TestClock};
+    ///
+    /// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+    /// let recording = event_loop.record(Trace::with_limit(100));
+    /// event_loop.call_soon(|event_loop| event_loop.stop());
+    /// event_loop.run()?;
+    /// let trace = recording.finish().expect("not from inside the recorder");
+    /// assert_eq!(trace.clock(), ClockKind::Virtual);
+    /// assert_eq!(trace.clock().word(), "virtual");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ClockKind {
         /// A clock that jumps from one thing to the next.
         Virtual = "virtual",
@@ -428,6 +756,21 @@ words! {
 }
 
 /// One entry of a trace.
+///
+/// ```
+/// use ropewalk::trace::{self, Event, Kind};
+/// use ropewalk::{Deferred, testing::success_of};
+///
+/// let (_, trace) = trace::record(|| success_of(Deferred::succeed(6).map(|n| n * 7)));
+/// let step = trace.events().find(|event| matches!(event.kind, Kind::DStep { .. })).unwrap();
+/// let ret = trace.events().find(|event| matches!(event.kind, Kind::DRet { .. })).unwrap();
+/// assert!(step.s < ret.s);
+/// assert_eq!(ret.because(), step.s); // a step is over because it began
+/// assert!(step.at.unwrap().line() > 0 && step.level() == 1 && !step.sys);
+///
+/// let by_hand = Event::new(1, Kind::Note { msg: "here" });
+/// assert_eq!((by_hand.t, by_hand.frame, by_hand.because()), (0, 0, 0));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event<'t> {
     /// Its number, from 1. Every reference in an event is to a smaller number.
@@ -491,6 +834,24 @@ impl<'t> Event<'t> {
 }
 
 /// What a trace says of its run as a whole.
+///
+/// ```
+/// use ropewalk::trace::{self, ClockKind, Event, Header, Recorder};
+///
+/// #[derive(Default)]
+/// struct Title(String);
+///
+/// impl Recorder for Title {
+///     fn begin(&mut self, header: &Header<'_>) {
+///         assert_eq!(header.clock, ClockKind::Real);
+///         self.0 = format!("{} by {}", header.prog, header.lib);
+///     }
+///     fn event(&mut self, _: &Event<'_>) {}
+/// }
+///
+/// let ((), title) = trace::record_with(Title::default(), || trace::note("here"));
+/// assert!(title.0.contains(" by ropewalk "));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'t> {
     /// The program.
@@ -504,4 +865,13 @@ pub struct Header<'t> {
 }
 
 /// The number of the form that is written and read here.
+///
+/// ```
+/// use ropewalk::trace::{self, JsonLines, VERSION};
+///
+/// let ((), lines) = trace::record_with(JsonLines::new(Vec::new()), || trace::note("here"));
+/// let text = String::from_utf8(lines.finish()?)?;
+/// assert!(text.starts_with(&format!(r#"{{"k":"trace","v":{VERSION},"#)));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub const VERSION: u32 = 1;
