@@ -107,6 +107,20 @@ impl<F: Future<Output = ()> + 'static> rt::Executor<F> for Handle {
 ///
 /// Times are counted on the system's clock, also for a loop on a [`TestClock`](crate::TestClock): the *lengths* are the
 /// loop's.
+///
+/// ```
+/// use hyper::rt::Timer as _;
+/// use ropewalk::{EventLoop, bridge::hyper::Timer};
+/// use std::time::{Duration, Instant};
+///
+/// let event_loop = EventLoop::new()?;
+/// // What `http1::Builder::timer` wants.
+/// let timer = Timer::new(&event_loop);
+/// let start = Instant::now();
+/// event_loop.block_on(async { Ok(timer.sleep(Duration::from_millis(2)).await) })?;
+/// assert!(start.elapsed() >= Duration::from_millis(2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Timer {
     remote: Remote,

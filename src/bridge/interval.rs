@@ -38,6 +38,24 @@ pub fn interval(event_loop: impl Into<Handle>, period: Duration) -> Interval {
 }
 
 /// What [`interval`] gives.
+///
+/// ```
+/// use ropewalk::{EventLoop, Failure, TestClock, bridge::{Interval, interval}};
+/// use std::time::Duration;
+///
+/// /// The time that ten beats take.
+/// async fn ten(mut beats: Interval) -> Result<Duration, Failure> {
+///     for _ in 0..10 {
+///         assert_eq!(beats.tick().await?, 1); // none was missed
+///     }
+///     Ok(beats.period() * 10)
+/// }
+///
+/// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+/// let took = event_loop.block_on(ten(interval(&event_loop, Duration::from_millis(20))))?;
+/// assert_eq!(took, event_loop.time());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Interval {
     event_loop: Handle,

@@ -15,9 +15,47 @@ use super::sockets;
 use super::stream::{TcpStream, UnixStream, accepted};
 
 /// Listens for connections over TCP.
+///
+/// ```
+/// use ropewalk::{EventLoop, bridge::{TcpListener, TcpStream}};
+///
+/// let event_loop = EventLoop::new()?;
+/// let listener = TcpListener::bind(&event_loop, "127.0.0.1:0".parse()?)?;
+/// let address = listener.local_addr()?;
+/// let greeted = event_loop.spawn(async move {
+///     let stream = listener.accept().await?;
+///     Ok(stream.write_all(b"hello").await?)
+/// });
+/// let text = event_loop.block_on(async {
+///     let stream = TcpStream::connect(&event_loop, address).await?;
+///     let mut text = [0; 5];
+///     stream.read_exact(&mut text).await?;
+///     greeted.await?;
+///     Ok(text)
+/// })?;
+/// assert_eq!(&text, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type TcpListener = Listener<std::net::TcpListener>;
 
 /// Listens for connections to a Unix socket. The socket's file stays when it is dropped.
+///
+/// ```
+/// use ropewalk::{EventLoop, bridge::{UnixListener, UnixStream}};
+///
+/// let event_loop = EventLoop::new()?;
+/// let path = std::env::temp_dir().join(format!("ropewalk-doc-listener-{}", std::process::id()));
+/// let listener = UnixListener::bind(&event_loop, &path)?;
+/// event_loop.block_on(async {
+///     let _ours = UnixStream::connect(&event_loop, &path).await?;
+///     let _theirs = listener.accept().await?;
+///     Ok(())
+/// })?;
+/// drop(listener);
+/// assert!(path.exists()); // the next `bind` would say that the address is in use
+/// std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type UnixListener = Listener<std::os::unix::net::UnixListener>;
 
 /// A listening socket on a loop. `accept` gives one connection after the other. Dropping it takes it out of the loop and
@@ -25,6 +63,19 @@ pub type UnixListener = Listener<std::os::unix::net::UnixListener>;
 ///
 /// Unlike [`EventLoop::listen_tcp`], it has no limits and does nothing about a lack of descriptors: `accept` gives that
 /// error (`EMFILE` and its like), and whoever gets it waits before the next `accept`.
+///
+/// ```
+/// use ropewalk::{EventLoop, bridge::Listener};
+///
+/// let event_loop = EventLoop::new()?;
+/// let socket = std::net::TcpListener::bind("127.0.0.1:0")?; // or one that the system handed over
+/// socket.set_nonblocking(true)?;
+/// let listener = Listener::new(&event_loop, socket)?;
+/// let peer = std::net::TcpStream::connect(listener.get_ref().local_addr()?)?;
+/// let accepted = event_loop.block_on(async { Ok(listener.accept().await?) })?;
+/// assert_eq!(accepted.get_ref().peer_addr()?, peer.local_addr()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Listener<L: AsFd + 'static> {
     io: Io<L>,
 }

@@ -48,12 +48,46 @@ pub fn sleep(event_loop: impl Into<Handle>, delay: Duration) -> Sleep {
 /// # Errors
 ///
 /// [`Closed`](crate::Closed) when the loop is gone.
+///
+/// ```
+/// use ropewalk::{EventLoop, TestClock, bridge::{sleep, sleep_until}};
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+/// event_loop.block_on(async {
+///     let due = Duration::from_secs(12);
+///     sleep(&event_loop, Duration::from_secs(5)).await?;
+///     sleep_until(&event_loop, due).await?;
+///     assert_eq!(event_loop.time(), due);
+///     sleep_until(&event_loop, due).await?; // it is over: ready at once
+///     assert_eq!(event_loop.time(), due);
+///     Ok(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn sleep_until(event_loop: impl Into<Handle>, due: Duration) -> Sleep {
     Sleep { event_loop: event_loop.into(), due, place: Location::caller(), armed: None }
 }
 
 /// What [`sleep`] gives.
+///
+/// ```
+/// use ropewalk::{EventLoop, TestClock, bridge::sleep};
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+/// event_loop.block_on(async {
+///     // Both are counted from here, so they end together.
+///     let (one, other) = (sleep(&event_loop, Duration::from_secs(2)), sleep(&event_loop, Duration::from_secs(2)));
+///     assert_eq!(one.deadline(), Duration::from_secs(2));
+///     one.await?;
+///     other.await?;
+///     Ok(())
+/// })?;
+/// assert_eq!(event_loop.time(), Duration::from_secs(2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Sleep {
     event_loop: Handle,

@@ -14,6 +14,24 @@ use super::io::{Direction, Io};
 /// Its descriptor is shared with the shell and with other processes, so it is left as it is, blocking: it is read only when
 /// the system says that there is something, and once each time. Should another process take that first, the read
 /// waits. A loop has it at most once; the standard library's buffer is passed by.
+///
+/// ```no_run
+/// use ropewalk::{EventLoop, bridge::Stdin};
+///
+/// let event_loop = EventLoop::new()?;
+/// let stdin = Stdin::new(&event_loop)?;
+/// let bytes = event_loop.block_on(async {
+///     let (mut buffer, mut bytes) = ([0; 4096], 0);
+///     loop {
+///         match stdin.read(&mut buffer).await? {
+///             0 => return Ok(bytes), // Ctrl-D, or the end of the pipe
+///             n => bytes += n,
+///         }
+///     }
+/// })?;
+/// println!("{bytes} bytes came in");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Stdin {
     io: Io<io::Stdin>,
 }

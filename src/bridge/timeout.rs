@@ -42,6 +42,21 @@ pub fn timeout<F: IntoFuture>(event_loop: impl Into<Handle>, limit: Duration, fu
 }
 
 /// What [`timeout`] gives. One allocation: the future, which an `async` block of ours would hold twice.
+///
+/// ```
+/// use ropewalk::{EventLoop, TestClock, bridge::{sleep, timeout}};
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+/// event_loop.block_on(async {
+///     let limited = timeout(&event_loop, Duration::from_secs(3), async { 42 });
+///     sleep(&event_loop, Duration::from_secs(60)).await?;
+///     // The time is long over, but it is ready when it is asked.
+///     assert_eq!(limited.await, Ok(42));
+///     Ok(())
+/// })?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use = "futures do nothing unless they are polled"]
 pub struct Timeout<F> {
     future: Pin<Box<F>>,
@@ -72,6 +87,22 @@ impl<F> fmt::Debug for Timeout<F> {
 }
 
 /// A future was not ready in time.
+///
+/// ```
+/// use ropewalk::{EventLoop, TestClock, bridge::{TimedOut, timeout}};
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+/// let failure = event_loop.block_on(async {
+///     // `?` makes a failure of it, as of any error.
+///     Ok(timeout(&event_loop, Duration::from_secs(2), std::future::pending::<()>()).await?)
+/// }).unwrap_err();
+/// let error: &TimedOut = failure.check().expect("it never is ready");
+/// assert_eq!(error.after(), Duration::from_secs(2));
+/// assert!(error.to_string().starts_with("a future timed out after 2s (limited at "));
+/// assert_eq!(error.limited().file(), file!());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TimedOut {
     after: Duration,

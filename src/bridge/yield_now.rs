@@ -28,6 +28,26 @@ pub fn yield_now() -> YieldNow {
 }
 
 /// What [`yield_now`] gives. Ready at the second poll.
+///
+/// ```
+/// use ropewalk::{EventLoop, bridge::yield_now, gather_results};
+/// use std::{cell::RefCell, rc::Rc};
+///
+/// let event_loop = EventLoop::new()?;
+/// let log = Rc::new(RefCell::new(String::new()));
+/// let tasks = ["a", "b"].map(|name| {
+///     let log = log.clone();
+///     event_loop.spawn(async move {
+///         log.borrow_mut().push_str(name);
+///         yield_now().await;
+///         log.borrow_mut().push_str(name);
+///         Ok(())
+///     })
+/// });
+/// event_loop.run_until(gather_results(tasks))?;
+/// assert_eq!(*log.borrow(), "abab");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "futures do nothing unless they are polled"]
 pub struct YieldNow {

@@ -29,6 +29,19 @@ impl fmt::Display for Closed {
 impl Error for Closed {}
 
 /// The source is not in the loop any more (or was never in this one).
+///
+/// ```
+/// use ropewalk::{EventLoop, Gone, Interest};
+/// use std::os::unix::net::UnixStream;
+///
+/// let event_loop = EventLoop::new()?;
+/// let (ours, _theirs) = UnixStream::pair()?;
+/// let id = event_loop.register(ours, Interest::READ, |_, _, _| ())?;
+/// assert_eq!(event_loop.set_interest(id, Interest::NONE), Ok(()));
+/// drop(event_loop.remove(id));
+/// assert_eq!(event_loop.set_interest(id, Interest::READ), Err(Gone));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gone;
 
@@ -107,6 +120,22 @@ impl Error for RunError {
 }
 
 /// Why a [`DelayedCall`](super::DelayedCall) cannot be changed.
+///
+/// ```
+/// use ropewalk::{EventLoop, TestClock, TimerError};
+/// use std::time::Duration;
+///
+/// let clock = TestClock::new();
+/// let event_loop = EventLoop::builder().clock(&clock).build()?;
+/// let [first, second, third] = [1, 2, 3].map(|n| event_loop.call_later(Duration::from_secs(n), |_| ()));
+/// clock.advance(Duration::from_secs(1))?;
+/// assert_eq!(first.reset(Duration::from_secs(5)), Err(TimerError::AlreadyCalled));
+/// second.cancel()?;
+/// assert_eq!(second.cancel(), Err(TimerError::AlreadyCancelled));
+/// drop(event_loop);
+/// assert_eq!(third.deadline(), Err(TimerError::Closed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimerError {
     /// It was called already, or is being called now.
@@ -130,6 +159,29 @@ impl fmt::Display for TimerError {
 impl Error for TimerError {}
 
 /// Why a source could not be registered.
+///
+/// ```
+/// use ropewalk::{EventLoop, InsertReason, Interest};
+/// use std::{fs::File, io, os::fd::AsFd, rc::Rc};
+///
+/// /// Watches `source`; it does not matter if it is watched already.
+/// fn watch(event_loop: &EventLoop, source: impl AsFd + 'static) -> io::Result<()> {
+///     match event_loop.register(source, Interest::READ, |event_loop, _, _| event_loop.stop()) {
+///         Ok(_) => Ok(()),
+///         Err(error) => match error.reason() {
+///             InsertReason::AlreadyRegistered(_) => Ok(()),
+///             _ => Err(error.into()),
+///         },
+///     }
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// let null = Rc::new(File::open("/dev/null")?);
+/// watch(&event_loop, null.clone())?;
+/// watch(&event_loop, null)?;
+/// assert_eq!(event_loop.still_registered().len(), 1);
+/// # Ok::<(), io::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum InsertReason {
@@ -144,6 +196,22 @@ pub enum InsertReason {
 }
 
 /// A source that could not be registered, with the reason.
+///
+/// ```
+/// use ropewalk::{EventLoop, Interest};
+/// use std::{io, os::unix::net::UnixStream, rc::Rc};
+///
+/// let event_loop = EventLoop::new()?;
+/// let (ours, _theirs) = UnixStream::pair()?;
+/// let ours = Rc::new(ours);
+/// event_loop.register(ours.clone(), Interest::READ, |_, _, _| ())?;
+/// let error = event_loop.register(ours, Interest::WRITE, |_, _, _| ()).unwrap_err();
+/// assert!(error.to_string().contains(": it is registered already, at "));
+/// assert!(error.place().line() > 0); // the second `register`
+/// let ours = error.into_source(); // given back, and not closed
+/// assert!(ours.peer_addr()?.is_unnamed());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct InsertError<S> {
     pub(crate) source: S,
     pub(crate) reason: InsertReason,

@@ -33,6 +33,19 @@ use std::sync::Arc;
 pub use std::fs::OpenOptions;
 
 /// A file operation that failed: what was tried, on which path, and the system's error.
+///
+/// ```
+/// use ropewalk::{EventLoop, fs};
+/// use std::{io, path::Path};
+///
+/// let event_loop = EventLoop::new()?;
+/// let failure = event_loop.run_until(fs::read(&event_loop, "no/such/poem")).unwrap_err();
+/// let error = failure.check::<fs::FsError>().expect("all of `fs` fails with it");
+/// assert_eq!((error.operation(), error.path()), ("read", Path::new("no/such/poem")));
+/// assert_eq!(error.io_error().kind(), io::ErrorKind::NotFound);
+/// assert!(error.to_string().starts_with("cannot read no/such/poem: "));
+/// # Ok::<(), io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct FsError {
     operation: &'static str,
@@ -125,6 +138,15 @@ pub fn read(event_loop: &EventLoop, path: impl Into<PathBuf>) -> Deferred<Vec<u8
 /// # Errors
 ///
 /// Fails with [`FsError`]; text that is no UTF-8 is `InvalidData`.
+///
+/// ```
+/// use ropewalk::{EventLoop, fs};
+///
+/// let event_loop = EventLoop::new()?;
+/// let manifest = event_loop.run_until(fs::read_to_string(&event_loop, "Cargo.toml"))?;
+/// assert!(manifest.contains("name = \"ropewalk\""));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn read_to_string(event_loop: &EventLoop, path: impl Into<PathBuf>) -> Deferred<String> {
     on_pool(event_loop, "read", path.into().into(), |path| std::fs::read_to_string(path))
@@ -157,6 +179,15 @@ pub fn write(event_loop: &EventLoop, path: impl Into<PathBuf>, data: Vec<u8>) ->
 /// # Errors
 ///
 /// Fails with [`FsError`].
+///
+/// ```
+/// use ropewalk::{EventLoop, fs};
+///
+/// let event_loop = EventLoop::new()?;
+/// let about = event_loop.run_until(fs::stat(&event_loop, "Cargo.toml"))?;
+/// assert!(about.is_file() && about.len() > 100);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn stat(event_loop: &EventLoop, path: impl Into<PathBuf>) -> Deferred<Metadata> {
     on_pool(event_loop, "stat", path.into().into(), |path| std::fs::metadata(path))
@@ -167,6 +198,19 @@ pub fn stat(event_loop: &EventLoop, path: impl Into<PathBuf>) -> Deferred<Metada
 /// # Errors
 ///
 /// Fails with [`FsError`], which names the old path.
+///
+/// ```
+/// use ropewalk::{EventLoop, fs};
+///
+/// let event_loop = EventLoop::new()?;
+/// let draft = std::env::temp_dir().join(format!("ropewalk-doc-draft-{}", std::process::id()));
+/// let poem = draft.with_extension("poem");
+/// std::fs::write(&draft, "If I were")?;
+/// event_loop.run_until(fs::rename(&event_loop, &draft, &poem))?;
+/// assert!(!draft.exists() && poem.exists());
+/// # std::fs::remove_file(&poem)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn rename(event_loop: &EventLoop, from: impl Into<PathBuf>, to: impl Into<PathBuf>) -> Deferred<()> {
     let to = to.into();
@@ -178,6 +222,18 @@ pub fn rename(event_loop: &EventLoop, from: impl Into<PathBuf>, to: impl Into<Pa
 /// # Errors
 ///
 /// Fails with [`FsError`].
+///
+/// ```
+/// use ropewalk::{EventLoop, fs};
+///
+/// let event_loop = EventLoop::new()?;
+/// let path = std::env::temp_dir().join(format!("ropewalk-doc-remove-{}", std::process::id()));
+/// std::fs::write(&path, "If I were")?;
+/// event_loop.run_until(fs::remove(&event_loop, &path))?;
+/// let again = event_loop.run_until(fs::remove(&event_loop, &path)).unwrap_err();
+/// assert!(again.to_string().starts_with("cannot remove "));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn remove(event_loop: &EventLoop, path: impl Into<PathBuf>) -> Deferred<()> {
     on_pool(event_loop, "remove", path.into().into(), |path| std::fs::remove_file(path))
@@ -188,6 +244,22 @@ pub fn remove(event_loop: &EventLoop, path: impl Into<PathBuf>) -> Deferred<()> 
 /// # Errors
 ///
 /// Fails with [`FsError`].
+///
+/// ```
+/// use ropewalk::{EventLoop, fs};
+///
+/// let event_loop = EventLoop::new()?;
+/// let path = std::env::temp_dir().join(format!("ropewalk-doc-open-{}", std::process::id()));
+/// let mut new_only = fs::OpenOptions::new();
+/// new_only.write(true).create_new(true);
+/// let file = event_loop.run_until(fs::open(&event_loop, &path, new_only.clone()))?;
+/// event_loop.run_until(file.write(&event_loop, b"If I were".to_vec()))?;
+/// let again = event_loop.run_until(fs::open(&event_loop, &path, new_only)).unwrap_err();
+/// let error = again.check::<fs::FsError>().unwrap().io_error();
+/// assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[track_caller]
 pub fn open(event_loop: &EventLoop, path: impl Into<PathBuf>, options: OpenOptions) -> Deferred<File> {
     let path: Arc<Path> = path.into().into();

@@ -14,6 +14,34 @@ use crate::ground::{CallbackResult, Deferred, maybe_deferred};
 ///
 /// A callback that kept the loop itself would keep it alive for ever; a `Handle` does not. Its calls answer [`Closed`]
 /// once the loop is gone.
+///
+/// ```
+/// use ropewalk::{Closed, EventLoop, Handle, TestClock};
+/// use std::time::Duration;
+///
+/// /// Stops the loop a minute after it was made.
+/// struct Alarm {
+///     event_loop: Handle,
+/// }
+///
+/// impl Alarm {
+///     fn set(&self) -> Result<(), Closed> {
+///         let event_loop = self.event_loop.clone();
+///         self.event_loop.call_later(Duration::from_secs(60), move |_| event_loop.stop().unwrap())?;
+///         Ok(())
+///     }
+/// }
+///
+/// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+/// let alarm = Alarm { event_loop: event_loop.handle() };
+/// alarm.set()?;
+/// event_loop.run()?;
+/// assert_eq!(alarm.event_loop.time()?, Duration::from_secs(60));
+/// drop(event_loop);
+/// assert!(alarm.event_loop.is_closed());
+/// assert_eq!(alarm.set(), Err(Closed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct Handle {
     pub(crate) inner: Weak<Inner>,
@@ -35,6 +63,18 @@ impl Handle {
     /// # Errors
     ///
     /// The loop is gone.
+    ///
+    /// ```
+    /// use ropewalk::{Closed, EventLoop};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// event_loop.call_later(std::time::Duration::from_secs(60), |_| ());
+    /// assert_eq!(handle.with(|event_loop| event_loop.still_registered().len()), Ok(1));
+    /// drop(event_loop);
+    /// assert_eq!(handle.with(|event_loop| event_loop.still_registered().len()), Err(Closed));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn with<R>(&self, f: impl FnOnce(&EventLoop) -> R) -> Result<R, Closed> {
         Ok(f(&self.upgrade()?))
     }

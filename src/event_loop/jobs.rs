@@ -23,6 +23,25 @@ use super::EventLoop;
 use super::pool::{self, Pool, Refused};
 
 /// Why the worker pool did not take a job.
+///
+/// ```
+/// use ropewalk::{Deferred, EventLoop, PoolError};
+///
+/// /// A server would rather say that it is busy than close the connection.
+/// fn answer(sum: Deferred<u64>) -> Deferred<String> {
+///     sum.map(|sum| sum.to_string()).add_errback(|failure| match failure.check() {
+///         Some(PoolError::Full) => Ok("503 busy".to_owned()),
+///         _ => Err(failure),
+///     })
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// let sum = event_loop.defer_to_thread(|| Ok((1..=1000).sum()));
+/// assert_eq!(event_loop.run_until(answer(sum))?, "500500");
+/// assert_eq!(event_loop.run_until(answer(Deferred::fail(PoolError::Full)))?, "503 busy");
+/// assert!(PoolError::Full.to_string().starts_with("the worker pool is full: 65536 jobs wait"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PoolError {

@@ -11,6 +11,24 @@ use super::interest::Interest;
 use super::{EventLoop, Named};
 
 /// The kind of a registration.
+///
+/// ```
+/// use ropewalk::{EventLoop, Interest, RegisteredKind, TestClock};
+/// use std::{os::unix::net::UnixStream, time::Duration};
+///
+/// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+/// let (ours, _theirs) = UnixStream::pair()?;
+/// event_loop.register(ours, Interest::READ, |_, _, _| ())?;
+/// event_loop.call_later(Duration::from_secs(60), |_| ());
+/// event_loop.spawn::<(), _>(std::future::pending()).detach();
+/// let kinds: Vec<_> = event_loop.still_registered().iter().map(|left| left.kind).collect();
+/// assert_eq!(kinds, [
+///     RegisteredKind::Source(Interest::READ),
+///     RegisteredKind::Timer(Duration::from_secs(60)),
+///     RegisteredKind::Task,
+/// ]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisteredKind {

@@ -32,6 +32,16 @@ pub use signal_hook::consts::signal::{
 pub type SignalId = SourceId<UnixStream>;
 
 /// Why a signal could not be registered.
+///
+/// ```
+/// use ropewalk::{EventLoop, signals::SignalError};
+///
+/// let event_loop = EventLoop::new()?;
+/// let error = event_loop.on_signal(9, |_| ()).unwrap_err();
+/// assert!(matches!(error, SignalError::Forbidden(9)));
+/// assert_eq!(error.to_string(), "signal 9 (SIGKILL) cannot be handled: choose another");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub enum SignalError {
     /// The system lets nobody handle this signal, or a handler cannot return from it.

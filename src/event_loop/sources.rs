@@ -90,6 +90,25 @@ impl<S> std::fmt::Debug for SourceId<S> {
 }
 
 /// What became of a source that was to be removed.
+///
+/// ```
+/// use ropewalk::{EventLoop, Interest, Removed};
+/// use std::os::unix::net::UnixStream;
+///
+/// let event_loop = EventLoop::new()?;
+/// let (ours, theirs) = UnixStream::pair()?;
+/// event_loop.register_with_id(ours, Interest::READ, |event_loop, id, _, _| {
+///     assert!(matches!(event_loop.remove(id), Removed::AfterCallback)); // it is in use
+///     assert!(matches!(event_loop.remove(id), Removed::Gone));
+///     event_loop.stop();
+/// })?;
+/// let id = event_loop.register(theirs, Interest::NONE, |_, _, _| ())?;
+/// let theirs = event_loop.remove(id).now().expect("nobody uses it now");
+/// drop(theirs); // the end of what `ours` can read
+/// event_loop.run()?;
+/// assert!(event_loop.still_registered().is_empty());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[must_use = "a removed source is dropped, and so closed, unless it is kept"]
 pub enum Removed<S> {

@@ -17,6 +17,22 @@ use super::running::Life;
 use super::turn::Site;
 
 /// A turning point in a loop's life.
+///
+/// ```
+/// use ropewalk::{EventLoop, Phase, SystemEvent};
+/// use std::{cell::RefCell, rc::Rc};
+///
+/// let event_loop = EventLoop::new()?;
+/// let log = Rc::new(RefCell::new(Vec::new()));
+/// for event in [SystemEvent::Shutdown, SystemEvent::Startup] {
+///     let log = log.clone();
+///     event_loop.add_system_event_trigger(Phase::During, event, move |_| log.borrow_mut().push(event));
+/// }
+/// event_loop.call_soon(|event_loop| event_loop.stop());
+/// event_loop.run()?;
+/// assert_eq!(*log.borrow(), [SystemEvent::Startup, SystemEvent::Shutdown]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SystemEvent {
     /// [`EventLoop::run`] or [`EventLoop::run_until`] begins, and the loop is not started.
@@ -26,6 +42,26 @@ pub enum SystemEvent {
 }
 
 /// When a trigger is run, seen from the event.
+///
+/// ```
+/// use ropewalk::{EventLoop, Phase, SystemEvent};
+/// use std::{cell::RefCell, rc::Rc};
+///
+/// let event_loop = EventLoop::new()?;
+/// let log = Rc::new(RefCell::new(Vec::new()));
+/// for (phase, what) in [
+///     (Phase::After, "the log is closed"),
+///     (Phase::Before, "no new work is taken"),
+///     (Phase::During, "the connections are closed"),
+/// ] {
+///     let log = log.clone();
+///     event_loop.add_system_event_trigger(phase, SystemEvent::Shutdown, move |_| log.borrow_mut().push(what));
+/// }
+/// event_loop.stop();
+/// event_loop.run()?;
+/// assert_eq!(*log.borrow(), ["no new work is taken", "the connections are closed", "the log is closed"]);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
     /// First. The Deferreds that these triggers answer are waited for.
@@ -78,6 +114,23 @@ mod sealed {
 }
 
 /// What a trigger may answer: `()`, or a `Deferred<()>`, which is waited for if the trigger is a "before" one.
+///
+/// ```
+/// use ropewalk::{EventLoop, Phase, SystemEvent, TestClock};
+/// use std::time::Duration;
+///
+/// let clock = TestClock::new();
+/// let event_loop = EventLoop::builder().clock(&clock).build()?;
+/// let goodbye = |event_loop: &EventLoop| event_loop.defer_later(Duration::from_secs(5), |_| Ok(()));
+/// event_loop.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, goodbye);
+/// event_loop.add_system_event_trigger(Phase::During, SystemEvent::Shutdown, |event_loop| {
+///     assert_eq!(event_loop.time(), Duration::from_secs(5)); // the goodbye was waited for
+/// });
+/// event_loop.stop();
+/// event_loop.run()?;
+/// assert_eq!(clock.now(), Duration::from_secs(5));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait TriggerResult: sealed::Sealed {}
 
 impl TriggerResult for () {}

@@ -145,6 +145,16 @@ impl<T: 'static> FromIterator<Deferred<T>> for DeferredList<Vec<Deferred<T>>> {
 }
 
 /// What a list that [fires at the first value](DeferredList::fire_on_one_callback) fires with.
+///
+/// ```
+/// use ropewalk::{Deferred, DeferredList, Failure, FirstOrAll, testing::success_of};
+///
+/// let down = |mirror: &str| Deferred::<String>::fail(Failure::msg(format!("{mirror} is down")));
+/// let list = DeferredList::new([down("one"), down("two")]).fire_on_one_callback().start();
+/// let FirstOrAll::All(results) = success_of(list) else { panic!("no mirror has a value") };
+/// let texts: Vec<_> = results.into_iter().map(|result| result.unwrap_err().to_string()).collect();
+/// assert_eq!(texts, ["one is down", "two is down"]);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FirstOrAll<O, R> {
     /// A member had a value: for members of one type, `(index, value)`.

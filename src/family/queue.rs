@@ -168,6 +168,17 @@ impl<T> fmt::Display for QueueOverflow<T> {
 impl<T> Error for QueueOverflow<T> {}
 
 /// A [`DeferredQueue`] is empty, and as many as may wait for it wait already.
+///
+/// ```
+/// use ropewalk::{DeferredQueue, testing::success_of};
+///
+/// let queue = DeferredQueue::new(1, 0); // nobody may wait
+/// let error = queue.get().unwrap_err();
+/// assert_eq!(error.to_string(), "the queue is empty, and too many wait for it");
+/// queue.put("a value")?;
+/// assert_eq!(success_of(queue.get()?), "a value");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueUnderflow(());
 

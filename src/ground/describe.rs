@@ -45,6 +45,18 @@ pub struct Description {
 }
 
 /// The state of a Deferred.
+///
+/// ```
+/// use ropewalk::{Deferred, DeferredState};
+///
+/// let (resolver, poem) = Deferred::new();
+/// assert_eq!(poem.describe().state(), DeferredState::Unfired);
+/// resolver.succeed("If I were");
+/// assert_eq!(poem.describe().state(), DeferredState::Value);
+/// let poem = poem.add_callback(|text| text.parse::<i32>().map_err(Into::into));
+/// assert_eq!(poem.describe().state(), DeferredState::Failed);
+/// # poem.log_errors("a poem is no number");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DeferredState {
@@ -61,6 +73,19 @@ pub enum DeferredState {
 }
 
 /// A Deferred that another one waits for.
+///
+/// ```
+/// use ropewalk::Deferred;
+///
+/// let (_printer, printed) = Deferred::<()>::new();
+/// let printed = printed.named("printer");
+/// let translated = Deferred::succeed("text").add_callback(move |_| printed).named("translator");
+/// let poem = Deferred::succeed("poem").add_callback(move |_| translated);
+/// let about = poem.describe();
+/// let names = about.waits_for().iter().map(|on| on.name.as_deref());
+/// assert_eq!(names.collect::<Vec<_>>(), [Some("translator"), Some("printer")]);
+/// assert_eq!(about.waits_for()[0].made.file(), file!());
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitsFor {
     /// Its name, if it was given one.

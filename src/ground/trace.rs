@@ -68,6 +68,14 @@ pub fn note(msg: impl AsRef<str>) {
 
 /// Writes a question to the reader of a lesson into the trace, with its answer, which is shown when the reader asks for
 /// it; nothing happens when nobody records.
+///
+/// ```
+/// use ropewalk::trace::{self, Kind};
+///
+/// let ((), trace) = trace::record(|| trace::ask("What runs first?", "The callback that was queued first."));
+/// let asked = trace.nth(0).unwrap().kind;
+/// assert_eq!(asked, Kind::Ask { q: "What runs first?", answer: "The callback that was queued first." });
+/// ```
 #[track_caller]
 pub fn ask(question: impl AsRef<str>, answer: impl AsRef<str>) {
     if on() {
@@ -78,6 +86,18 @@ pub fn ask(question: impl AsRef<str>, answer: impl AsRef<str>) {
 }
 
 /// Tells the trace what the program wrote; nothing happens when nobody records. [`say!`](crate::say) writes and tells.
+///
+/// ```
+/// use ropewalk::trace::{self, Kind, Stream};
+/// use std::io::Write;
+///
+/// let ((), trace) = trace::record(|| {
+///     let prompt = "name? ";
+///     std::io::stdout().write_all(prompt.as_bytes()).expect("standard output takes it");
+///     trace::out(prompt, Stream::Stdout);
+/// });
+/// assert!(matches!(trace.nth(0).unwrap().kind, Kind::Out { text: "name? ", stream: Stream::Stdout }));
+/// ```
 #[track_caller]
 pub fn out(text: impl AsRef<str>, stream: Stream) {
     if on() {

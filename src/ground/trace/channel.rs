@@ -36,6 +36,20 @@ pub fn channel(limit: usize) -> (ChannelRecorder, ChannelTrace) {
 }
 
 /// The end of a [`channel`] that records.
+///
+/// ```
+/// use ropewalk::trace;
+/// use std::time::Duration;
+///
+/// let (recorder, mut seen) = trace::channel(1);
+/// let ((), _recorder) = trace::record_with(recorder, || {
+///     trace::note("there is room for this");
+///     trace::note("not for this, as nobody takes the first one out");
+///     assert!(seen.receive(Duration::ZERO));
+///     trace::note("nor for this: the event which says that one was lost takes the place");
+/// });
+/// assert_eq!(seen.lost(), 3); // two notes, and the end
+/// ```
 #[derive(Debug)]
 pub struct ChannelRecorder {
     sender: SyncSender<Vec<u8>>,
@@ -96,6 +110,20 @@ impl Recorder for ChannelRecorder {
 }
 
 /// The end of a [`channel`] that is looked at.
+///
+/// ```
+/// use ropewalk::trace::{self, Recording};
+/// use std::time::Duration;
+///
+/// let (recorder, mut seen) = trace::channel(100);
+/// let recording = Recording::begin(recorder);
+/// trace::note("here");
+/// assert!(seen.receive(Duration::ZERO));
+/// assert_eq!(seen.trace().len(), 1); // while the recording goes on
+/// assert!(!seen.receive(Duration::ZERO)); // nothing new
+/// drop(recording);
+/// assert_eq!((seen.receive(Duration::ZERO), seen.trace().len(), seen.lost()), (true, 2, 0));
+/// ```
 #[derive(Debug)]
 pub struct ChannelTrace {
     receiver: Receiver<Vec<u8>>,

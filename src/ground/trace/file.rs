@@ -14,6 +14,20 @@ use std::path::{Path, PathBuf};
 /// It writes in large pieces, before each wait of the loop, and at its end, also when a panic is on its way. So whoever
 /// kills the program loses what came after the last wait. An error of the file is reported once, like an error that
 /// nobody handled, and the program goes on; nothing more is written.
+///
+/// ```
+/// use ropewalk::trace::{self, Trace, TraceFile};
+/// use std::{fs::File, io::BufReader};
+///
+/// let path = std::env::temp_dir().join(format!("ropewalk-doc-trace-{}.jsonl", std::process::id()));
+/// let file = TraceFile::create(&path)?.without_sources();
+/// let ((), file) = trace::record_with(file, || trace::note("here"));
+/// drop(file); // all of it is written
+/// let trace = Trace::read_json(BufReader::new(File::open(&path)?))?;
+/// assert_eq!(trace.nth(0).unwrap().kind.name(), "note");
+/// # std::fs::remove_file(&path)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct TraceFile {
     lines: JsonLines<BufWriter<File>>,

@@ -21,8 +21,21 @@ macro_rules! kinds {
     })*) => {
         /// What happened. The names are those of the trace's file format (`d.new` is [`Kind::DNew`]).
         ///
-            /// `b` in an end event is the number of its begin event. Times are in nanoseconds. `late` marks what existed
-        /// before the recording and is met for the first time.
+        /// `b` in an end event is the number of its begin event. Times are in nanoseconds. `late` marks what existed before
+        /// the recording and is met for the first time. The steps of a chain, `n`, count from 0.
+        ///
+        /// ```
+        /// use ropewalk::trace::{self, Kind, Val};
+        /// use ropewalk::{Deferred, testing::success_of};
+        ///
+        /// let (_, trace) = trace::record(|| success_of(Deferred::succeed(6).map(|n| n * 7)));
+        /// let names: Vec<_> = trace.events().map(|event| event.kind.name()).collect();
+        /// assert_eq!(names, ["d.new", "d.fire", "d.add", "d.step", "d.ret", "d.take", "end"]);
+        /// let step = trace.nth(3).unwrap();
+        /// assert!(matches!(step.kind, Kind::DStep { n: 0, val: Val::Ok { text: "6", .. }, .. }));
+        /// assert!(step.kind.opens_frame() && step.kind.is_gate());
+        /// assert_eq!(trace.nth(4).unwrap().kind.begin(), Some(step.s));
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[non_exhaustive]
         #[allow(missing_docs)] // The fields are what the variant's sentence says.

@@ -45,12 +45,36 @@ impl Trace {
     ///
     /// The first ones and not the last, so that no link of a kept event points to a lost one. Where the lost ones
     /// begin stands one more event, [`Kind::Drop`], that counts them.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Kind, Trace};
+    ///
+    /// let ((), trace) = trace::record_with(Trace::with_limit(2), || {
+    ///     ["a", "b", "c"].map(trace::note);
+    /// });
+    /// assert_eq!(trace.len(), 3); // two notes, and what follows
+    /// assert!(matches!(trace.last().unwrap().kind, Kind::Drop { n: 2 })); // the third note, and the end
+    /// assert_eq!(trace.dropped(), 2);
+    /// ```
     pub fn with_limit(limit: usize) -> Trace {
         Trace { limit, ..Trace::default() }
     }
 
     /// A recorder that keeps the last events: at least `limit` of them, and at most twice as many. Links may lead to
     /// events that it has not any more.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Kind, Trace};
+    ///
+    /// let ((), trace) = trace::record_with(Trace::ring(10), || {
+    ///     for _ in 0..1000 {
+    ///         trace::note("again");
+    ///     }
+    /// });
+    /// assert!((10..=20).contains(&trace.len()));
+    /// assert_eq!(trace.last().unwrap().s, 1001); // the end
+    /// assert!(trace.get(1).is_none() && trace.get(1000).is_some());
+    /// ```
     pub fn ring(limit: usize) -> Trace {
         Trace { limit: limit.max(1), ring: true, ..Trace::default() }
     }
@@ -181,6 +205,19 @@ impl Recorder for Trace {
 }
 
 /// The events of a [`Trace`], in order.
+///
+/// ```
+/// use ropewalk::trace;
+///
+/// let ((), trace) = trace::record(|| {
+///     ["a", "b", "c"].map(trace::note);
+/// });
+/// let mut events = trace.events();
+/// assert_eq!(events.len(), 4); // with the end of the recording
+/// assert_eq!(events.next().unwrap().s, 1);
+/// let backwards: Vec<_> = events.rev().map(|event| event.kind.name()).collect();
+/// assert_eq!(backwards, ["end", "note", "note"]);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Events<'t> {
     trace: &'t Trace,

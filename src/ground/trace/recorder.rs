@@ -50,6 +50,31 @@ pub trait Recorder {
 }
 
 /// What a gate answers.
+///
+/// ```
+/// use ropewalk::trace::{self, Event, Kind, Pass, Recorder, Trace};
+/// use ropewalk::{Deferred, testing::success_of};
+///
+/// /// Holds the program before each step.
+/// struct Steps;
+///
+/// impl Recorder for Steps {
+///     fn event(&mut self, _: &Event<'_>) {}
+///     fn is_gate(&self) -> bool {
+///         true
+///     }
+///     fn pass(&mut self, next: &Event<'_>) -> Pass {
+///         match next.kind {
+///             Kind::DStep { .. } => Pass::Held("a step".to_owned()), // here a person would look
+///             _ => Pass::Go,
+///         }
+///     }
+/// }
+///
+/// let both = (Steps, Trace::with_limit(100));
+/// let (_, (_, trace)) = trace::record_with(both, || success_of(Deferred::succeed(6).map(|n| n * 7)));
+/// assert!(trace.events().any(|event| matches!(event.kind, Kind::Gate { why: "a step", .. })));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pass {
     /// The program goes on.

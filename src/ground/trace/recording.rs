@@ -60,6 +60,19 @@ impl<R: Recorder> Recorder for Shared<R> {
 /// A recording that goes on until it is finished or dropped: see [`EventLoop::record`](crate::EventLoop::record).
 ///
 /// It records what happens on its thread. A recording that begins meanwhile replaces it until that one ends.
+///
+/// ```
+/// use ropewalk::trace::{self, Recording, Trace};
+///
+/// let recording = Recording::begin(Trace::with_limit(100));
+/// trace::note("heard");
+/// let ((), inner) = trace::record(|| trace::note("heard by the inner one"));
+/// let outer = recording.finish().expect("not from inside the recorder");
+/// trace::note("heard by nobody");
+/// let names = |trace: &Trace| trace.events().map(|event| event.kind.name()).collect::<Vec<_>>();
+/// assert_eq!(names(&outer), ["note", "end"]);
+/// assert_eq!(names(&inner), ["note", "end"]);
+/// ```
 #[must_use = "a recording ends when this is dropped"]
 pub struct Recording<R: Recorder + 'static> {
     current: Rc<Current>,
@@ -130,6 +143,19 @@ impl<R: Recorder + 'static> fmt::Debug for Recording<R> {
 /// Records what `f` does on this thread with `recorder`, and gives the recorder back with the result.
 ///
 /// A recording inside a recording replaces the outer one until it ends.
+///
+/// ```
+/// use ropewalk::trace::{self, JsonLines, Trace};
+///
+/// let recorders = (Trace::with_limit(100), JsonLines::new(Vec::new()));
+/// let (value, (trace, lines)) = trace::record_with(recorders, || {
+///     trace::note("here");
+///     42
+/// });
+/// assert_eq!((value, trace.len()), (42, 2)); // the note and the end
+/// assert!(String::from_utf8(lines.finish()?)?.contains(r#""k":"note","msg":"here""#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn record_with<R: Recorder + 'static, T>(recorder: R, f: impl FnOnce() -> T) -> (T, R) {
     let recording = Recording::begin(recorder);
     let value = f();

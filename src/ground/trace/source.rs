@@ -11,6 +11,16 @@ const LARGEST: u64 = 1 << 20;
 /// package that cargo runs. `None` if there is no such file here, if it is larger than 1 MiB, or no UTF-8.
 ///
 /// It is the text of now. Whoever changed the file since the program was built sees another one than ran.
+///
+/// ```
+/// use ropewalk::trace::{At, source_text};
+///
+/// let text = source_text("src/lib.rs").expect("cargo runs this in the package");
+/// let at = At::new("src/lib.rs", 1, 1);
+/// let line = text.lines().nth(at.line() as usize - 1);
+/// assert_eq!(line, Some("//! A callback-based event loop in the spirit of early Twisted."));
+/// assert_eq!(source_text("src/no_such_file.rs"), None);
+/// ```
 pub fn source_text(file: &str) -> Option<String> {
     let package = || Some(Path::new(&std::env::var_os("CARGO_MANIFEST_DIR")?).join(file));
     read(PathBuf::from(file)).or_else(|| read(package()?))
