@@ -21,8 +21,8 @@ macro_rules! kinds {
     })*) => {
         /// What happened. The names are those of the trace's file format (`d.new` is [`Kind::DNew`]).
         ///
-        /// `b` in an end event is the number of its begin event. Times are in nanoseconds. `late` marks what existed before
-        /// the recording and is met for the first time. The steps of a chain, `n`, count from 0.
+        /// `b` in an end event is the number of its begin event. Times are in nanoseconds. `late` marks what existed
+        /// before the recording and is met for the first time. The steps of a chain, `n`, count from 0.
         ///
         /// ```
         /// use ropewalk::trace::{self, Kind, Val};
