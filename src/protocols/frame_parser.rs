@@ -16,6 +16,22 @@ use super::work;
 /// A way to say where a string ends: its length, in front of it.
 ///
 /// Sealed: [`Int8`], [`Int16`], [`Int32`] and [`Netstring`] are the ways there are.
+///
+/// ```
+/// use ropewalk::protocols::{FrameParser, Framing, Int16, Netstring};
+///
+/// /// The bytes of a list of strings.
+/// fn encode<F: Framing>(strings: &[&str]) -> Vec<u8> {
+///     let mut out = Vec::new();
+///     for string in strings {
+///         FrameParser::<F>::write(string.as_bytes(), &mut out).expect("they are short");
+///     }
+///     out
+/// }
+///
+/// assert_eq!(encode::<Netstring>(&["If I", "were"]), b"4:If I,4:were,");
+/// assert_eq!(encode::<Int16>(&["If I", "were"]), b"\0\x04If I\0\x04were");
+/// ```
 pub trait Framing: sealed::Framing + fmt::Debug + 'static {}
 
 mod sealed {
@@ -51,6 +67,22 @@ pub struct Header {
 }
 
 /// What a peer sent is no string of this framing. Nothing tells where the next one begins, so it is the end.
+///
+/// ```
+/// use ropewalk::protocols::{FrameError, FrameParser, Netstring, Piece};
+///
+/// let read = |data: &[u8]| {
+///     let mut parser = FrameParser::<Netstring>::new(100);
+///     parser.next_string(&mut Piece::new(data)).unwrap().map(drop)
+/// };
+/// assert_eq!(read(b"5:hello,"), Ok(()));
+/// assert_eq!(read(b"hello"), Err(FrameError::BadLength));
+/// assert_eq!(read(b"5:hello!"), Err(FrameError::NoComma));
+/// // Known before it has come.
+/// let error = read(b"101:").unwrap_err();
+/// assert_eq!(error, FrameError::TooLong { length: 101, max_length: 100 });
+/// assert_eq!(error.to_string(), "the peer sends a string of 101 bytes or more, and 100 are allowed");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameError {
@@ -84,6 +116,15 @@ impl fmt::Display for FrameError {
 impl Error for FrameError {}
 
 /// A string is too long to be sent: its length does not fit into the header.
+///
+/// ```
+/// use ropewalk::protocols::{FrameParser, Int8, StringTooLong};
+///
+/// let mut out = Vec::new();
+/// let error = FrameParser::<Int8>::write(&[b'x'; 256], &mut out).unwrap_err();
+/// assert_eq!(error, StringTooLong { length: 256, longest: 255 });
+/// assert!(out.is_empty());
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StringTooLong {
     /// The string's length, in bytes.
@@ -295,20 +336,58 @@ macro_rules! prefixed {
 
 prefixed! {
     /// Strings with their length in front, in one byte: at most 255 bytes. Twisted's `Int8StringReceiver`.
+    ///
+    /// ```
+    /// use ropewalk::protocols::{FrameParser, Int8, Piece};
+    ///
+    /// let mut parser = FrameParser::<Int8>::default();
+    /// assert_eq!(parser.next_string(&mut Piece::new(b"\x05hello\x03")), Some(Ok(&b"hello"[..])));
+    /// ```
     Int8, u8
 }
 prefixed! {
     /// Strings with their length in front, in two bytes, big endian: at most 65535 bytes. Twisted's
     /// `Int16StringReceiver`.
+    ///
+    /// ```
+    /// use ropewalk::protocols::{FrameParser, Int16};
+    ///
+    /// let mut out = Vec::new();
+    /// FrameParser::<Int16>::write(&[b'x'; 258], &mut out)?;
+    /// assert_eq!(out[..3], *b"\x01\x02x");
+    /// # Ok::<(), ropewalk::protocols::StringTooLong>(())
+    /// ```
     Int16, u16
 }
 prefixed! {
     /// Strings with their length in front, in four bytes, big endian. Twisted's `Int32StringReceiver`.
+    ///
+    /// ```
+    /// use ropewalk::protocols::{FrameError, FrameParser, Int32, Piece};
+    ///
+    /// // A length of four bytes can promise 4 GiB: the maximum is what a peer can make this side hold.
+    /// let mut parser = FrameParser::<Int32>::new(1000);
+    /// let string = parser.next_string(&mut Piece::new(b"\xff\xff\xff\xff"));
+    /// assert!(matches!(string, Some(Err(FrameError::TooLong { max_length: 1000, .. }))));
+    /// ```
     Int32, u32
 }
 
 /// Strings as `5:hello,`: the length in decimal digits, a colon, the string, a comma. Twisted's `NetstringReceiver`;
 /// the format is D. J. Bernstein's (<https://cr.yp.to/proto/netstrings.txt>).
+///
+/// ```
+/// use ropewalk::protocols::{FrameParser, Netstring, Piece};
+///
+/// let mut piece = Piece::new(b"3:If ,6:I were,");
+/// let mut parser = FrameParser::<Netstring>::default();
+/// let mut poem = Vec::new();
+/// while let Some(string) = parser.next_string(&mut piece) {
+///     poem.extend_from_slice(string?);
+/// }
+/// assert_eq!(poem, b"If I were");
+/// # Ok::<(), ropewalk::protocols::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub enum Netstring {}
 

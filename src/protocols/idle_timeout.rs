@@ -16,6 +16,55 @@ use crate::transports::Transport;
 ///
 /// The receivers of this module have one each. For a protocol that needs nothing else, see
 /// [`TimeoutProtocol`](super::TimeoutProtocol).
+///
+/// ```
+/// use ropewalk::protocols::IdleTimeout;
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+/// use std::time::Duration;
+///
+/// /// Asks a peer that was silent for a minute whether it is there. No answer for ten seconds more is the end.
+/// #[derive(Default)]
+/// struct Caring(IdleTimeout, bool);
+///
+/// impl Protocol for Caring {
+///     fn connection_made(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+///         self.0.set_timeout(event_loop, transport, Some(Duration::from_secs(60)));
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, event_loop: &EventLoop, own: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         if std::mem::take(&mut self.1) {
+///             return self.connection_made(event_loop, own); // a minute again
+///         }
+///         self.0.reset_timeout();
+///         Ok(())
+///     }
+///
+///     fn woken(&mut self, event_loop: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+///         if self.0.take_expired() {
+///             if std::mem::replace(&mut self.1, true) {
+///                 transport.lose_connection();
+///                 return Ok(());
+///             }
+///             transport.write(b"there?")?;
+///             self.0.set_timeout(event_loop, transport, Some(Duration::from_secs(10)));
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(Caring::default());
+/// test.advance(Duration::from_secs(60));
+/// assert_eq!(peer.text(), "there?");
+/// test.advance(Duration::from_secs(9));
+/// peer.send("yes");
+/// test.advance(Duration::from_secs(69));
+/// assert!(!peer.is_disconnected());
+/// test.advance(Duration::from_secs(1));
+/// assert!(peer.is_disconnected());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Default)]
 pub struct IdleTimeout {
     period: Cell<Option<Duration>>,

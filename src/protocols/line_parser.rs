@@ -4,6 +4,18 @@ use super::delimiter::Delimiter;
 use super::intake::{Kept, Piece};
 
 /// What comes out of a [`LineParser`].
+///
+/// ```
+/// use ropewalk::protocols::{Delimiter, LineEvent, LineParser, Piece};
+///
+/// let mut parser = LineParser::new(Delimiter::LF, 5);
+/// let mut piece = Piece::new(b"far too long\ndata\nraw\n");
+/// assert_eq!(parser.next_event(&mut piece), Some(LineEvent::TooLong(b"far t")));
+/// assert_eq!(parser.next_event(&mut piece), Some(LineEvent::Line(b"data")));
+/// parser.set_raw_mode();
+/// assert_eq!(parser.next_event(&mut piece), Some(LineEvent::Raw(b"raw\n")));
+/// assert_eq!(parser.next_event(&mut piece), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LineEvent<'a> {

@@ -162,6 +162,46 @@ pub trait LineProtocol: 'static {
 
 /// A [`Transport`] that sends lines, and the controls of the [`LineReceiver`] on it. Cheap to clone, to be kept like a
 /// `Transport`, and usable as one.
+///
+/// ```
+/// use ropewalk::protocols::{LineProtocol, LineReceiver, LineTransport};
+/// use ropewalk::{EventLoop, Failure, testing::MemoryLoop};
+///
+/// /// Takes mail: lines that say how many bytes follow, and the bytes.
+/// #[derive(Default)]
+/// struct Mail(Vec<u8>, usize);
+///
+/// impl LineProtocol for Mail {
+///     fn line_received(&mut self, _: &EventLoop, transport: &LineTransport, line: &[u8]) -> Result<(), Failure> {
+///         self.1 = std::str::from_utf8(line)?.parse()?;
+///         transport.set_raw_mode();
+///         Ok(())
+///     }
+///
+///     fn raw_data_received(
+///         &mut self,
+///         _: &EventLoop,
+///         transport: &LineTransport,
+///         data: &[u8],
+///     ) -> Result<(), Failure> {
+///         let missing = self.1 - self.0.len();
+///         let (own, unused) = data.split_at(missing.min(data.len()));
+///         self.0.extend_from_slice(own);
+///         if self.0.len() == self.1 {
+///             transport.send_line(format!("took {:?}", std::str::from_utf8(&std::mem::take(&mut self.0))?))?;
+///             transport.set_line_mode(unused.len());
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(LineReceiver::new(Mail::default()));
+/// peer.send("4\r\nIf I5\r\n wer");
+/// peer.send("e");
+/// assert_eq!(peer.text(), "took \"If I\"\r\ntook \" were\"\r\n");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct LineTransport {
     transport: Transport,

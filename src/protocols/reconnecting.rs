@@ -16,6 +16,39 @@ use crate::transports::{Protocol, Target, Transport};
 const JITTER: f64 = 0.119_626_565_582;
 
 /// How a [`ReconnectingClient`] is to try.
+///
+/// ```
+/// use ropewalk::protocols::ReconnectingClient;
+/// use ropewalk::task::Backoff;
+/// use ropewalk::testing::{MemoryLoop, success_of};
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+/// use std::time::Duration;
+///
+/// struct Quiet;
+///
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let network = test.network();
+/// let every_second = Backoff::new().initial(Duration::from_secs(1)).factor(1.0).jitter(0.0);
+/// let (client, done) = ReconnectingClient::builder().backoff(every_second).max_retries(5).connect_with(
+///     &test,
+///     move |event_loop, protocol| network.connect(event_loop, "server", protocol),
+///     |_, _| Quiet,
+/// );
+/// test.settle();
+/// assert_eq!(client.next_attempt(), Some(Duration::from_secs(1))); // nobody listens yet
+/// let port = test.network().listen("server", |_, _| Some(Quiet));
+/// test.advance(Duration::from_secs(1));
+/// assert_eq!((client.retries(), client.next_attempt()), (1, None)); // connected
+/// client.stop_trying();
+/// success_of(done);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct ReconnectingClientBuilder {
     backoff: Backoff,
@@ -259,6 +292,33 @@ impl fmt::Debug for ReconnectingClient {
 }
 
 /// The last retry failed. Its source is the last attempt's error, unless that had connected and lost the connection.
+///
+/// ```
+/// use ropewalk::protocols::{GaveUp, ReconnectingClient};
+/// use ropewalk::{EventLoop, Deferred, Failure, Protocol, Transport};
+/// use ropewalk::testing::{MemoryLoop, failure_of};
+/// use std::time::Duration;
+///
+/// struct Quiet;
+///
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let (_client, done) = ReconnectingClient::builder().max_retries(2).connect_with(
+///     &test,
+///     |_, _| Deferred::fail(Failure::msg("nobody listens")),
+///     |_, _| Quiet,
+/// );
+/// test.advance(Duration::from_secs(60));
+/// let failure = failure_of(done);
+/// assert_eq!(failure.check::<GaveUp>().unwrap().retries(), 2);
+/// assert_eq!(failure.to_string(), "gave up after 2 retries: nobody listens");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct GaveUp {
     retries: u32,
@@ -289,6 +349,43 @@ impl Error for GaveUp {
 }
 
 /// The protocol of one attempt, which tells its [`ReconnectingClient`] when the connection is lost.
+///
+/// ```
+/// use ropewalk::protocols::{Reconnected, ReconnectingClient};
+/// use ropewalk::testing::MemoryLoop;
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+/// use std::{cell::Cell, rc::Rc, time::Duration};
+///
+/// /// Counts its connections.
+/// struct Counter(Rc<Cell<u32>>);
+///
+/// impl Protocol for Counter {
+///     fn connection_made(&mut self, _: &EventLoop, _: &Transport) -> Result<(), Failure> {
+///         self.0.set(self.0.get() + 1);
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let network = test.network();
+/// network.listen("server", |_, _| None::<Counter>); // takes each connection, and closes it
+/// let connect = move |event_loop: &EventLoop, protocol: Reconnected<Counter>| {
+///     network.connect(event_loop, "server", protocol)
+/// };
+/// let count = Rc::new(Cell::new(0));
+/// let own = count.clone();
+/// let (client, done) =
+///     ReconnectingClient::builder().connect_with(&test, connect, move |_, _| Counter(own.clone()));
+/// test.advance(Duration::from_secs(20));
+/// client.stop_trying();
+/// assert_eq!((count.get(), client.retries()), (3, 3)); // the third retry is the one that waited
+/// # drop(done);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Reconnected<P> {
     protocol: P,
     client: ReconnectingClient,

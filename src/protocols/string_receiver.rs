@@ -19,6 +19,40 @@ use crate::transports::{Disconnected, Protocol, Transport, report_unexpected};
 ///
 /// A method that answers `Err` or panics loses its own connection, as with [`Protocol`]. No method is called while
 /// another one runs, nor after the connection was told to close.
+///
+/// ```
+/// use ropewalk::protocols::{FrameError, Netstring, NetstringReceiver, StringProtocol, StringSender};
+/// use ropewalk::{EventLoop, Failure, testing::MemoryLoop};
+///
+/// /// Sends each string back, and says what it did not understand.
+/// struct Echo;
+///
+/// type Sender = StringSender<Netstring>;
+///
+/// impl StringProtocol<Netstring> for Echo {
+///     fn string_received(&mut self, _: &EventLoop, transport: &Sender, string: &[u8]) -> Result<(), Failure> {
+///         Ok(transport.send_string(string)?)
+///     }
+///
+///     fn handle_parse_error(
+///         &mut self,
+///         _: &EventLoop,
+///         transport: &Sender,
+///         error: FrameError,
+///     ) -> Result<(), Failure> {
+///         transport.send_string(error.to_string())?;
+///         transport.lose_connection();
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(NetstringReceiver::new(Echo));
+/// peer.send("5:hello,0:,5:hello!");
+/// assert!(peer.text().starts_with("5:hello,0:,64:the peer sends no netstring: "));
+/// assert!(peer.is_disconnected());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub trait StringProtocol<F: Framing>: 'static {
     /// The connection is there.
     ///
@@ -131,6 +165,40 @@ pub trait StringProtocol<F: Framing>: 'static {
 
 /// A [`Transport`] that sends strings with their length in front. Cheap to clone, to be kept like a `Transport`, and
 /// usable as one.
+///
+/// ```
+/// use ropewalk::protocols::{Int16, Int16StringReceiver, StringProtocol, StringSender};
+/// use ropewalk::{EventLoop, Failure, testing::MemoryLoop};
+/// use std::{cell::RefCell, rc::Rc, time::Duration};
+///
+/// /// Takes orders, and has a customer who is silent for a minute leave.
+/// struct Shop(Rc<RefCell<Vec<StringSender<Int16>>>>);
+///
+/// impl StringProtocol<Int16> for Shop {
+///     fn connection_made(&mut self, event_loop: &EventLoop, own: &StringSender<Int16>) -> Result<(), Failure> {
+///         own.set_timeout(event_loop, Some(Duration::from_secs(60)));
+///         self.0.borrow_mut().push(own.clone()); // the answer comes later, from elsewhere
+///         Ok(())
+///     }
+///
+///     fn string_received(&mut self, _: &EventLoop, own: &StringSender<Int16>, _: &[u8]) -> Result<(), Failure> {
+///         own.reset_timeout();
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let customers = Rc::new(RefCell::new(Vec::new()));
+/// let peer = test.connected(Int16StringReceiver::new(Shop(customers.clone())));
+/// test.advance(Duration::from_secs(59));
+/// peer.send(b"\0\x05a pie");
+/// test.advance(Duration::from_secs(59));
+/// customers.borrow()[0].send_string("here").unwrap();
+/// assert_eq!(peer.value(), b"\0\x04here");
+/// test.advance(Duration::from_secs(1));
+/// assert!(peer.is_disconnected());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct StringSender<F> {
     transport: Transport,
     idle: Rc<IdleTimeout>,
@@ -198,6 +266,32 @@ impl<F> fmt::Debug for StringSender<F> {
 }
 
 /// Why a string was not sent.
+///
+/// ```
+/// use ropewalk::protocols::{Int8, Int8StringReceiver, SendStringError, StringProtocol, StringSender};
+/// use ropewalk::{EventLoop, Failure, testing::MemoryLoop};
+///
+/// /// Answers with so many stars.
+/// struct Stars;
+///
+/// type Sender = StringSender<Int8>;
+///
+/// impl StringProtocol<Int8> for Stars {
+///     fn string_received(&mut self, _: &EventLoop, own: &Sender, string: &[u8]) -> Result<(), Failure> {
+///         let count = std::str::from_utf8(string)?.parse()?;
+///         match own.send_string("*".repeat(count)) {
+///             Err(SendStringError::TooLong(error)) => Ok(own.send_string(format!("{} at most", error.longest))?),
+///             sent => Ok(sent?),
+///         }
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(Int8StringReceiver::new(Stars));
+/// peer.send("\x013\x03300");
+/// assert_eq!(peer.text(), "\x03***\x0b255 at most");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendStringError {

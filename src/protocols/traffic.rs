@@ -9,6 +9,33 @@ use crate::ground::Failure;
 use crate::transports::{Protocol, Transport};
 
 /// What happened on a connection. Its `Display` is one line, the bytes with escapes: `received 7 bytes: "hello\r\n"`.
+///
+/// ```
+/// use ropewalk::protocols::{Traffic, TrafficLogging};
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+/// use std::{cell::Cell, rc::Rc};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, _: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure> {
+///         Ok(transport.write(data)?)
+///     }
+/// }
+///
+/// // Counts the bytes of both directions.
+/// let bytes = Rc::new(Cell::new(0));
+/// let sum = bytes.clone();
+/// let count = move |traffic: Traffic<'_>| match traffic {
+///     Traffic::Received(data) | Traffic::Written(data) => sum.set(sum.get() + data.len()),
+///     _ => {}
+/// };
+/// let test = MemoryLoop::new()?;
+/// test.connected(TrafficLogging::new(Echo, count)).send("hello");
+/// assert_eq!(bytes.get(), 10);
+/// assert_eq!(Traffic::Received(b"hello\r\n").to_string(), r#"received 7 bytes: "hello\r\n""#);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Traffic<'a> {

@@ -7,6 +7,20 @@ use std::path::{Path, PathBuf};
 use rustix::net::SocketAddrAny;
 
 /// One end of a connection.
+///
+/// ```
+/// use ropewalk::Address;
+/// use std::net::SocketAddr;
+/// use std::path::Path;
+///
+/// let address = Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 8000)));
+/// assert_eq!(address.to_string(), "127.0.0.1:8000");
+/// assert_eq!((address.ip(), address.port()), (Some([127, 0, 0, 1].into()), 8000));
+///
+/// let address = Address::Unix(Some("/run/poems".into()));
+/// assert_eq!(address.path(), Some(Path::new("/run/poems")));
+/// assert_eq!((address.as_tcp(), address.port()), (None, 0));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Address {

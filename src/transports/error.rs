@@ -7,6 +7,33 @@ use std::io;
 use super::address::Address;
 
 /// The connection was closed in order: by the peer, or by `lose_connection` after everything was written.
+///
+/// ```
+/// use ropewalk::testing::MemoryLoop;
+/// use ropewalk::{ConnectionDone, EventLoop, Failure, Protocol, Transport};
+/// use std::{cell::Cell, rc::Rc};
+///
+/// /// Knows whether its connection ended well.
+/// struct Quiet(Rc<Cell<bool>>);
+///
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+///
+///     fn connection_lost(&mut self, _: &EventLoop, reason: Failure) {
+///         self.0.set(reason.check::<ConnectionDone>().is_some());
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let ended_well = Rc::new(Cell::new(false));
+/// test.connected(Quiet(ended_well.clone())).send_end();
+/// assert!(ended_well.take());
+/// test.connected(Quiet(ended_well.clone())).reset();
+/// assert!(!ended_well.take());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionDone;
 
@@ -19,6 +46,33 @@ impl fmt::Display for ConnectionDone {
 impl Error for ConnectionDone {}
 
 /// The connection was closed by [`Transport::abort`](super::Transport::abort): what was not written is lost.
+///
+/// ```
+/// use ropewalk::testing::MemoryLoop;
+/// use ropewalk::{ConnectionAborted, EventLoop, Failure, Protocol, Transport};
+/// use std::{cell::Cell, rc::Rc};
+///
+/// /// Breaks off at the first byte.
+/// struct Deaf(Rc<Cell<bool>>);
+///
+/// impl Protocol for Deaf {
+///     fn data_received(&mut self, _: &EventLoop, transport: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         transport.abort();
+///         Ok(())
+///     }
+///
+///     fn connection_lost(&mut self, _: &EventLoop, reason: Failure) {
+///         self.0.set(reason.check() == Some(&ConnectionAborted));
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let aborted = Rc::new(Cell::new(false));
+/// let peer = test.connected(Deaf(aborted.clone()));
+/// peer.send("hello");
+/// assert!(aborted.get() && peer.sees_reset());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionAborted;
 
@@ -32,6 +86,38 @@ impl Error for ConnectionAborted {}
 
 /// The connection broke off: the peer reset it, the system failed it, the peer closed it before it had taken all that
 /// was written, or the loop was shut down.
+///
+/// ```
+/// use ropewalk::testing::MemoryLoop;
+/// use ropewalk::{ConnectionLost, EventLoop, Failure, Protocol, Transport};
+/// use std::{cell::RefCell, rc::Rc};
+///
+/// /// Keeps why its connection ended.
+/// struct Greeter(Rc<RefCell<Option<Failure>>>);
+///
+/// impl Protocol for Greeter {
+///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+///         Ok(transport.write(b"hello")?)
+///     }
+///
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+///
+///     fn connection_lost(&mut self, _: &EventLoop, reason: Failure) {
+///         *self.0.borrow_mut() = Some(reason);
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let reason = Rc::new(RefCell::new(None));
+/// test.connected(Greeter(reason.clone())).reset();
+/// let reason = reason.take().unwrap();
+/// let lost = reason.check::<ConnectionLost>().unwrap();
+/// assert_eq!(lost.io_error().unwrap().kind(), std::io::ErrorKind::ConnectionReset);
+/// assert_eq!(lost.unsent(), 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ConnectionLost {
     why: Why,
@@ -93,6 +179,27 @@ impl Error for ConnectionLost {
 }
 
 /// The connection is lost, or its writing half is closed: nothing can be written any more.
+///
+/// ```
+/// use ropewalk::testing::MemoryLoop;
+/// use ropewalk::{Disconnected, EventLoop, Failure, Protocol, Transport};
+///
+/// struct Quiet;
+///
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(Quiet);
+/// let transport = peer.transport(); // kept, as by somebody who writes to it at times
+/// assert_eq!(transport.write(b"news"), Ok(()));
+/// peer.send_end();
+/// assert_eq!(transport.write(b"more news"), Err(Disconnected));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disconnected;
 
@@ -105,6 +212,29 @@ impl fmt::Display for Disconnected {
 impl Error for Disconnected {}
 
 /// Why a producer could not be registered.
+///
+/// ```
+/// use ropewalk::testing::MemoryLoop;
+/// use ropewalk::{EventLoop, Failure, ProducerError, Protocol, Streaming, Transport};
+///
+/// struct Quiet;
+///
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(Quiet);
+/// let transport = peer.transport();
+/// transport.register_own_producer(Streaming::Push).unwrap();
+/// assert_eq!(transport.register_own_producer(Streaming::Push), Err(ProducerError::AlreadyRegistered));
+/// transport.unregister_producer();
+/// peer.send_end();
+/// assert_eq!(transport.register_own_producer(Streaming::Push), Err(ProducerError::Disconnected));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProducerError {
@@ -126,6 +256,26 @@ impl fmt::Display for ProducerError {
 impl Error for ProducerError {}
 
 /// What a connection attempt was doing when it failed.
+///
+/// ```
+/// use ropewalk::{ConnectError, ConnectPhase, EventLoop, Failure, Protocol, Transport};
+///
+/// struct Quiet;
+///
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// event_loop.install_resolver(|_| Err(std::io::ErrorKind::NotFound.into()));
+/// for (target, phase) in [("poems.test", ConnectPhase::Target), ("poems.test:80", ConnectPhase::Resolve)] {
+///     let failure = event_loop.run_until(event_loop.connect_tcp(target, Quiet)).unwrap_err();
+///     assert_eq!(failure.check::<ConnectError>().unwrap().phase(), phase);
+/// }
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectPhase {
@@ -154,6 +304,32 @@ impl fmt::Display for ConnectPhase {
 }
 
 /// A connection that did not come to be: what was connected to, in which phase it failed, and the system's error.
+///
+/// ```
+/// use ropewalk::{ConnectError, EventLoop, Failure, Protocol, Transport};
+/// use std::io::ErrorKind;
+///
+/// struct Quiet;
+///
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// event_loop.install_resolver(|_| Ok(vec![[127, 0, 0, 1].into()]));
+/// let nobody = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port(); // closed again
+///
+/// let connecting = event_loop.connect_tcp(("poems.test", nobody), Quiet);
+/// let failure = event_loop.run_until(connecting).unwrap_err();
+/// let error = failure.check::<ConnectError>().unwrap();
+/// assert_eq!(error.target(), format!("poems.test:{nobody}"));
+/// assert_eq!(error.io_error().kind(), ErrorKind::ConnectionRefused);
+/// assert_eq!(error.tried()[0].0.port(), nobody);
+/// assert!(error.to_string().starts_with(&format!("cannot connect to poems.test:{nobody}: connecting failed: ")));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ConnectError {
     pub(crate) target: String,

@@ -25,6 +25,19 @@ type LookUp = Arc<dyn Fn(&str) -> io::Result<Vec<IpAddr>> + Send + Sync>;
 struct Names(RefCell<Option<LookUp>>);
 
 /// A name that could not be looked up.
+///
+/// ```
+/// use ropewalk::{EventLoop, ResolveError};
+/// use std::io;
+///
+/// let event_loop = EventLoop::new()?;
+/// event_loop.install_resolver(|_| Err(io::Error::new(io::ErrorKind::NotFound, "no such host")));
+/// let failure = event_loop.run_until(event_loop.resolve("poems.test")).unwrap_err();
+/// let error = failure.check::<ResolveError>().unwrap();
+/// assert_eq!((error.host(), error.io_error().kind()), ("poems.test", io::ErrorKind::NotFound));
+/// assert_eq!(error.to_string(), "cannot find the address of poems.test: no such host");
+/// # Ok::<(), io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct ResolveError {
     host: String,

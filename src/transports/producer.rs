@@ -107,6 +107,46 @@ pub(crate) enum Who {
 }
 
 /// How a producer works.
+///
+/// ```
+/// use ropewalk::testing::MemoryLoop;
+/// use ropewalk::{EventLoop, Failure, Protocol, Streaming, Transport};
+/// use std::{cell::Cell, rc::Rc};
+///
+/// /// A push producer: the protocol itself, which notes whether it is to write.
+/// struct Ticker(Rc<Cell<bool>>);
+///
+/// impl Protocol for Ticker {
+///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+///         Ok(transport.register_own_producer(Streaming::Push)?)
+///     }
+///
+///     fn pause_producing(&mut self, _: &EventLoop, _: &Transport) -> Result<(), Failure> {
+///         self.0.set(false);
+///         Ok(())
+///     }
+///
+///     fn resume_producing(&mut self, _: &EventLoop, _: &Transport) -> Result<(), Failure> {
+///         self.0.set(true);
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let writes = Rc::new(Cell::new(true));
+/// let peer = test.connected(Ticker(writes.clone()));
+/// peer.set_room(Some(0)); // the peer reads nothing
+/// peer.transport().write(&[0; 100_000]).unwrap(); // more than the high-water mark
+/// test.settle();
+/// assert!(!writes.get());
+/// peer.set_room(None);
+/// assert!(writes.get());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Streaming {
     /// It writes by itself until it is paused, and goes on when it is resumed.

@@ -28,6 +28,34 @@ use crate::trace::Place;
 const PIECE: usize = 64 * 1024;
 
 /// Why a file was not sent to its end. An error of the file itself is a [`FsError`](crate::fs::FsError).
+///
+/// ```
+/// use ropewalk::testing::MemoryLoop;
+/// use ropewalk::{EventLoop, Failure, Protocol, SendFileError, Transport, fs};
+///
+/// struct Quiet;
+///
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let path = std::env::temp_dir().join(format!("ropewalk-send-file-error-doc-{}", std::process::id()));
+/// std::fs::write(&path, "If I were")?;
+/// let mut options = fs::OpenOptions::new();
+/// options.read(true);
+/// let test = MemoryLoop::new()?;
+/// let file = test.run_until(fs::open(&test, &path, options)).unwrap();
+///
+/// let peer = test.connected(Quiet);
+/// // 100 bytes are promised, and the file has 9.
+/// let failure = test.run_until(peer.transport().send_file_range(&test, &file, 0, 100)).unwrap_err();
+/// assert!(matches!(failure.check(), Some(SendFileError::Ended { written: 9, length: 100, .. })));
+/// assert_eq!(peer.text(), "If I were");
+/// # std::fs::remove_file(path)?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendFileError {

@@ -21,6 +21,52 @@ use crate::trace::Id;
 ///
 /// No method calls anybody: what is written is sent once, after the loop callback that runs, and `connection_lost` comes
 /// in a later turn. So all of them can be used in any callback, of this connection or of others.
+///
+/// ```
+/// use ropewalk::testing::MemoryLoop;
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+/// use std::{cell::RefCell, rc::Rc};
+///
+/// /// Everybody who is there. The handles are weak: one that is left here keeps no connection open.
+/// type Crowd = Rc<RefCell<Vec<Transport>>>;
+///
+/// /// Passes on what one says to all others.
+/// struct Chat(Crowd);
+///
+/// impl Protocol for Chat {
+///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+///         self.0.borrow_mut().push(transport.clone());
+///         Ok(())
+///     }
+///
+///     fn data_received(&mut self, _: &EventLoop, own: &Transport, data: &[u8]) -> Result<(), Failure> {
+///         self.0.borrow_mut().retain(|other| !other.is_disconnected());
+///         for other in self.0.borrow().iter().filter(|other| *other != own) {
+///             other.write(data)?;
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let crowd = Crowd::default();
+/// let [ada, bob, eve] = [(); 3].map(|()| test.connected(Chat(crowd.clone())));
+/// eve.send_end();
+/// ada.send("hello");
+/// assert_eq!((ada.text(), bob.text(), eve.text()), ("".into(), "hello".into(), "".into()));
+/// assert_eq!(crowd.borrow().len(), 2);
+///
+/// let to_bob = bob.transport();
+/// bob.set_room(Some(0)); // reads nothing more
+/// to_bob.write(b"goodbye").unwrap();
+/// to_bob.lose_connection(); // after all is sent
+/// test.settle();
+/// assert!(to_bob.is_disconnecting() && !to_bob.is_disconnected());
+/// assert_eq!(to_bob.buffered(), 7);
+/// bob.set_room(None);
+/// assert!(to_bob.is_disconnected() && bob.text().ends_with("goodbye"));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Transport {
     line: Weak<Line>,
