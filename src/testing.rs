@@ -104,6 +104,18 @@ pub struct Unhandled {
 }
 
 /// Starts to collect this thread's reports of unhandled errors.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, testing::capture_unhandled};
+///
+/// let unhandled = capture_unhandled();
+/// let poem = Deferred::<()>::fail(Failure::msg("no paper"));
+/// assert!(unhandled.flush_unhandled().is_empty()); // somebody may still handle it
+/// drop(poem);
+/// let reports = unhandled.flush_unhandled();
+/// assert_eq!(reports.len(), 1);
+/// assert!(reports[0].to_string().contains("no paper"));
+/// ```
 pub fn capture_unhandled() -> Unhandled {
     let reports = Rc::new(RefCell::new(Vec::new()));
     let sink = reports.clone();

@@ -101,6 +101,18 @@ impl Backoff {
 }
 
 /// The waits of a [`Backoff`], one after the other. It never ends.
+///
+/// ```
+/// use ropewalk::task::Backoff;
+/// use std::time::Duration;
+///
+/// // Waits for a loop of one's own: each is asked for after an attempt has failed.
+/// let mut delays = Backoff::new().initial(Duration::from_millis(100)).factor(3.0).jitter(0.0).delays();
+/// assert_eq!(delays.next(), Some(Duration::from_millis(100)));
+/// assert_eq!(delays.next(), Some(Duration::from_millis(300)));
+/// let all_in_all: Duration = delays.take(2).sum();
+/// assert_eq!(all_in_all, Duration::from_millis(900 + 2700));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Delays {
     backoff: Backoff,

@@ -518,6 +518,25 @@ fn lost(failure: Failure, place: Place) {
 }
 
 /// What is wrong with a task of a [`Cooperator`], or how it ended.
+///
+/// ```
+/// use ropewalk::task::{Cooperator, TaskError};
+/// use ropewalk::{EventLoop, testing::failure_of};
+///
+/// let event_loop = EventLoop::new()?;
+/// let cooperator = Cooperator::new(&event_loop);
+/// let task = cooperator.cooperate((0..1000).map(|_| ()));
+/// assert_eq!(task.resume(), Err(TaskError::NotPaused));
+/// let done = task.when_done();
+/// task.stop()?;
+/// assert_eq!(failure_of(done).check(), Some(&TaskError::Stopped));
+/// assert_eq!(task.pause(), Err(TaskError::Stopped)); // how it ended
+///
+/// cooperator.stop();
+/// let late = cooperator.coiterate((0..10).map(|_| ()));
+/// assert_eq!(failure_of(late).check(), Some(&TaskError::SchedulerStopped));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TaskError {

@@ -441,6 +441,26 @@ impl fmt::Debug for LoopingCall {
 }
 
 /// Why a [`LoopingCall`] was not started.
+///
+/// ```
+/// use ropewalk::task::{LoopingCall, StartError};
+/// use ropewalk::{EventLoop, testing::failure_of};
+/// use std::time::Duration;
+///
+/// let event_loop = EventLoop::new()?;
+/// let heartbeat = LoopingCall::new(|_| Ok(()));
+/// let ended = heartbeat.start(&event_loop, Duration::from_secs(1), false);
+/// let again = heartbeat.start(&event_loop, Duration::from_secs(5), false);
+/// assert_eq!(failure_of(again).check(), Some(&StartError::AlreadyRunning));
+///
+/// let handle = event_loop.handle();
+/// heartbeat.stop()?;
+/// event_loop.run_until(ended)?;
+/// drop(event_loop);
+/// let too_late = heartbeat.start(&handle, Duration::from_secs(1), false);
+/// assert_eq!(failure_of(too_late).check(), Some(&StartError::Closed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StartError {
@@ -462,6 +482,14 @@ impl fmt::Display for StartError {
 impl Error for StartError {}
 
 /// The [`LoopingCall`] does not run.
+///
+/// ```
+/// use ropewalk::task::{LoopingCall, NotRunning};
+///
+/// let heartbeat = LoopingCall::new(|_| Ok(()));
+/// assert_eq!(heartbeat.reset(), Err(NotRunning)); // not started yet
+/// assert_eq!(heartbeat.stop().unwrap_err().to_string(), "the looping call does not run");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotRunning;
 

@@ -32,6 +32,27 @@ pub(super) use sealed::Sealed;
 /// | `Deferred<T>` | when that has fired; its failure ends the task |
 /// | `Option<Deferred<T>>` | one or the other |
 /// | `Result<_, Failure>` | an error ends the task, else as the value says |
+///
+/// ```
+/// use ropewalk::{EventLoop, Failure, TestClock, task::Cooperator};
+/// use std::time::Duration;
+///
+/// let clock = TestClock::new();
+/// let event_loop = EventLoop::builder().clock(&clock).build()?;
+/// let cooperator = Cooperator::new(&event_loop);
+///
+/// // After every hundredth unit it rests for a second.
+/// let handle = event_loop.handle();
+/// let rest = move || handle.defer_later(Duration::from_secs(1), |_| Ok(()));
+/// let slow = (1..=300).map(move |n| (n % 100 == 0).then(&rest));
+/// event_loop.run_until(cooperator.coiterate(slow))?;
+/// assert_eq!(clock.now(), Duration::from_secs(3));
+///
+/// // An error ends the task.
+/// let numbers = ["1", "2", "two"].into_iter().map(|text| text.parse::<u8>().map(drop).map_err(Failure::from));
+/// assert!(event_loop.run_until(cooperator.coiterate(numbers)).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait WorkUnit: Sealed {}
 
 impl Sealed for () {

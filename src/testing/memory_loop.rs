@@ -266,6 +266,31 @@ struct Listener {
 }
 
 /// A name that is listened to, until this is told to stop. Dropping it changes nothing.
+///
+/// ```
+/// use ropewalk::testing::{MemoryLoop, failure_of, success_of};
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+///
+/// struct Quiet;
+///
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let network = test.network();
+/// let port = network.listen("server", |_, _| Some(Quiet));
+/// let early = network.connect(&test, port.name(), Quiet);
+/// test.settle();
+/// port.stop_listening();
+/// let late = network.connect(&test, port.name(), Quiet);
+/// test.settle();
+/// assert!(failure_of(late).to_string().starts_with("cannot connect to server: "));
+/// assert!(!success_of(early).is_disconnected()); // it stays
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct MemoryPort {
     network: MemoryNetwork,

@@ -44,6 +44,32 @@ pub struct StringTransport {
 }
 
 /// What a protocol does about the data that its peer sends.
+///
+/// ```
+/// use ropewalk::testing::{MemoryLoop, ProducerState};
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+///
+/// /// Reads no more than one message before somebody says so.
+/// struct Careful;
+///
+/// impl Protocol for Careful {
+///     fn data_received(&mut self, _: &EventLoop, transport: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         transport.pause_producing();
+///         Ok(())
+///     }
+/// }
+///
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(Careful);
+/// assert_eq!(peer.producer_state(), ProducerState::Producing);
+/// peer.send("one");
+/// assert_eq!(peer.producer_state(), ProducerState::Paused);
+/// peer.transport().resume_producing();
+/// assert_eq!(peer.producer_state(), ProducerState::Producing);
+/// peer.send_end();
+/// assert_eq!(peer.producer_state(), ProducerState::Stopped);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProducerState {
     /// It is read.
