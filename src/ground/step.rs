@@ -6,6 +6,7 @@ use super::info::Info;
 use super::trace::{EventNumber, Lane, Place};
 use std::any::type_name;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -118,6 +119,23 @@ pub(crate) fn step_name(full: &str) -> &str {
         _ => path,
     };
     path.rsplit("::").next().unwrap_or(path)
+}
+
+/// The same for the name of a type, which is found again by where it lies.
+pub(crate) fn short_step_name(full: &'static str) -> &'static str {
+    const PLACES: usize = 64;
+    type Names = Cell<(&'static str, &'static str)>;
+    thread_local! {
+        static SHORT: [Names; PLACES] = const { [const { Cell::new(("", "")) }; PLACES] };
+    }
+    let place = (full.as_ptr().addr() >> 3 ^ full.len()) % PLACES;
+    let known = SHORT.try_with(|names| names[place].get()).unwrap_or_default();
+    if std::ptr::eq(known.0, full) {
+        return known.1;
+    }
+    let short = step_name(full);
+    let _ = SHORT.try_with(|names| names[place].set((full, short)));
+    short
 }
 
 /// What became of the input of a step.

@@ -3,7 +3,7 @@
 use super::chain::Core;
 use super::failure::Failure;
 use super::info::{Info, Phase};
-use super::step::{Outcome, Returned, Step, StepSite, run, step_name, takes};
+use super::step::{Outcome, Returned, Step, StepSite, run, short_step_name, takes};
 use super::trace::{
     self, Cancel, Dropped, EventNumber, Frame, Id, Kind, Lanes, Links, Loss, More, Object, Out, Place, Shown, Val,
     Via, emit, emit_more, id,
@@ -138,7 +138,7 @@ pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
     late: bool,
 ) -> EventNumber {
     let Some(d) = chain_id(info, type_name::<T>(), true) else { return 0 };
-    let names = [step_name(S::name()), S::errback_name().map_or("", step_name)];
+    let names = [short_step_name(S::name()), S::errback_name().map_or("", short_step_name)];
     let kind = Kind::DAdd { d, n: site.n, lanes: Lanes::of(S::CALLBACK, S::ERRBACK), names, late };
     let name = info.step_name(site.n);
     emit_more(kind, Links { at: Some(site.at), label: name.as_deref(), ..Links::default() }, own(info, site.n))

@@ -11,7 +11,9 @@
 //! | `ascii`, `no-color` | how the screen looks |
 //!
 //! Words are separated by commas; `break` may come several times. The first loop of the process starts the recording, for
-//! its thread; it ends with that thread.
+//! its thread; it ends with that thread. (A statically linked C library ends a process without the destructors of the
+//! main thread: then the last events may be missing, and no page is written. What came before the loop's last wait, or
+//! before it was stopped, is in the trace.)
 
 use super::attach::recorders;
 use crate::ground::unhandled::error_line;

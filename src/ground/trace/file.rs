@@ -87,9 +87,9 @@ impl Recorder for TraceFile {
             return;
         }
         self.lines.event(event);
-        let waits = !matches!(event.kind, Kind::PollBegin { timeout: Some(0), .. })
-            && matches!(event.kind, Kind::PollBegin { .. } | Kind::End { .. });
-        if waits || self.lines.error().is_some() {
+        let pauses = !matches!(event.kind, Kind::PollBegin { timeout: Some(0), .. })
+            && matches!(event.kind, Kind::PollBegin { .. } | Kind::LoopStop { .. } | Kind::End { .. });
+        if pauses || self.lines.error().is_some() {
             self.flush();
         }
     }

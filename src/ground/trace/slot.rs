@@ -189,16 +189,24 @@ impl Current {
     fn event<'e>(&self, mut kind: Kind<'e>, links: &Links<'e>, more: More) -> Event<'e> {
         let s = self.next.get();
         let (t, wall) = self.time();
+        let number = |mark: Mark| self.number(mark).filter(|n| *n < s).unwrap_or(0);
         let frame = {
             let frames = self.frames.borrow();
+            let (last, around) = match frames[..] {
+                [.., around, last] => (last, around),
+                [last] => (last, 0),
+                [] => (0, 0),
+            };
             // The end of a frame belongs to the frame around it.
-            let ends = kind.begin().is_some_and(|b| frames.last() == Some(&b));
-            frames.iter().rev().nth(usize::from(ends)).copied().unwrap_or(0)
+            match kind.begin_mut() {
+                Some(b) => {
+                    let frame = if *b == last { around } else { last };
+                    *b = number(*b);
+                    frame
+                }
+                None => last,
+            }
         };
-        let number = |mark: Mark| self.number(mark).filter(|n| *n < s).unwrap_or(0);
-        if let Some(b) = kind.begin_mut() {
-            *b = number(*b);
-        }
         Event {
             s,
             t,
