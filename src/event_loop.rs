@@ -316,6 +316,16 @@ impl EventLoop {
     }
 
     /// For a loop with other settings.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, PanicPolicy};
+    ///
+    /// // For a test: a panic in a callback fails it.
+    /// let event_loop = EventLoop::builder().panic_policy(PanicPolicy::ResumeUnwind).build()?;
+    /// event_loop.call_soon(|event_loop| event_loop.stop());
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn builder() -> Builder {
         Builder {
             clock: None,
@@ -327,16 +337,68 @@ impl EventLoop {
     }
 
     /// A weak handle, for closures to keep.
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// let greeted = event_loop.defer_later(Duration::from_millis(1), |_| Ok("Ada"));
+    /// let parted = greeted.add_callback(move |name| {
+    ///     // A step is not given the loop: it keeps a handle.
+    ///     handle.with_deferred(move |event_loop| {
+    ///         event_loop.defer_later(Duration::from_millis(1), move |_| Ok(format!("bye, {name}")))
+    ///     })
+    /// });
+    /// assert_eq!(event_loop.run_until(parted)?, "bye, Ada");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn handle(&self) -> Handle {
         Handle { inner: Rc::downgrade(&self.inner) }
     }
 
     /// A way to this loop for other threads.
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let remote = event_loop.remote();
+    /// let thread = std::thread::spawn(move || {
+    ///     // On this thread there is no loop: the closure is sent to it.
+    ///     remote.post(|event_loop| event_loop.stop()).is_ok()
+    /// });
+    /// event_loop.run()?;
+    /// assert!(thread.join().unwrap());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn remote(&self) -> Remote {
         Remote::new(&self.inner.mailbox)
     }
 
     /// Calls `f` in the next turn, before anything else. Calls are made in the order in which they were queued.
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    /// use std::{cell::RefCell, rc::Rc};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let log = Rc::new(RefCell::new(Vec::new()));
+    /// let (first, second) = (log.clone(), log.clone());
+    /// event_loop.call_soon(move |event_loop| {
+    ///     let third = first.clone();
+    ///     event_loop.call_soon(move |event_loop| {
+    ///         third.borrow_mut().push("in the next turn");
+    ///         event_loop.stop();
+    ///     });
+    ///     first.borrow_mut().push("first");
+    /// });
+    /// event_loop.call_soon(move |_| second.borrow_mut().push("second"));
+    /// event_loop.run()?;
+    /// assert_eq!(*log.borrow(), ["first", "second", "in the next turn"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     #[inline]
     pub fn call_soon(&self, f: impl FnOnce(&EventLoop) + 'static) {

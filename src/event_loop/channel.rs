@@ -238,6 +238,18 @@ impl<T: Send + 'static> RemoteResolver<T> {
     }
 
     /// Fires the Deferred with a result. Nothing happens when the loop is gone.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (resolver, number) = event_loop.remote_deferred();
+    /// let thread = std::thread::spawn(move || resolver.fire("x".parse::<i32>().map_err(Failure::from)));
+    /// let failure = event_loop.run_until(number).unwrap_err();
+    /// assert_eq!(failure.to_string(), "invalid digit found in string");
+    /// thread.join().unwrap();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn fire(mut self, result: Result<T, Failure>) {
         let key = std::mem::take(&mut self.key);
@@ -252,6 +264,18 @@ impl<T: Send + 'static> RemoteResolver<T> {
     }
 
     /// Whether the Deferred was cancelled: nobody waits for the result any more.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, testing::failure_of};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (resolver, sum) = event_loop.remote_deferred::<u64>();
+    /// sum.cancel();
+    /// // On the other thread: time to give up.
+    /// assert!(std::thread::spawn(move || resolver.is_cancelled()).join().unwrap());
+    /// # failure_of(sum);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Acquire)
     }

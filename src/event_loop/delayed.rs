@@ -39,6 +39,20 @@ impl EventLoop {
     }
 
     /// Calls `f` once, when the loop's clock ([`EventLoop::time`]) reads `at`; as soon as can be if that is over.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, TestClock};
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+    /// event_loop.call_at(Duration::from_secs(60), |event_loop| {
+    ///     assert_eq!(event_loop.time(), Duration::from_secs(60));
+    ///     event_loop.call_at(Duration::from_secs(5), |event_loop| event_loop.stop()); // over: at once
+    /// });
+    /// event_loop.run()?;
+    /// assert_eq!(event_loop.time(), Duration::from_secs(60));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn call_at(&self, at: Duration, f: impl FnOnce(&EventLoop) + 'static) -> DelayedCall {
         self.inner.arm(nanos(at), Box::new(f), Location::caller())
@@ -73,6 +87,21 @@ impl EventLoop {
     /// In a delayed call: the time for which it was scheduled, on the loop's clock. Elsewhere `None`.
     ///
     /// A call that arms its successor at `scheduled_time() + interval` does not drift.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, TestClock};
+    /// use std::time::Duration;
+    ///
+    /// let clock = TestClock::new();
+    /// let event_loop = EventLoop::builder().clock(&clock).build()?;
+    /// event_loop.call_later(Duration::from_secs(1), |event_loop| {
+    ///     assert_eq!(event_loop.time(), Duration::from_secs(3)); // it is late
+    ///     assert_eq!(event_loop.scheduled_time(), Some(Duration::from_secs(1)));
+    /// });
+    /// clock.jump_by(Duration::from_secs(3))?;
+    /// assert_eq!(event_loop.scheduled_time(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn scheduled_time(&self) -> Option<Duration> {
         self.inner.scheduled.get().map(Duration::from_nanos)
     }
@@ -172,6 +201,19 @@ impl DelayedCall {
     /// # Errors
     ///
     /// It was called or cancelled already, or the loop is gone.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, TestClock};
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+    /// let tea = event_loop.call_later(Duration::from_secs(180), |_| ());
+    /// tea.delay(Duration::from_secs(60))?;
+    /// assert_eq!(tea.deadline()?, Duration::from_secs(240));
+    /// tea.reset_at(Duration::from_secs(200))?;
+    /// assert_eq!(tea.deadline()?, Duration::from_secs(200));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn delay(&self, by: Duration) -> Result<(), TimerError> {
         let inner = self.inner()?;

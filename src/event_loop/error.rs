@@ -305,6 +305,20 @@ pub enum PostError<M> {
 
 impl<M> PostError<M> {
     /// What could not be posted.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, PostError};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let sender = event_loop.channel(1, |_, _: u8| ());
+    /// sender.try_send(1)?;
+    /// let error = sender.try_send(2).unwrap_err();
+    /// assert!(error.is_full()); // try again later
+    /// assert_eq!(error.into_inner(), 2);
+    /// drop(event_loop);
+    /// assert_eq!(sender.try_send(3), Err(PostError::Closed(3)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_inner(self) -> M {
         match self {
             PostError::Full(inner) | PostError::Closed(inner) => inner,

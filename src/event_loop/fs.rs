@@ -367,6 +367,23 @@ impl File {
     /// # Errors
     ///
     /// Fails with [`FsError`].
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, fs};
+    /// use std::io::SeekFrom;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let path = std::env::temp_dir().join(format!("ropewalk-doc-sync-{}", std::process::id()));
+    /// let mut options = fs::OpenOptions::new();
+    /// options.read(true).write(true).create(true);
+    /// let file = event_loop.run_until(fs::open(&event_loop, &path, options))?;
+    /// event_loop.run_until(file.write(&event_loop, b"If I were".to_vec()))?;
+    /// event_loop.run_until(file.sync(&event_loop))?; // a crash of the machine loses nothing now
+    /// assert_eq!(event_loop.run_until(file.seek(&event_loop, SeekFrom::End(-4)))?, 5);
+    /// assert_eq!(event_loop.run_until(file.read(&event_loop, 100))?, b"were");
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn sync(&self, event_loop: &EventLoop) -> Deferred<()> {
         self.on_pool(event_loop, "sync", |file| file.sync_all())

@@ -117,6 +117,22 @@ impl Readiness {
     }
 
     /// Both directions are shut: the peer is gone.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Interest};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, theirs) = UnixStream::pair()?;
+    /// event_loop.register(ours, Interest::READ, |event_loop, _, readiness| {
+    ///     assert!(readiness.is_hang_up() && readiness.is_readable()); // a read gives 0: the end
+    ///     assert!(!readiness.is_writable()); // nobody asked
+    ///     event_loop.stop();
+    /// })?;
+    /// drop(theirs);
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub const fn is_hang_up(self) -> bool {
         self.0 & HUP != 0
     }

@@ -138,6 +138,26 @@ impl EventLoop {
     /// # Errors
     ///
     /// The source is not in the loop any more.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Interest};
+    /// use std::io::{Read, Write};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// // Asked to write only while there is something to write.
+    /// let id = event_loop.register_with_id(ours, Interest::NONE, |event_loop, id, mut stream, readiness| {
+    ///     assert!(readiness.is_writable() && !readiness.is_readable());
+    ///     stream.write_all(b"hello").unwrap();
+    ///     event_loop.set_interest(id, Interest::READ).unwrap();
+    /// })?;
+    /// event_loop.set_interest(id, Interest::BOTH)?;
+    /// event_loop.turn(None)?;
+    /// assert_eq!(event_loop.interest(id)?, Interest::READ);
+    /// theirs.read_exact(&mut [0; 5])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn set_interest<S>(&self, id: SourceId<S>, interest: Interest) -> Result<(), Gone> {
         if !self.inner.sources.borrow_mut().want(id.index, id.serial, interest) {
@@ -166,6 +186,23 @@ impl EventLoop {
     /// # Errors
     ///
     /// The source is not in the loop any more.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Interest};
+    /// use std::io::Write;
+    /// use std::os::unix::net::UnixStream;
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, mut theirs) = UnixStream::pair()?;
+    /// let id = event_loop.register(ours, Interest::READ, |_, _, _| ())?;
+    /// theirs.write_all(b"hello")?;
+    /// event_loop.pause(id)?;
+    /// assert_eq!(event_loop.turn(Some(Duration::ZERO))?, 0);
+    /// event_loop.resume(id)?;
+    /// assert_eq!(event_loop.turn(Some(Duration::ZERO))?, 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn pause<S>(&self, id: SourceId<S>) -> Result<(), Gone> {
         if let Some(slot) = self.inner.sources.borrow_mut().get_mut(id.index, id.serial)
@@ -217,6 +254,18 @@ impl EventLoop {
     /// # Errors
     ///
     /// The source is not in the loop any more.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Interest};
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, _theirs) = UnixStream::pair()?;
+    /// let id = event_loop.register(ours, Interest::READ, |_, _, _| ())?;
+    /// event_loop.name_source(id, "control")?;
+    /// assert_eq!(event_loop.still_registered()[0].label.as_deref(), Some("control"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn name_source<S>(&self, id: SourceId<S>, name: &str) -> Result<(), Gone> {
         if !self.is_registered(id) {
             return Err(Gone);

@@ -66,6 +66,19 @@ impl EventLoop {
     /// wake it: no callback queued, no source with interest, no timer, no job, no [`Remote`](super::Remote),
     /// no task that is woken or whose waker somebody keeps.
     /// [`RunError::Wait`] when the system refuses to wait. Shutdown triggers are run in the latter two cases too.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, RunError};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// event_loop.call_soon(|event_loop| {
+    ///     assert!(matches!(event_loop.run(), Err(RunError::Reentrant)));
+    ///     event_loop.stop();
+    /// });
+    /// event_loop.run()?; // somebody stopped it
+    /// assert!(matches!(event_loop.run(), Err(RunError::Idle(None)))); // nobody can
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run(&self) -> Result<(), RunError> {
         let _running = self.enter()?;
         let mut result = self.start_up();
@@ -157,6 +170,18 @@ impl EventLoop {
     /// # Errors
     ///
     /// As for [`EventLoop::run`]; [`RunError::Idle`] only without a `timeout`.
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// event_loop.call_soon(|event_loop| event_loop.call_soon(|_| ()));
+    /// assert_eq!(event_loop.turn(None)?, 1);
+    /// assert_eq!(event_loop.turn(None)?, 1); // what was queued in the turn before
+    /// assert_eq!(event_loop.turn(Some(Duration::ZERO))?, 0); // only looks
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn turn(&self, timeout: Option<Duration>) -> Result<usize, RunError> {
         let _running = self.enter()?;
         self.drive(timeout.map(nanos), usize::MAX)
@@ -169,6 +194,23 @@ impl EventLoop {
     /// # Errors
     ///
     /// As for [`EventLoop::run`].
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let count = Rc::new(Cell::new(0));
+    /// for _ in 0..3 {
+    ///     let count = count.clone();
+    ///     event_loop.call_soon(move |_| count.set(count.get() + 1));
+    /// }
+    /// assert!(event_loop.run_one()?);
+    /// assert_eq!(count.get(), 1);
+    /// event_loop.turn(None)?; // the rest
+    /// assert_eq!(count.get(), 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn run_one(&self) -> Result<bool, RunError> {
         let _running = self.enter()?;
         while self.drive(None, 1)? == 0 {
@@ -181,6 +223,23 @@ impl EventLoop {
 
     /// Ends [`EventLoop::run`] or [`EventLoop::run_until`] after the turn at hand. Said before the loop runs, it ends
     /// the next run at once. It can be run again afterwards.
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let called = Rc::new(Cell::new(false));
+    /// let call = called.clone();
+    /// event_loop.call_soon(|event_loop| {
+    ///     event_loop.stop();
+    ///     assert!(event_loop.is_stopping());
+    /// });
+    /// event_loop.call_soon(move |_| call.set(true)); // still in this turn
+    /// event_loop.run()?;
+    /// assert!(called.get() && !event_loop.is_stopping());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn stop(&self) {
         let inner = &self.inner;

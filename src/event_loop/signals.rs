@@ -154,6 +154,18 @@ impl EventLoop {
     /// # Errors
     ///
     /// [`SignalError`], when the system has no room for the sockets. Then neither signal is registered.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Phase, SystemEvent, signals};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// event_loop.stop_on_signals()?;
+    /// event_loop.add_system_event_trigger(Phase::During, SystemEvent::Shutdown, |_| println!("good bye"));
+    /// // As `kill` does, and a service manager.
+    /// event_loop.call_soon(|_| signal_hook::low_level::raise(signals::SIGTERM).unwrap());
+    /// event_loop.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn stop_on_signals(&self) -> Result<[SignalId; 2], SignalError> {
         let stopping = Arc::new(AtomicBool::new(false));

@@ -164,6 +164,25 @@ fn list(event: SystemEvent, phase: Phase) -> usize {
 
 impl EventLoop {
     /// Has `f` called when the loop runs: now if it does, else after its start-up. The order is kept.
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    /// use std::{cell::RefCell, rc::Rc};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let log = Rc::new(RefCell::new(Vec::new()));
+    /// let (outer, inner) = (log.clone(), log.clone());
+    /// event_loop.call_when_running(move |_| outer.borrow_mut().push("it runs"));
+    /// event_loop.call_soon(move |event_loop| {
+    ///     let now = inner.clone();
+    ///     event_loop.call_when_running(move |_| now.borrow_mut().push("at once"));
+    ///     inner.borrow_mut().push("after it");
+    ///     event_loop.stop();
+    /// });
+    /// event_loop.run()?;
+    /// assert_eq!(*log.borrow(), ["it runs", "at once", "after it"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn call_when_running(&self, f: impl FnOnce(&EventLoop) + 'static) {
         if self.inner.life.get() == Life::Running {

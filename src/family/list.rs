@@ -87,6 +87,16 @@ impl<M: Members> DeferredList<M> {
 
 impl<M: Members, G: Goal<M::Slots>> DeferredList<M, G> {
     /// Fail at the first failure as well, with [`FirstError`](crate::FirstError). The other members run on.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, DeferredList, Failure, FirstError, testing::failure_of};
+    ///
+    /// let (_slow, page) = Deferred::<&str>::new();
+    /// let broken = Deferred::fail(Failure::msg("no network"));
+    /// let failure = failure_of(DeferredList::new([page, broken]).fire_on_one_errback().start());
+    /// assert_eq!(failure.check::<FirstError>().unwrap().index(), 1);
+    /// # ropewalk::set_unhandled_hook(Some(std::rc::Rc::new(|_| ())));
+    /// ```
     pub fn fire_on_one_errback(mut self) -> DeferredList<M, G> {
         self.options.fire_on_one_errback = true;
         self
@@ -114,6 +124,17 @@ impl<M: Members, G: Goal<M::Slots>> DeferredList<M, G> {
     }
 
     /// Say nothing of failures that the list's result does not hold, because they came too late for it.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, DeferredList, Failure, testing::{capture_unhandled, failure_of}};
+    ///
+    /// let unhandled = capture_unhandled();
+    /// let (slow, page) = Deferred::<&str>::new();
+    /// let broken = Deferred::fail(Failure::msg("no network"));
+    /// failure_of(DeferredList::new([broken, page]).consume_errors().gather());
+    /// slow.fail(Failure::msg("no network either")); // the list has fired: it has no place for this one
+    /// assert!(unhandled.flush_unhandled().is_empty());
+    /// ```
     pub fn consume_errors(mut self) -> DeferredList<M, G> {
         self.options.consume_errors = true;
         self

@@ -76,6 +76,16 @@ impl DeferredLock {
     }
 
     /// The lock, if it is free now and nobody waits for it.
+    ///
+    /// ```
+    /// use ropewalk::DeferredLock;
+    ///
+    /// let lock = DeferredLock::new();
+    /// let permit = lock.try_acquire().expect("it is free");
+    /// assert!(lock.try_acquire().is_none());
+    /// drop(permit);
+    /// assert!(lock.try_acquire().is_some());
+    /// ```
     pub fn try_acquire(&self) -> Option<Permit> {
         self.gate.try_acquire()
     }

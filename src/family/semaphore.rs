@@ -47,18 +47,48 @@ impl DeferredSemaphore {
 
     /// The same, and at most `backlog` may wait: for when strangers decide how many ask. What is asked for beyond that
     /// has failed already, with [`BacklogFull`](crate::BacklogFull).
+    ///
+    /// ```
+    /// use ropewalk::{BacklogFull, DeferredSemaphore, testing::{failure_of, success_of}};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let two = DeferredSemaphore::with_backlog(const { NonZeroUsize::new(2).unwrap() }, 0);
+    /// let _permits = [success_of(two.acquire()), success_of(two.acquire())];
+    /// assert!(failure_of(two.acquire()).check::<BacklogFull>().is_some());
+    /// ```
     #[track_caller]
     pub fn with_backlog(tokens: NonZeroUsize, backlog: usize) -> DeferredSemaphore {
         DeferredSemaphore { gate: Gate::new(tokens.get(), backlog, Location::caller()) }
     }
 
     /// Asks for a token. Fires with the [`Permit`] when one is free and all who asked before have had one.
+    ///
+    /// ```
+    /// use ropewalk::{DeferredSemaphore, testing::success_of};
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let one = DeferredSemaphore::new(NonZeroUsize::MIN);
+    /// let permit = success_of(one.acquire());
+    /// let next = one.acquire();
+    /// assert_eq!((next.has_result(), one.waiting()), (false, 1));
+    /// drop(permit);
+    /// assert!(next.has_result());
+    /// ```
     #[track_caller]
     pub fn acquire(&self) -> Deferred<Permit> {
         self.gate.acquire()
     }
 
     /// A token, if one is free now and nobody waits for it.
+    ///
+    /// ```
+    /// use ropewalk::DeferredSemaphore;
+    /// use std::num::NonZeroUsize;
+    ///
+    /// let two = DeferredSemaphore::new(const { NonZeroUsize::new(2).unwrap() });
+    /// let _permit = two.try_acquire().expect("two are free");
+    /// assert_eq!(two.tokens(), 1);
+    /// ```
     pub fn try_acquire(&self) -> Option<Permit> {
         self.gate.try_acquire()
     }

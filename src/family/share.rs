@@ -69,6 +69,18 @@ impl<T: Clone + 'static> Shared<T> {
     }
 
     /// Cancels the work that all wait for. What comes of it goes to each of them.
+    ///
+    /// ```
+    /// use ropewalk::{CancelledError, Deferred, testing::failure_of};
+    ///
+    /// let (resolver, page) = Deferred::<String>::new();
+    /// let page = page.share();
+    /// let waiters = [page.get(), page.get()];
+    /// assert_eq!(page.waiting(), 2);
+    /// page.cancel();
+    /// assert!(resolver.is_cancelled());
+    /// assert!(waiters.map(failure_of).iter().all(|failure| failure.check::<CancelledError>().is_some()));
+    /// ```
     #[track_caller]
     pub fn cancel(&self) {
         self.source.cancel();

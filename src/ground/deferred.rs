@@ -173,18 +173,53 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// A Deferred that has its value. No allocation.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, testing::success_of};
+    /// use std::collections::HashMap;
+    ///
+    /// /// From the cache, or later from the network.
+    /// fn fetch(cache: &HashMap<&str, String>, url: &str) -> Deferred<String> {
+    ///     match cache.get(url) {
+    ///         Some(page) => Deferred::succeed(page.clone()),
+    ///         None => Deferred::new().1, // here the request would begin
+    ///     }
+    /// }
+    ///
+    /// let cache = HashMap::from([("/", "a page".to_owned())]);
+    /// assert_eq!(success_of(fetch(&cache, "/")), "a page");
+    /// ```
     #[track_caller]
     pub fn succeed(value: T) -> Deferred<T> {
         Deferred::done(Ok(value), Location::caller())
     }
 
     /// A Deferred that has failed.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::failure_of};
+    ///
+    /// let no_paper = Deferred::<()>::fail(Failure::msg("no paper"));
+    /// assert_eq!(failure_of(no_paper).to_string(), "no paper");
+    ///
+    /// // Any error will do.
+    /// let refused = Deferred::<()>::fail(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+    /// assert!(failure_of(refused).check::<std::io::Error>().is_some());
+    /// ```
     #[track_caller]
     pub fn fail(failure: impl Into<Failure>) -> Deferred<T> {
         Deferred::done(Err(failure.into()), Location::caller())
     }
 
     /// A Deferred that has its result, value or failure.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::{failure_of, success_of}};
+    ///
+    /// let parsed = |text: &str| Deferred::from_result(text.parse::<i32>().map_err(Failure::from));
+    /// assert_eq!(success_of(parsed("42")), 42);
+    /// assert_eq!(failure_of(parsed("x")).to_string(), "invalid digit found in string");
+    /// ```
     #[track_caller]
     pub fn from_result(result: Result<T, Failure>) -> Deferred<T> {
         Deferred::done(result, Location::caller())
@@ -230,6 +265,15 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// Gives the chain a name for reports and traces.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::capture_unhandled};
+    ///
+    /// let unhandled = capture_unhandled();
+    /// drop(Deferred::<()>::fail(Failure::msg("no paper")).named("printer"));
+    /// let [report] = &unhandled.flush_unhandled()[..] else { panic!("one error was lost") };
+    /// assert!(report.to_string().starts_with("error lost in \"printer\": no paper"));
+    /// ```
     #[track_caller]
     pub fn named(self, name: impl Into<Box<str>>) -> Deferred<T> {
         if let (_, Some(info)) = self.origin() {
@@ -271,6 +315,15 @@ impl<T: 'static> Deferred<T> {
 
     /// Gives a name to the step that is added next. Write it before the `add_*`: a step added to a chain that has its
     /// result runs inside the `add_*`.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Kind};
+    /// use ropewalk::{Deferred, testing::success_of};
+    ///
+    /// let (_, trace) = trace::record(|| success_of(Deferred::succeed(6).step_named("times seven").map(|n| n * 7)));
+    /// let step = trace.events().find(|event| matches!(event.kind, Kind::DStep { .. })).unwrap();
+    /// assert_eq!(step.label, Some("times seven"));
+    /// ```
     pub fn step_named(self, name: impl Into<Box<str>>) -> Deferred<T> {
         if let (_, Some(info)) = self.origin() {
             info.set_next_step_name(Rc::from(name.into()), false);
@@ -289,6 +342,22 @@ impl<T: 'static> Deferred<T> {
     /// Adds a step for the value. A failure passes by.
     ///
     /// At most one allocation; none where the result is there and the step gives back a result.
+    ///
+    /// What it gives back may be a `Result`, whose `?` leads into the errbacks' lane, or a Deferred, which is waited for.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, testing::{failure_of, success_of}};
+    ///
+    /// let (resolver, name) = Deferred::new();
+    /// let greeting = name
+    ///     .add_callback(|name: &str| Ok(name.len()))
+    ///     .add_callback(|length| Deferred::succeed(format!("{length} letters")));
+    /// resolver.succeed("Ada");
+    /// assert_eq!(success_of(greeting), "3 letters");
+    ///
+    /// let number = Deferred::succeed("x").add_callback(|text| Ok(text.parse::<i32>()?));
+    /// assert_eq!(failure_of(number).to_string(), "invalid digit found in string");
+    /// ```
     #[track_caller]
     pub fn add_callback<R, F>(self, callback: F) -> Deferred<<R as CallbackResult>::Value>
     where
@@ -302,6 +371,17 @@ impl<T: 'static> Deferred<T> {
     ///
     /// The errback that gives back a value (or a Deferred) has handled the failure. Give back `Err(failure)` to pass
     /// it on.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::{failure_of, success_of}};
+    ///
+    /// let stale = Deferred::fail(Failure::msg("no network")).add_errback(|_| Ok("the page of yesterday"));
+    /// assert_eq!(success_of(stale), "the page of yesterday");
+    ///
+    /// let told = Deferred::<()>::fail(Failure::msg("no network"))
+    ///     .add_errback(|failure| Err(Failure::msg(format!("cannot fetch: {failure}"))));
+    /// assert_eq!(failure_of(told).to_string(), "cannot fetch: no network");
+    /// ```
     #[track_caller]
     pub fn add_errback<R, F>(self, errback: F) -> Deferred<T>
     where
@@ -313,6 +393,23 @@ impl<T: 'static> Deferred<T> {
 
     /// Adds one step with a callback and an errback. Just one of the two runs: the errback does not see the
     /// callback's own error.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::{failure_of, success_of}};
+    ///
+    /// let say = |found: Deferred<u32>| {
+    ///     found.add_callbacks(
+    ///         |n| match n {
+    ///             0 => Err(Failure::msg("an empty list")),
+    ///             n => Ok(format!("{n} poems")),
+    ///         },
+    ///         |failure| Ok(format!("no list: {failure}")),
+    ///     )
+    /// };
+    /// assert_eq!(success_of(say(Deferred::succeed(3))), "3 poems");
+    /// assert_eq!(success_of(say(Deferred::fail(Failure::msg("no network")))), "no list: no network");
+    /// assert_eq!(failure_of(say(Deferred::succeed(0))).to_string(), "an empty list");
+    /// ```
     #[track_caller]
     pub fn add_callbacks<R, S, F, G>(self, callback: F, errback: G) -> Deferred<<R as CallbackResult>::Value>
     where
@@ -325,6 +422,22 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// Adds one step that takes the result of either lane.
+    ///
+    /// Python's `finally`, when it gives the result back as it is:
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::failure_of};
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let closed = Rc::new(Cell::new(false));
+    /// let close = closed.clone();
+    /// let page = Deferred::<String>::fail(Failure::msg("no network")).add_both(move |result| {
+    ///     close.set(true);
+    ///     result
+    /// });
+    /// assert!(closed.get());
+    /// assert_eq!(failure_of(page).to_string(), "no network");
+    /// ```
     #[track_caller]
     pub fn add_both<R, F>(self, both: F) -> Deferred<<R as CallbackResult>::Value>
     where
@@ -367,6 +480,17 @@ impl<T: 'static> Deferred<T> {
     ///   [`CancelledError`](crate::CancelledError), and a result that the `Resolver` is given later is swallowed.
     /// * Waiting for another Deferred: that one is cancelled, and its failure comes back along this chain.
     /// * Fired, also while a step runs: nothing happens.
+    ///
+    /// ```
+    /// use ropewalk::{CancelledError, Deferred, testing::failure_of};
+    ///
+    /// let (resolver, page) = Deferred::<String>::new();
+    /// let length = page.map(|page| page.len());
+    /// length.cancel();
+    /// assert!(resolver.is_cancelled()); // whoever works at it can stop
+    /// resolver.succeed("too late".to_owned()); // swallowed
+    /// assert!(failure_of(length).check::<CancelledError>().is_some());
+    /// ```
     #[track_caller]
     pub fn cancel(&self) {
         if let (Some(chain), _) = self.origin() {
@@ -383,9 +507,33 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// Lets the chain run on by itself. The same as dropping it, said aloud.
+    ///
+    /// ```
+    /// use ropewalk::Deferred;
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let seen = Rc::new(Cell::new(0));
+    /// let sink = seen.clone();
+    /// let (resolver, number) = Deferred::new();
+    /// number.map(move |n| sink.set(n)).detach();
+    /// resolver.succeed(42);
+    /// assert_eq!(seen.get(), 42);
+    /// ```
     pub fn detach(self) {}
 
     /// Whether the result is there: the chain was fired, all its steps have run, and it waits for nothing.
+    ///
+    /// ```
+    /// use ropewalk::Deferred;
+    ///
+    /// let (resolver, page) = Deferred::new();
+    /// let (translator, translated) = Deferred::<String>::new();
+    /// let page = page.add_callback(move |_: String| translated);
+    /// resolver.succeed("a page".to_owned());
+    /// assert!(!page.has_result()); // it was fired, and waits for the translation
+    /// translator.succeed("une page".to_owned());
+    /// assert!(page.has_result());
+    /// ```
     pub fn has_result(&self) -> bool {
         match &self.end {
             End::Done(..) => true,
@@ -405,6 +553,15 @@ impl<T: 'static> Deferred<T> {
     /// # Errors
     ///
     /// The Deferred itself, unchanged, when there is no result yet.
+    ///
+    /// ```
+    /// use ropewalk::Deferred;
+    ///
+    /// let (resolver, page) = Deferred::new();
+    /// let page = page.try_result().expect_err("nobody has fired it");
+    /// resolver.succeed("a page");
+    /// assert_eq!(page.try_result().expect("it was fired").ok(), Some("a page"));
+    /// ```
     pub fn try_result(self) -> Result<Result<T, Failure>, Deferred<T>> {
         let (outcome, origin) = match self.into_end() {
             End::Done(outcome, origin) => (outcome, origin),
@@ -421,6 +578,13 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// Where it was made.
+    ///
+    /// ```
+    /// use ropewalk::Deferred;
+    ///
+    /// let (d, line) = (Deferred::succeed(1), line!());
+    /// assert_eq!((d.made().file(), d.made().line()), (file!(), line));
+    /// ```
     pub fn made(&self) -> Place {
         match self.origin() {
             (_, Some(info)) => info.made(),

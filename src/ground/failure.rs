@@ -172,6 +172,17 @@ impl Failure {
     }
 
     /// What the error was caused by, and what that was caused by, and so on, as the errors themselves tell it.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, fs};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let failure = event_loop.run_until(fs::read(&event_loop, "no/such/poem")).unwrap_err();
+    /// let sources: Vec<_> = failure.sources().collect();
+    /// assert_eq!(sources.len(), 1);
+    /// assert!(sources[0].is::<std::io::Error>()); // what the system said
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn sources(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
         std::iter::successors(self.error().source(), |&error| error.source())
     }
@@ -228,6 +239,16 @@ impl Failure {
     ///
     /// The failure itself, unchanged, when its error is no `E`, or when it is [shared](Failure::share) with another
     /// failure.
+    ///
+    /// ```
+    /// use ropewalk::Failure;
+    /// use std::num::ParseIntError;
+    ///
+    /// let failure = Failure::from("x".parse::<i32>().unwrap_err());
+    /// let failure = failure.downcast::<std::io::Error>().expect_err("it is another error");
+    /// let error: ParseIntError = failure.downcast().expect("it is this one");
+    /// assert_eq!(error.to_string(), "invalid digit found in string");
+    /// ```
     pub fn downcast<E: Error + 'static>(mut self) -> Result<E, Failure> {
         if self.check::<E>().is_none() {
             return Err(self);
@@ -253,11 +274,31 @@ impl Failure {
     }
 
     /// How it came to be.
+    ///
+    /// ```
+    /// use ropewalk::trace::Via;
+    /// use ropewalk::{Deferred, Failure, testing::failure_of};
+    ///
+    /// assert_eq!(Failure::cancelled().via(), Via::Cancel);
+    /// let (resolver, page) = Deferred::<()>::new();
+    /// drop(resolver);
+    /// assert_eq!(failure_of(page).via(), Via::Abandoned);
+    /// ```
     pub fn via(&self) -> Via {
         self.0.via
     }
 
     /// The places of the steps that had no errback for it, in order; at most the first 8 of them.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::failure_of};
+    ///
+    /// let page = Deferred::<i32>::fail(Failure::msg("no network"));
+    /// let doubled = page.map(|n| n * 2).map(|n| n + 1);
+    /// let failure = failure_of(doubled);
+    /// assert_eq!(failure.crossed_count(), 2);
+    /// assert!(failure.crossed().all(|place| place.file() == file!())); // the lines of the two `map`
+    /// ```
     pub fn crossed(&self) -> impl Iterator<Item = Place> + '_ {
         self.0.trail.iter().map_while(|place| *place)
     }

@@ -62,6 +62,15 @@ impl<T: 'static> Resolver<T> {
     }
 
     /// Fires the Deferred with a result, value or failure.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::success_of};
+    ///
+    /// let (resolver, number) = Deferred::new();
+    /// let text = "42";
+    /// resolver.fire(text.parse::<i32>().map_err(Failure::from));
+    /// assert_eq!(success_of(number), 42);
+    /// ```
     #[track_caller]
     pub fn fire(self, result: Result<T, Failure>) {
         self.fire_at(result, Location::caller());
@@ -95,6 +104,16 @@ impl<T: 'static> Resolver<T> {
     }
 
     /// Whether somebody cancelled the Deferred: the work may stop, a result would be swallowed.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, testing::failure_of};
+    ///
+    /// let (resolver, sum) = Deferred::<u64>::new();
+    /// assert!(!resolver.is_cancelled());
+    /// sum.cancel();
+    /// assert!(resolver.is_cancelled());
+    /// # failure_of(sum);
+    /// ```
     pub fn is_cancelled(&self) -> bool {
         self.head
             .as_ref()

@@ -186,7 +186,8 @@ kinds! {
     DNew = "d.new", 1 { d: Id, ty: &'t str, of: Option<Id>, late: bool }
     /// `d.name`: it was given a name (the event's label).
     DName = "d.name", 2 { d: Id }
-    /// `d.add`: step `n` was added, with a callback, an errback or both, of these names. `late`: it had fired.
+    /// `d.add`: step `n` was added, with a callback, an errback or both, whose names by the compiler are these (a name
+    /// that a person gave is the event's label). `late`: it had fired.
     DAdd = "d.add", 1 { d: Id, n: u32, lanes: Lanes, names: [&'t str; 2], late: bool }
     /// `d.fire`: it was given its result.
     DFire = "d.fire", 1 { d: Id, val: Val<'t> }
