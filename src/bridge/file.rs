@@ -183,6 +183,24 @@ impl File {
     /// # Errors
     ///
     /// That of the write.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, bridge::File, fs::OpenOptions};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let path = std::env::temp_dir().join(format!("ropewalk-doc-flush-{}", std::process::id()));
+    /// let mut options = OpenOptions::new();
+    /// options.write(true).create(true);
+    /// event_loop.block_on(async {
+    ///     let mut file = File::open(&event_loop, &path, options).await?;
+    ///     file.write_all(b"If I were").await?;
+    ///     file.flush().await?; // an error of the write would be told here
+    ///     assert_eq!(std::fs::read_to_string(&path)?, "If I were");
+    ///     Ok(())
+    /// })?;
+    /// # std::fs::remove_file(&path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn flush(&mut self) -> io::Result<()> {
         poll_fn(|context| self.poll_flush(context)).await
     }

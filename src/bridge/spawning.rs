@@ -201,6 +201,28 @@ impl Drop for Root {
 impl Handle {
     /// As [`EventLoop::spawn`]. The Deferred fails with [`Closed`](crate::Closed) if the loop is gone; the future is
     /// dropped then.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, bridge::yield_now};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let handle = event_loop.handle();
+    /// let sum = event_loop.block_on(async move {
+    ///     let parts = [1, 2].map(|n| {
+    ///         handle.spawn(async move {
+    ///             yield_now().await;
+    ///             Ok(n)
+    ///         })
+    ///     });
+    ///     let mut sum = 0;
+    ///     for part in parts {
+    ///         sum += part.await?;
+    ///     }
+    ///     Ok(sum)
+    /// })?;
+    /// assert_eq!(sum, 3);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn spawn<T, F>(&self, future: F) -> Deferred<T>
     where

@@ -87,6 +87,24 @@ where
     }
 
     /// Reads what is there, at most what `buffer` holds. 0 is the end (or an empty buffer).
+    ///
+    /// For futures that are written by hand, and for codecs.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, bridge::UnixStream};
+    /// use std::future::poll_fn;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, theirs) = UnixStream::pair(&event_loop)?;
+    /// event_loop.block_on(async {
+    ///     let sent = poll_fn(|context| theirs.poll_write(context, b"hello")).await?;
+    ///     let mut buffer = [0; 16];
+    ///     let came = poll_fn(|context| ours.poll_read(context, &mut buffer)).await?;
+    ///     assert_eq!((sent, &buffer[..came]), (5, &b"hello"[..]));
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn poll_read(&self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let polled = self.io.poll(context, Direction::Read, |mut source| source.read(buffer));
         if let Poll::Ready(Ok(n)) = &polled
@@ -126,6 +144,28 @@ where
     /// # Errors
     ///
     /// The system's. [`io::ErrorKind::NotConnected`] when the loop is gone.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, bridge::UnixStream};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, theirs) = UnixStream::pair(&event_loop)?;
+    /// event_loop.block_on(async {
+    ///     theirs.write_all(b"If I were").await?;
+    ///     drop(theirs);
+    ///     let mut buffer = [0; 4];
+    ///     let mut pieces = Vec::new();
+    ///     loop {
+    ///         match ours.read(&mut buffer).await? {
+    ///             0 => break,
+    ///             n => pieces.push(n),
+    ///         }
+    ///     }
+    ///     assert_eq!(pieces, [4, 4, 1]);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         poll_fn(|context| self.poll_read(context, buffer)).await
     }
@@ -137,6 +177,21 @@ where
     /// # Errors
     ///
     /// [`io::ErrorKind::NotConnected`] when the loop is gone.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, bridge::UnixStream};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, theirs) = UnixStream::pair(&event_loop)?;
+    /// event_loop.call_soon(move |_| drop(theirs));
+    /// event_loop.block_on(async {
+    ///     ours.readable().await?; // here this task has no buffer
+    ///     let mut buffer = vec![0; 64 * 1024];
+    ///     assert_eq!(ours.read(&mut buffer).await?, 0);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn readable(&self) -> io::Result<()> {
         poll_fn(|context| self.io.poll(context, Direction::Read, |_| Ok(()))).await
     }
@@ -146,6 +201,28 @@ where
     /// # Errors
     ///
     /// As for [`read`](Stream::read); [`io::ErrorKind::UnexpectedEof`] when the stream ends before it is full.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, bridge::UnixStream};
+    /// use std::io;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, theirs) = UnixStream::pair(&event_loop)?;
+    /// event_loop.block_on(async {
+    ///     theirs.write_all(b"\x00\x02OK\x00").await?;
+    ///     drop(theirs);
+    ///     let mut length = [0; 2];
+    ///     ours.read_exact(&mut length).await?;
+    ///     let mut body = vec![0; u16::from_be_bytes(length).into()];
+    ///     ours.read_exact(&mut body).await?;
+    ///     assert_eq!(body, b"OK");
+    ///     // One byte is left where two are wanted.
+    ///     let error = ours.read_exact(&mut length).await.unwrap_err();
+    ///     assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn read_exact(&self, mut buffer: &mut [u8]) -> io::Result<()> {
         while !buffer.is_empty() {
             match self.read(buffer).await? {
@@ -161,6 +238,21 @@ where
     /// # Errors
     ///
     /// As for [`read`](Stream::read); [`io::ErrorKind::FileTooLarge`] when there are more than `limit` bytes.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, bridge::UnixStream};
+    /// use std::io;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, theirs) = UnixStream::pair(&event_loop)?;
+    /// event_loop.block_on(async {
+    ///     theirs.write_all(b"too long").await?;
+    ///     let error = ours.read_to_end(5).await.unwrap_err(); // it does not wait for the end
+    ///     assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn read_to_end(&self, limit: usize) -> io::Result<Vec<u8>> {
         let mut all = Vec::new();
         loop {
@@ -258,6 +350,20 @@ impl Stream<std::net::TcpStream> {
     /// # Errors
     ///
     /// That of the look-up, or of the last address.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, bridge::{TcpListener, TcpStream}};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let listener = TcpListener::bind(&event_loop, "127.0.0.1:0".parse()?)?;
+    /// let target = format!("localhost:{}", listener.local_addr()?.port());
+    /// event_loop.block_on(async {
+    ///     let stream = TcpStream::connect_host(&event_loop, &target).await?;
+    ///     assert!(stream.get_ref().peer_addr()?.ip().is_loopback());
+    ///     Ok(())
+    /// })?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub async fn connect_host(event_loop: impl Into<Handle>, target: &str) -> io::Result<TcpStream> {
         let event_loop = event_loop.into();
         if let Ok(address) = target.parse() {
@@ -299,6 +405,25 @@ impl Stream<std::os::unix::net::UnixStream> {
     /// # Errors
     ///
     /// The system's.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, bridge::UnixStream};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, theirs) = UnixStream::pair(&event_loop)?;
+    /// let echo = event_loop.spawn(async move {
+    ///     let all = theirs.read_to_end(1024).await?;
+    ///     Ok(theirs.write_all(&all).await?)
+    /// });
+    /// let text = event_loop.block_on(async {
+    ///     ours.write_all(b"hello").await?;
+    ///     ours.shutdown()?;
+    ///     echo.await?;
+    ///     Ok(ours.read_to_end(1024).await?)
+    /// })?;
+    /// assert_eq!(text, b"hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn pair(event_loop: &EventLoop) -> io::Result<(UnixStream, UnixStream)> {
         let (one, other) = std::os::unix::net::UnixStream::pair()?;

@@ -141,6 +141,15 @@ impl Description {
     }
 
     /// For one that was made of others, a list or a race: how many of them have no result yet, and how many there are.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, gather_results};
+    ///
+    /// let (_resolver, never) = Deferred::new();
+    /// let all = gather_results([Deferred::succeed(1), never, Deferred::succeed(3)]);
+    /// assert_eq!(all.describe().members(), Some((1, 3)));
+    /// assert_eq!(Deferred::succeed(1).describe().members(), None);
+    /// ```
     pub fn members(&self) -> Option<(usize, usize)> {
         self.members
     }

@@ -78,6 +78,18 @@ impl UnhandledError {
     }
 
     /// Where its last step was added: an errback would have gone behind this one. `None` if it had no step.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::capture_unhandled};
+    ///
+    /// let unhandled = capture_unhandled();
+    /// let poem = Deferred::<i32>::fail(Failure::msg("no paper")).named("poem");
+    /// poem.map(|n| n + 1).detach(); // an errback is missing behind this `map`
+    /// let line = line!() - 1;
+    /// let report = unhandled.flush_unhandled().remove(0);
+    /// assert_eq!((report.name(), report.last_step().unwrap().line()), (Some("poem"), line));
+    /// assert_eq!(report.into_failure().to_string(), "no paper");
+    /// ```
     pub fn last_step(&self) -> Option<Place> {
         self.last_step
     }

@@ -72,6 +72,22 @@ impl<W: Write> JsonLines<W> {
     /// Leaves out what changes from run to run and from machine to machine: the system's clock, the program's
     /// arguments, the folders above a source file's own package. A program on a virtual clock then gives the same file
     /// each time.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, JsonLines};
+    /// use ropewalk::{EventLoop, TestClock};
+    /// use std::time::Duration;
+    ///
+    /// let record = || {
+    ///     let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+    ///     event_loop.call_later(Duration::from_secs(60), |event_loop| event_loop.stop());
+    ///     let (ran, lines) = trace::record_with(JsonLines::new(Vec::new()).stable(), || event_loop.run());
+    ///     ran.expect("it is stopped");
+    ///     lines.finish()
+    /// };
+    /// assert_eq!(record()?, record()?);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn stable(mut self) -> JsonLines<W> {
         self.stable = true;
         self
@@ -404,6 +420,17 @@ impl Trace {
     /// # Errors
     ///
     /// Those of the writer.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Trace};
+    ///
+    /// let ((), trace) = trace::record(|| trace::note("here"));
+    /// let mut file = Vec::new();
+    /// trace.write_json(&mut file)?;
+    /// let again = Trace::read_json(&file[..])?;
+    /// assert!(again.events().eq(trace.events()));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn write_json(&self, writer: impl Write) -> io::Result<()> {
         self.write_json_to(JsonLines::new(writer))
     }
@@ -413,6 +440,17 @@ impl Trace {
     /// # Errors
     ///
     /// Those of the writer.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, JsonLines};
+    ///
+    /// let ((), trace) = trace::record(|| trace::note("here"));
+    /// let (mut with, mut without) = (Vec::new(), Vec::new());
+    /// trace.write_json(&mut with)?;
+    /// trace.write_json_to(JsonLines::new(&mut without).without_sources().stable())?;
+    /// assert!(without.len() < with.len());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn write_json_to<W: Write>(&self, mut lines: JsonLines<W>) -> io::Result<()> {
         let args: Vec<&str> = self.args.iter().map(String::as_str).collect();
         lines.header(&Header { prog: self.prog(), lib: self.lib(), clock: self.clock(), args: &args });
@@ -432,6 +470,22 @@ impl Trace {
     /// Those of the reader; and [`io::ErrorKind::InvalidData`], with the number of the line, if it is no trace: the
     /// first line is no header of a version that is known here, a line is no JSON object or longer than 16 MiB,
     /// the numbers of the events do not rise, an event refers to one that does not come before it.
+    ///
+    /// ```
+    /// use ropewalk::trace::Trace;
+    /// use std::io;
+    ///
+    /// let file = "\
+    /// {\"k\":\"trace\",\"v\":1,\"prog\":\"poem\",\"lib\":\"ropewalk 0.1.0\",\"clock\":\"virtual\",\"args\":[]}
+    /// {\"s\":1,\"t\":0,\"turn\":0,\"k\":\"note\",\"msg\":\"here\"}
+    /// ";
+    /// let trace = Trace::read_json(file.as_bytes())?;
+    /// assert_eq!((trace.prog(), trace.len()), ("poem", 1));
+    ///
+    /// let error = Trace::read_json("no trace\n".as_bytes()).unwrap_err();
+    /// assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    /// # Ok::<(), io::Error>(())
+    /// ```
     pub fn read_json(reader: impl BufRead) -> io::Result<Trace> {
         Reader::new().read(reader)
     }

@@ -85,6 +85,17 @@ impl Trace {
     }
 
     /// The event of that number.
+    ///
+    /// ```
+    /// use ropewalk::trace::{self, Kind};
+    /// use ropewalk::{Deferred, testing::success_of};
+    ///
+    /// let (_, trace) = trace::record(|| success_of(Deferred::succeed(6).map(|n| n * 7)));
+    /// let ret = trace.events().find(|event| matches!(event.kind, Kind::DRet { .. })).unwrap();
+    /// let step = trace.get(ret.because()).expect("every link leads to an event that is here");
+    /// assert!(matches!(step.kind, Kind::DStep { .. }));
+    /// assert!(trace.get(1000).is_none());
+    /// ```
     pub fn get(&self, s: EventNumber) -> Option<Event<'_>> {
         match self.packed.find(s) {
             Some(n) => self.packed.get(n),
@@ -152,6 +163,19 @@ impl Trace {
     }
 
     /// The text of one of these files, if the trace has it or it can be read here: see [`source_text`](super::source_text).
+    ///
+    /// ```
+    /// use ropewalk::trace::{At, Event, Kind, Recorder, Trace};
+    ///
+    /// // As a viewer shows a line of the program. Here the event is made by hand.
+    /// let mut trace = Trace::with_limit(10);
+    /// let at = Some(At::new("src/lib.rs", 1, 1));
+    /// trace.event(&Event { at, ..Event::new(1, Kind::Note { msg: "here" }) });
+    /// assert_eq!(trace.files(), ["src/lib.rs"]);
+    /// let text = trace.source("src/lib.rs").expect("it can be read here");
+    /// assert!(text.starts_with("//! A callback-based event loop"));
+    /// assert_eq!(trace.source("src/no_such_file.rs"), None);
+    /// ```
     pub fn source(&self, file: &str) -> Option<String> {
         match self.sources.get(file) {
             Some(known) => known.clone(),
