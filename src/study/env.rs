@@ -64,6 +64,13 @@ pub struct Options {
 }
 
 /// A word that is not understood.
+///
+/// ```
+/// use ropewalk::study::env::{Options, WrongWord};
+///
+/// let error: WrongWord = "step,html".parse::<Options>().unwrap_err();
+/// assert_eq!(error.to_string(), "ROPEWALK: \"html\" names no file: html=FILE");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WrongWord {
     word: String,

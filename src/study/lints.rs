@@ -24,6 +24,20 @@ use std::time::Duration;
 const OTHERS: usize = 20;
 
 /// What a lint is about.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{self, Rule}, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     let (resolver, d) = Deferred::<i32>::new();
+///     d.map(|n| n + 1).detach();
+///     std::mem::forget(resolver); // nobody can fire it any more
+/// });
+/// let rules: Vec<Rule> = study::lints(&trace).iter().map(|lint| lint.rule).collect();
+/// assert_eq!(rules, [Rule::DroppedUnfired]);
+/// assert_eq!(rules[0].to_string(), "dropped-unfired"); // as in the breakpoint `lint:dropped-unfired`
+/// assert_eq!(rules[0].advice(), "Fire it, or drop its Resolver: then the chain gets a failure.");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Rule {
@@ -133,6 +147,21 @@ impl fmt::Display for Rule {
 }
 
 /// How sure it is that something is wrong.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, study::{self, Rule, Weight}, testing::capture_unhandled, trace};
+///
+/// let unhandled = capture_unhandled();
+/// let ((), trace) = trace::record(|| {
+///     Deferred::<()>::fail(Failure::msg("engine down")).detach();
+///     let (_resolver, plain) = Deferred::<()>::new();
+///     plain.cancel(); // the work behind it cannot be stopped
+///     plain.add_errback(|_| Ok::<(), Failure>(())).detach();
+/// });
+/// assert_eq!(unhandled.flush_unhandled().len(), 1);
+/// let lints: Vec<_> = study::lints(&trace).iter().map(|lint| (lint.rule, lint.weight)).collect();
+/// assert_eq!(lints, [(Rule::Lost, Weight::Problem), (Rule::NoCanceller, Weight::Remark)]);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Weight {
     /// It may well be meant so.
@@ -182,6 +211,15 @@ impl From<Lint> for Finding {
 }
 
 /// From which size on something is told.
+///
+/// ```
+/// use ropewalk::study::Limits;
+/// use std::time::Duration;
+///
+/// let mut limits = Limits::default();
+/// assert_eq!((limits.slow, limits.late), (Duration::from_millis(100), Duration::from_millis(10)));
+/// limits.slow = Duration::from_millis(5); // for `lints_with`
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -220,6 +258,26 @@ pub fn lints(trace: &Trace) -> Vec<Lint> {
 }
 
 /// The same with other limits.
+///
+/// ```
+/// use ropewalk::{EventLoop, study::{self, Limits, Rule}, trace};
+/// use std::time::Duration;
+///
+/// let (ran, trace) = trace::record(|| {
+///     let event_loop = EventLoop::new()?;
+///     event_loop.call_soon(|event_loop| {
+///         std::thread::sleep(Duration::from_millis(2)); // a callback that blocks the loop
+///         event_loop.stop();
+///     });
+///     Ok::<_, Box<dyn std::error::Error>>(event_loop.run()?)
+/// });
+/// ran?;
+/// let mut limits = Limits::default();
+/// limits.slow = Duration::from_millis(1);
+/// let lints = study::lints_with(&trace, &limits);
+/// assert!(lints.iter().any(|lint| lint.rule == Rule::SlowCallback));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn lints_with(trace: &Trace, limits: &Limits) -> Vec<Lint> {
     let mut linter = Linter::new(trace.clock(), limits);
     trace.events().for_each(|event| linter.event(trace, &event));

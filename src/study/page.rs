@@ -63,6 +63,16 @@ pub fn page(trace: &Trace) -> Page<'_> {
 }
 
 /// Something that the page points out: a sentence, and the event to which it leads.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{self, Finding}, trace};
+///
+/// let ((), trace) = trace::record(|| Deferred::succeed(1).named("one").detach());
+/// let finding = Finding { s: 2, text: "Look here first.".to_owned() };
+/// let html = study::page(&trace).findings([finding]).to_html()?;
+/// assert!(html.contains("Look here first."));
+/// # Ok::<(), study::PageError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     /// The event.
@@ -72,6 +82,25 @@ pub struct Finding {
 }
 
 /// A page that is to be written. Made by [`page`].
+///
+/// ```
+/// use ropewalk::{EventLoop, study, trace};
+///
+/// let (ran, trace) = trace::record(|| {
+///     let event_loop = EventLoop::new()?;
+///     event_loop.call_soon(|event_loop| event_loop.call_soon(|event_loop| event_loop.stop()));
+///     Ok::<_, Box<dyn std::error::Error>>(event_loop.run()?)
+/// });
+/// ran?;
+/// let whole = study::page(&trace).to_html()?;
+/// let part = study::page(&trace).turns(2..=2).to_html()?;
+/// assert!(part.len() < whole.len());
+/// // For a file, without the whole text in memory:
+/// let mut file = std::io::BufWriter::new(Vec::new());
+/// study::page(&trace).write(&mut file)?;
+/// assert_eq!(file.into_inner()?, whole.into_bytes());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "write it with `write` or `to_html`"]
 pub struct Page<'t> {
@@ -98,6 +127,18 @@ impl Page<'_> {
     }
 
     /// Only what this object, and what it waits for or is waited for by, took part in, and how it came to that.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, study, trace};
+    ///
+    /// let ((), trace) = trace::record(|| {
+    ///     Deferred::succeed(1).named("chosen").detach();
+    ///     Deferred::succeed(2).named("other").detach();
+    /// });
+    /// let html = study::page(&trace).around("d1".parse()?).to_html()?;
+    /// assert!(html.contains("chosen") && !html.contains("gets a name: \\\"other"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn around(mut self, id: Id) -> Self {
         self.part = Part::Around(id);
         self
@@ -185,6 +226,15 @@ impl Page<'_> {
 }
 
 /// A page could not be written.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{self, PageError}, trace};
+///
+/// let ((), trace) = trace::record(|| Deferred::succeed(1).detach());
+/// let error = study::page(&trace).turns(8..=9).to_html().unwrap_err();
+/// assert!(matches!(error, PageError::Nothing { .. }));
+/// assert!(error.to_string().starts_with("the trace has no event in"), "{error}");
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PageError {

@@ -5,6 +5,15 @@ use super::words::{duration, escaped, lane_word, value};
 use crate::trace::{Cancel, Dropped, Event, Gave, Id, Kind, Lane, Out, Polled, Slot, Val};
 
 /// An event in a few words. `state` is any state after it: names come from there.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{State, headline}, trace};
+///
+/// let ((), trace) = trace::record(|| Deferred::succeed(1).named("one").detach());
+/// let state = State::after(&trace);
+/// let rows: Vec<String> = trace.events().map(|event| headline(&state, &event)).collect();
+/// assert_eq!(rows[..2], ["made d1 one", "d1 fired ok 1"]);
+/// ```
 pub fn headline(state: &State, event: &Event<'_>) -> String {
     let label = event.label.map(escaped);
     let named = |id: Id| match label.clone().or_else(|| state.label(id).map(|label| escaped(label))) {
@@ -161,6 +170,16 @@ fn gave(gave: Gave) -> String {
 }
 
 /// Whether something went wrong here: a failure in its life, an error's way along a chain, a panic.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, study::is_error, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     Deferred::<()>::fail(Failure::msg("no")).add_errback(|_| Ok::<(), Failure>(())).detach();
+/// });
+/// let errors: Vec<_> = trace.events().filter(|event| is_error(&event.kind)).map(|event| event.kind.name()).collect();
+/// assert_eq!(errors, ["f.new", "f.handled"]);
+/// ```
 pub fn is_error(kind: &Kind<'_>) -> bool {
     matches!(
         kind,
@@ -176,6 +195,17 @@ pub fn is_error(kind: &Kind<'_>) -> bool {
 }
 
 /// The objects that an event names, at most three.
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, study::objects, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     Deferred::<()>::fail(Failure::msg("no")).add_errback(|_| Ok::<(), Failure>(())).detach();
+/// });
+/// let fired = trace.events().find(|event| event.kind.name() == "d.fire").unwrap();
+/// let names: Vec<String> = objects(&fired.kind).iter().flatten().map(|id| id.to_string()).collect();
+/// assert_eq!(names, ["d1", "f1"]);
+/// ```
 pub fn objects(kind: &Kind<'_>) -> [Option<Id>; 3] {
     let val_of = |val: Val<'_>| match val {
         Val::Err(f) => Some(f),

@@ -13,6 +13,16 @@ use crate::trace::{
 /// The sentence of one event; `before` is the state just before it.
 ///
 /// See [`sentences`] for all of a run.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{Timeline, sentence}, trace};
+///
+/// let ((), trace) = trace::record(|| Deferred::succeed(1).named("one").detach());
+/// let timeline = Timeline::of(trace);
+/// let event = timeline.trace().get(2).unwrap();
+/// let said = sentence(&timeline.state_at(1), &event);
+/// assert!(said.starts_with("d1 is fired with the value 1."));
+/// ```
 pub fn sentence(before: &State, event: &Event<'_>) -> String {
     Say { state: before, event }.sentence()
 }

@@ -25,6 +25,30 @@ const FRAMES: usize = 1 << 20;
 /// What is known of a run after its first `s` events.
 ///
 /// Copies share what they have in common: one costs about 20 bytes for each 64 objects.
+///
+/// ```
+/// use ropewalk::{EventLoop, TestClock, study::State, trace::{self, Object}};
+/// use std::time::Duration;
+///
+/// let (ran, trace) = trace::record(|| {
+///     let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+///     event_loop.call_later(Duration::from_secs(1), |event_loop| event_loop.stop());
+///     Ok::<_, Box<dyn std::error::Error>>(event_loop.run()?)
+/// });
+/// ran?;
+/// let mut state = State::new();
+/// for event in trace.events() {
+///     state.apply(&event);
+///     assert_eq!((state.s(), state.t()), (event.s, event.t));
+///     if event.kind.name() == "cb.begin" {
+///         assert_eq!(state.frames().len(), 2); // the turn, and the callback in it
+///     }
+/// }
+/// assert_eq!(state.count(Object::Timer), 1);
+/// assert!(state.is_stopping() && state.frames().is_empty());
+/// assert_eq!(state, State::after(&trace));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
     s: EventNumber,
@@ -52,6 +76,15 @@ impl State {
     }
 
     /// After all events of a recording.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, study::State, trace};
+    ///
+    /// let ((), trace) = trace::record(|| Deferred::succeed(1).named("one").detach());
+    /// let state = State::after(&trace);
+    /// assert_eq!(state.s(), trace.events().last().unwrap().s);
+    /// assert_eq!(state.chains().next().unwrap().name.as_deref(), Some("one"));
+    /// ```
     pub fn after(trace: &Trace) -> State {
         let mut state = State::new();
         trace.events().for_each(|event| state.apply(&event));
@@ -79,6 +112,24 @@ impl State {
     }
 
     /// While the loop waits: the event that began it, its time, and the limit in nanoseconds.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, study::Timeline, trace};
+    /// use std::time::Duration;
+    ///
+    /// let (ran, trace) = trace::record(|| {
+    ///     let event_loop = EventLoop::new()?;
+    ///     event_loop.call_later(Duration::from_millis(1), |event_loop| event_loop.stop());
+    ///     Ok::<_, Box<dyn std::error::Error>>(event_loop.run()?)
+    /// });
+    /// ran?;
+    /// let wait = trace.events().find(|event| event.kind.name() == "poll.begin").unwrap().s;
+    /// let timeline = Timeline::of(trace);
+    /// let (s, _, limit) = timeline.state_at(wait).waits().unwrap();
+    /// assert!(s == wait && limit.unwrap() <= 1_000_000); // until the timer is due
+    /// assert_eq!(timeline.head().waits(), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn waits(&self) -> Option<(EventNumber, u64, Option<u64>)> {
         self.waiting
     }
@@ -198,6 +249,19 @@ impl State {
     }
 
     /// `d1 "get_poem"`: an object with its name, safe to show anywhere.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, study::State, trace};
+    ///
+    /// let ((), trace) = trace::record(|| {
+    ///     Deferred::succeed(1).named("one\n").detach();
+    ///     Deferred::succeed(2).detach();
+    /// });
+    /// let state = State::after(&trace);
+    /// assert_eq!(state.title("d1".parse()?), r#"d1 "one\n""#);
+    /// assert_eq!(state.title("d2".parse()?), "d2");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn title(&self, id: Id) -> String {
         match self.label(id) {
             Some(label) => format!("{id} \"{}\"", escaped(label)),

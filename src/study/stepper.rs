@@ -69,6 +69,19 @@ struct Goal {
 }
 
 /// The part of the screen that `j`, `k` and `Enter` act on.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{Key, Stepper, stepper::Pane}, trace};
+///
+/// let ((), trace) = trace::record(|| Deferred::succeed(1).map(|n| n + 1).detach());
+/// let mut stepper = Stepper::of(trace);
+/// stepper.key(Key::End);
+/// assert_eq!(stepper.pane(), (Pane::Events, 0));
+/// stepper.key(Key::Tab);
+/// stepper.key(Key::Down);
+/// assert_eq!(stepper.pane(), (Pane::Chain, 1));
+/// stepper.key(Key::Enter); // to the event of that row
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pane {
     /// The list of events.
@@ -194,6 +207,19 @@ impl Stepper {
     }
 
     /// Adds a breakpoint, unless it is there or there are 100.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, study::{Key, Stepper}, trace};
+    ///
+    /// let ((), trace) = trace::record(|| {
+    ///     Deferred::<()>::fail(Failure::msg("no")).add_errback(|_| Ok::<(), Failure>(())).detach();
+    /// });
+    /// let mut stepper = Stepper::of(trace);
+    /// stepper.add_break("f.handled".parse()?);
+    /// stepper.key(Key::Char('c')); // on to the next breakpoint
+    /// assert_eq!(stepper.event().unwrap().kind.name(), "f.handled");
+    /// # Ok::<(), ropewalk::study::stepper::EmptyBreak>(())
+    /// ```
     pub fn add_break(&mut self, at: Break) {
         if self.breaks.len() < breaks::MOST && !self.breaks.iter().any(|(known, _)| *known == at) {
             self.breaks.push((at, true));

@@ -117,6 +117,16 @@ impl TextChain<'_> {
     }
 
     /// Draws the Deferreds that were given this name.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, study, trace};
+    ///
+    /// let ((), trace) = trace::record(|| {
+    ///     Deferred::succeed(1).named("one").detach();
+    ///     Deferred::succeed(2).named("two").detach();
+    /// });
+    /// assert_eq!(study::text_chain(&trace).only_named("two").one_line().to_string(), "d2 two: ok2\n");
+    /// ```
     pub fn only_named(mut self, name: impl Into<String>) -> Self {
         self.only = Only::Name(name.into());
         self

@@ -11,6 +11,21 @@ use std::fmt;
 const ROWS: usize = 60;
 
 /// How a row of [`Why`] leads on from the row before it.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{self, Link}, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     let (resolver, d) = Deferred::new();
+///     d.map(|n: i32| n + 1).detach();
+///     resolver.succeed(1);
+/// });
+/// let step = trace.events().find(|event| event.kind.name() == "d.step").unwrap().s;
+/// let why = study::why(&trace, step, &study::State::after(&trace));
+/// let links: Vec<Link> = why.rows().iter().map(|row| row.link).collect();
+/// assert_eq!(links, [Link::Itself, Link::WokenBy, Link::RegisteredAt]);
+/// assert_eq!(links[1].words(), "woken by");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Link {
     /// The event itself.
@@ -39,6 +54,20 @@ impl Link {
 }
 
 /// One row.
+///
+/// ```
+/// use ropewalk::{Deferred, study, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     Deferred::succeed(1).step_named("add").map(|n| n + 1).detach();
+/// });
+/// let step = trace.events().find(|event| event.kind.name() == "d.step").unwrap().s;
+/// let why = study::why(&trace, step, &study::State::after(&trace));
+/// let added = why.rows().last().unwrap();
+/// assert_eq!(trace.get(added.s).unwrap().kind.name(), "d.add");
+/// let (file, line) = added.at.as_ref().unwrap(); // the line that added the step
+/// assert!(file.ends_with(".rs") && *line > 0 && added.text.contains("add"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WhyRow {
     /// How it leads on from the row before.
@@ -52,6 +81,16 @@ pub struct WhyRow {
 }
 
 /// The way back from an event. Its `Display` is the text.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{State, why}, trace};
+///
+/// let ((), trace) = trace::record(|| Deferred::succeed(1).named("one").detach());
+/// let why = why(&trace, 1, &State::after(&trace));
+/// assert_eq!(why.rows().len(), 1); // the first event has nothing before it
+/// assert!(why.to_string().starts_with("s1 made d1 one"), "{why}");
+/// assert_eq!(why.left_out().0, 0);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Why {
     rows: Vec<WhyRow>,
@@ -67,6 +106,21 @@ impl Why {
     }
 
     /// How many rows there would be more, and before which row they belong.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, study::{State, why}, trace};
+    ///
+    /// /// A step in a step in a step: the way back has more rows than are shown.
+    /// fn deeper(n: u32) {
+    ///     Deferred::succeed(n).map(|n| if n > 0 { deeper(n - 1) }).detach();
+    /// }
+    /// let ((), trace) = trace::record(|| deeper(100));
+    /// let last = trace.events().filter(|event| event.kind.name() == "d.step").last().unwrap().s;
+    /// let why = why(&trace, last, &State::after(&trace));
+    /// let (more, before) = why.left_out();
+    /// assert!(more > 0 && before < why.rows().len());
+    /// assert!(why.to_string().contains(&format!("({more} more)")));
+    /// ```
     pub fn left_out(&self) -> (usize, usize) {
         (self.left_out, self.gap)
     }

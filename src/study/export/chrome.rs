@@ -39,6 +39,18 @@ pub fn chrome(trace: &Trace) -> Chrome<'_> {
 }
 
 /// A run as Chrome Trace Event JSON that is to be written. Made by [`chrome`].
+///
+/// ```
+/// use ropewalk::{Deferred, study, trace};
+///
+/// let ((), trace) = trace::record(|| Deferred::succeed(1).named("one").map(|n| n + 1).detach());
+/// let json = study::chrome(&trace).steps().all_flows().to_json();
+/// assert!(json.contains("\"ph\":\"B\"") && json.contains("\"ph\":\"s\"")); // slices, and arrows
+/// let mut file = Vec::new();
+/// study::chrome(&trace).steps().all_flows().write(&mut file)?;
+/// assert_eq!(file, json.into_bytes());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "write it with `write` or `to_json`"]
 pub struct Chrome<'t> {

@@ -24,6 +24,21 @@ pub fn diagram(trace: &Trace) -> Diagram<'_> {
 }
 
 /// A part of a run that is to be drawn. Made by [`diagram`].
+///
+/// ```
+/// use ropewalk::{Deferred, study, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     let d = Deferred::succeed(()).named("sum").step_named("ask").add_callback(|()| Deferred::succeed(1));
+///     d.step_named("add").map(|n| n + 1).detach();
+/// });
+/// let diagram = study::diagram(&trace).around("d1".parse()?).hops(1);
+/// assert!(diagram.sequence()?.starts_with("sequenceDiagram"));
+/// let chart = diagram.flowchart()?;
+/// assert!(chart.starts_with("flowchart") && chart.contains("add"));
+/// assert!(diagram.dot()?.starts_with("digraph"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "ask it for a diagram"]
 pub struct Diagram<'t> {
@@ -116,6 +131,17 @@ impl<'t> Diagram<'t> {
 }
 
 /// A diagram could not be made.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{self, DiagramError}, trace};
+///
+/// let ((), trace) = trace::record(|| (0..500).for_each(|n| Deferred::succeed(n).map(|n| n + 1).detach()));
+/// let error = study::diagram(&trace).dot().unwrap_err();
+/// assert!(matches!(error, DiagramError::TooMany { part: false, .. }));
+/// assert!(error.to_string().contains("200 is the limit: choose a part"), "{error}");
+/// assert_eq!(study::diagram(&trace).flowchart().unwrap_err(), DiagramError::NoDeferred);
+/// assert_eq!(study::diagram(&trace).turns(7..=8).dot(), Err(DiagramError::Nothing));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiagramError {

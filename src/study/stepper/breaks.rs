@@ -19,6 +19,24 @@ pub(super) const MOST: usize = 100;
 /// | `next-callback`, `next-turn`, `next-error` | those, as the keys `n`, `t`, `e` find them |
 /// | `lint`, `lint:slow-callback` | where a finding leads, any or of one rule; a live program stops when it shows |
 /// | anything else | events whose object or step has this text in its name |
+///
+/// ```
+/// use ropewalk::{Deferred, Failure, study::{State, stepper::Break}, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     let d = Deferred::<()>::fail(Failure::msg("no")).named("poem");
+///     d.add_errback(|_| Ok::<(), Failure>(())).detach();
+/// });
+/// let state = State::after(&trace);
+/// let stops = |at: &str| {
+///     let at: Break = at.parse().unwrap();
+///     trace.events().filter(|event| at.stops_at(event, &state)).count()
+/// };
+/// assert_eq!(stops("f.*"), 2); // made, handled
+/// assert_eq!(stops("next-callback"), 1); // the errback
+/// assert!(stops("poem") > 0 && stops("poem") == stops("d1"));
+/// assert_eq!("poem.rs:40".parse(), Ok(Break::Line("poem.rs".to_owned(), 40)));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Break {
     /// Events whose kind has this name; a `*` at its end stands for any rest.
@@ -40,6 +58,13 @@ pub enum Break {
 }
 
 /// The text was empty.
+///
+/// ```
+/// use ropewalk::study::stepper::{Break, EmptyBreak};
+///
+/// assert_eq!("  ".parse::<Break>(), Err(EmptyBreak));
+/// assert!(EmptyBreak.to_string().contains("a place (poem.rs:40)"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmptyBreak;
 

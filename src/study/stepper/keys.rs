@@ -9,6 +9,18 @@ use std::io::{self, Write};
 const TYPED: usize = 4096;
 
 /// A key, whatever it came from.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{Key, Stepper}, trace};
+///
+/// let ((), trace) = trace::record(|| Deferred::succeed(1).named("one").map(|n| n + 1).detach());
+/// let mut stepper = Stepper::of(trace);
+/// stepper.key(Key::End);
+/// assert!(stepper.is_at_head());
+/// "/one".chars().for_each(|c| drop(stepper.key(Key::Char(c)))); // find
+/// assert_eq!(stepper.asks(), Some(("find", "one")));
+/// stepper.key(Key::Home);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs)] // Their names say it.
 pub enum Key {
@@ -26,6 +38,18 @@ pub enum Key {
 }
 
 /// What is to be done after a key.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{Key, Stepper, stepper::After}, trace};
+///
+/// let ((), trace) = trace::record(|| Deferred::succeed(1).detach());
+/// let mut finished = Stepper::of(trace);
+/// assert_eq!(finished.key(Key::Char('s')), After::Show);
+/// assert_eq!(finished.key(Key::Char('q')), After::Leave);
+/// let mut live = Stepper::live();
+/// assert_eq!(live.key(Key::Char('n')), After::Run); // there is nothing to look at yet
+/// assert_eq!(live.key(Key::Char('Q')), After::Stop);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum After {
     /// Show it.

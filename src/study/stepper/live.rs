@@ -6,6 +6,32 @@ use std::fmt;
 use std::io;
 
 /// Who shows a stopped run to a person.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{Key, Stepper, stepper::{After, Front, Live}}, trace};
+///
+/// /// Asks nobody: it keeps the sentence of each callback and step.
+/// struct Log(std::rc::Rc<std::cell::RefCell<Vec<String>>>);
+///
+/// impl Front for Log {
+///     fn stop(&mut self, stepper: &mut Stepper) -> std::io::Result<After> {
+///         while stepper.is_live() {
+///             self.0.borrow_mut().push(stepper.sentence());
+///             let after = stepper.key(Key::Char('n')); // the next callback or step
+///             if after != After::Show {
+///                 return Ok(after); // the program has to run for it
+///             }
+///         }
+///         Ok(After::Leave)
+///     }
+/// }
+///
+/// let log = std::rc::Rc::default();
+/// let ((), _) = trace::record_with(Live::new(Stepper::live(), Log(std::rc::Rc::clone(&log))), || {
+///     Deferred::succeed(1).step_named("add").map(|n| n + 1).detach();
+/// });
+/// assert!(log.borrow()[1].starts_with("Step 0 \"add\" of d1 runs"), "{log:?}");
+/// ```
 pub trait Front {
     /// Shows where the stepper is and does what is asked, until that is something for the caller.
     ///

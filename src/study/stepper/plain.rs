@@ -28,6 +28,21 @@ ten times. Enter alone does the last move again.
 ";
 
 /// Asks for keys on `input`, and prints on `output`.
+///
+/// ```
+/// use ropewalk::{Deferred, study::{Stepper, stepper::{After, Front, plain::Plain}}, trace};
+///
+/// let ((), trace) = trace::record(|| {
+///     Deferred::succeed(1).named("one").step_named("add").map(|n| n + 1).detach();
+/// });
+/// let (keys, mut said) = (&b"n\nw\nq\n"[..], Vec::new());
+/// let after = Plain::new(keys, &mut said).stop(&mut Stepper::of(trace))?;
+/// assert_eq!(after, After::Leave);
+/// let said = String::from_utf8_lossy(&said);
+/// assert!(said.contains("Step 0 \"add\" of d1 \"one\" runs"));
+/// assert!(said.contains("1. woken by event "), "{said}"); // what `w` says
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Plain<R, W> {
     input: R,

@@ -31,6 +31,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How the screen is to look.
+///
+/// ```
+/// use ropewalk::study::{Stepper, stepper::term::{Look, Term}};
+///
+/// let look = Look { ascii: true, ..Look::of_environment() };
+/// let front = Term::new(look); // for `Live::new`
+/// # drop(front);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
     /// With colours. Without, the same is told by bold, dim and reversed letters, and by marks.
@@ -55,6 +63,13 @@ impl Look {
 }
 
 /// Whether there is a terminal on which a screen can be drawn: one that is not `dumb`.
+///
+/// ```
+/// use ropewalk::study::stepper::term::is_usable;
+///
+/// let front = if is_usable() { "screen" } else { "prompt" };
+/// println!("steps on a {front}");
+/// ```
 pub fn is_usable() -> bool {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     !dumb && io::stdin().is_terminal() && (io::stdout().is_terminal() || io::stderr().is_terminal())
@@ -184,6 +199,14 @@ impl Input {
 }
 
 /// Steps on the terminal.
+///
+/// ```no_run
+/// use ropewalk::{Deferred, study::stepper::{Live, Stepper, term::{Look, Term}}, trace};
+///
+/// // The screen comes up before the first event; `q` lets the program run on.
+/// let screen = Live::new(Stepper::live(), Term::new(Look::of_environment()));
+/// trace::record_with(screen, || Deferred::succeed(1).map(|n| n + 1).detach());
+/// ```
 #[derive(Debug)]
 pub struct Term {
     look: Look,
@@ -254,6 +277,19 @@ fn key_of(code: KeyCode) -> Option<Key> {
 }
 
 /// Draws a stepper on any backend of ratatui.
+///
+/// ```
+/// use ratatui::{Terminal, backend::TestBackend};
+/// use ropewalk::{Deferred, study::{Stepper, stepper::term::{Look, draw}}, trace};
+///
+/// let ((), trace) = trace::record(|| Deferred::succeed(1).named("one").detach());
+/// let stepper = Stepper::of(trace);
+/// let mut terminal = Terminal::new(TestBackend::new(80, 24))?;
+/// terminal.draw(|frame| draw(frame, &stepper, Look { color: false, ascii: true }))?;
+/// let screen: String = terminal.backend().buffer().content().iter().map(|cell| cell.symbol()).collect();
+/// assert!(screen.contains("A Deferred of type i32 is made: d1."));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn draw(frame: &mut Frame<'_>, stepper: &Stepper, look: Look) {
     let area = frame.area();
     let mut page = Page { buffer: frame.buffer_mut(), look };
