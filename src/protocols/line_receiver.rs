@@ -83,6 +83,34 @@ pub trait LineProtocol: 'static {
     /// # Errors
     ///
     /// An error loses the connection, and is what `connection_lost` is told.
+    ///
+    /// ```
+    /// use ropewalk::protocols::{LineProtocol, LineReceiver, LineTransport};
+    /// use ropewalk::{EventLoop, Failure, testing::MemoryLoop};
+    ///
+    /// struct Echo;
+    ///
+    /// impl LineProtocol for Echo {
+    ///     fn line_received(&mut self, _: &EventLoop, own: &LineTransport, line: &[u8]) -> Result<(), Failure> {
+    ///         Ok(own.send_line(line)?)
+    ///     }
+    ///
+    ///     fn line_length_exceeded(
+    ///         &mut self,
+    ///         _: &EventLoop,
+    ///         transport: &LineTransport,
+    ///         start: &[u8],
+    ///     ) -> Result<(), Failure> {
+    ///         Ok(transport.send_line([start, b".."].concat())?)
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let peer = test.connected(LineReceiver::new(Echo).max_length(5));
+    /// peer.send("hello, world\r\nhi\r\n");
+    /// assert_eq!(peer.text(), "hello..\r\nhi\r\n");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     fn line_length_exceeded(
         &mut self,
         event_loop: &EventLoop,
@@ -99,6 +127,43 @@ pub trait LineProtocol: 'static {
     /// # Errors
     ///
     /// An error loses the connection, and is what `connection_lost` is told.
+    ///
+    /// ```
+    /// use ropewalk::protocols::{LineProtocol, LineReceiver, LineTransport};
+    /// use ropewalk::{EventLoop, Failure, testing::MemoryLoop};
+    /// use std::time::Duration;
+    ///
+    /// struct Patient;
+    ///
+    /// impl LineProtocol for Patient {
+    ///     fn connection_made(&mut self, event_loop: &EventLoop, own: &LineTransport) -> Result<(), Failure> {
+    ///         own.set_timeout(event_loop, Some(Duration::from_secs(60)));
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn line_received(&mut self, _: &EventLoop, transport: &LineTransport, _: &[u8]) -> Result<(), Failure> {
+    ///         transport.reset_timeout();
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn timeout_connection(&mut self, _: &EventLoop, transport: &LineTransport) -> Result<(), Failure> {
+    ///         transport.send_line("you were silent for too long")?;
+    ///         transport.lose_connection();
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let peer = test.connected(LineReceiver::new(Patient));
+    /// test.advance(Duration::from_secs(59));
+    /// peer.send("hello\r\n");
+    /// test.advance(Duration::from_secs(59));
+    /// assert!(!peer.is_disconnected());
+    /// test.advance(Duration::from_secs(1));
+    /// assert_eq!(peer.text(), "you were silent for too long\r\n");
+    /// assert!(peer.is_disconnected());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     fn timeout_connection(&mut self, event_loop: &EventLoop, transport: &LineTransport) -> Result<(), Failure> {
         let _ = event_loop;
         transport.lose_connection();
@@ -299,23 +364,25 @@ impl fmt::Debug for LineTransport {
 /// `resume_producing`. It holds no more than a line that has not ended, and what one read brought.
 ///
 /// ```
-/// use ropewalk::protocols::{LineProtocol, LineReceiver, LineTransport};
-/// use ropewalk::{EventLoop, Failure};
+/// use ropewalk::protocols::{Delimiter, LineProtocol, LineReceiver, LineTransport};
+/// use ropewalk::{EventLoop, Failure, testing::MemoryLoop};
 ///
 /// /// Says each line again, louder.
 /// struct Loud;
 ///
 /// impl LineProtocol for Loud {
 ///     fn line_received(&mut self, _: &EventLoop, transport: &LineTransport, line: &[u8]) -> Result<(), Failure> {
-///         transport.send_line(line.to_ascii_uppercase())?;
-///         Ok(())
+///         Ok(transport.send_line(line.to_ascii_uppercase())?)
 ///     }
 /// }
 ///
-/// let event_loop = EventLoop::new()?;
-/// let port = event_loop.listen_tcp("127.0.0.1:0", |_, _| Some(LineReceiver::new(Loud)))?;
-/// # drop(port);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(LineReceiver::new(Loud).delimiter(Delimiter::LF).max_length(80));
+/// peer.send("if I\nwere\n");
+/// assert_eq!(peer.text(), "IF I\nWERE\n");
+/// peer.send([b'x'; 81]); // as long as nothing else is said, that is the end
+/// assert!(peer.is_disconnected());
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct LineReceiver<P> {
     protocol: P,

@@ -190,6 +190,50 @@ impl ReconnectingClient {
     }
 
     /// Has the next delay be the first again, and the count of retries 0. Twisted's `resetDelay`.
+    ///
+    /// ```
+    /// use ropewalk::protocols::ReconnectingClient;
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    /// use std::time::Duration;
+    ///
+    /// /// Holds the connection for good when the server has said something.
+    /// struct Listening(ReconnectingClient);
+    ///
+    /// impl Protocol for Listening {
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         self.0.reset_delay();
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// /// A server that says something.
+    /// struct Server;
+    ///
+    /// impl Protocol for Server {
+    ///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+    ///         Ok(transport.write(b"news")?)
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let network = test.network();
+    /// let (client, _done) = ReconnectingClient::builder().connect_with(
+    ///     &test,
+    ///     move |event_loop, protocol| network.connect(event_loop, "server", protocol),
+    ///     |_, client| Listening(client.clone()),
+    /// );
+    /// test.advance(Duration::from_secs(5));
+    /// assert_eq!(client.retries(), 2); // one has failed, since nobody listens yet, and one waits
+    /// test.network().listen("server", |_, _| Some(Server));
+    /// test.advance(Duration::from_secs(30));
+    /// assert_eq!(client.retries(), 0);
+    /// # client.stop_trying();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn reset_delay(&self) {
         self.state.delays.replace(self.state.backoff.delays());
         self.state.retries.set(0);
@@ -202,6 +246,7 @@ impl ReconnectingClient {
     }
 
     /// How many times it tried again since the start, or since the last [`reset_delay`](ReconnectingClient::reset_delay).
+    /// A retry that waits counts.
     pub fn retries(&self) -> u32 {
         self.state.retries.get()
     }

@@ -320,7 +320,7 @@ impl Error for SendStringError {}
 ///
 /// ```
 /// use ropewalk::protocols::{Netstring, NetstringReceiver, StringProtocol, StringSender};
-/// use ropewalk::{EventLoop, Failure};
+/// use ropewalk::{EventLoop, Failure, testing::MemoryLoop};
 ///
 /// /// Sends each string back, turned round.
 /// struct Mirror;
@@ -338,10 +338,13 @@ impl Error for SendStringError {}
 ///     }
 /// }
 ///
-/// let event_loop = EventLoop::new()?;
-/// let port = event_loop.listen_tcp("127.0.0.1:0", |_, _| Some(NetstringReceiver::new(Mirror)))?;
-/// # drop(port);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// let test = MemoryLoop::new()?;
+/// let peer = test.connected(NetstringReceiver::new(Mirror).max_length(10));
+/// peer.send("4:live,3:tim,");
+/// assert_eq!(peer.text(), "4:evil,3:mit,");
+/// peer.send("11:"); // longer than the maximum
+/// assert!(peer.is_disconnected());
+/// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct StringReceiver<F, P> {
     protocol: P,

@@ -83,6 +83,27 @@ impl MemoryLoop {
     /// # Errors
     ///
     /// As for [`EventLoop::new`].
+    ///
+    /// ```
+    /// use ropewalk::protocols::{LineProtocol, LineReceiver, LineTransport};
+    /// use ropewalk::{EventLoop, Failure, testing::MemoryLoop};
+    ///
+    /// struct Shout;
+    ///
+    /// impl LineProtocol for Shout {
+    ///     fn line_received(&mut self, _: &EventLoop, own: &LineTransport, line: &[u8]) -> Result<(), Failure> {
+    ///         Ok(own.send_line(line.to_ascii_uppercase())?)
+    ///     }
+    /// }
+    ///
+    /// for seed in 0..20 {
+    ///     let test = MemoryLoop::cutting(seed)?;
+    ///     let peer = test.connected(LineReceiver::new(Shout));
+    ///     peer.send("if I\r\nwere\r\n"); // comes in other pieces each time
+    ///     assert_eq!(peer.text(), "IF I\r\nWERE\r\n", "seed {seed}");
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn cutting(seed: u64) -> io::Result<MemoryLoop> {
         let cuts = Some(Rc::new(RefCell::new(Random::new(seed))));
         MemoryLoop::with_network(MemoryNetwork(Rc::new(Shared { cuts, ..Shared::default() })))
@@ -155,6 +176,34 @@ impl MemoryLoop {
     }
 
     /// Connects two protocols with each other, and runs them until nothing is left to do. Twisted's `loopback`.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    ///
+    /// /// Sends the ball back, three times.
+    /// struct Player(u32);
+    ///
+    /// impl Protocol for Player {
+    ///     fn data_received(&mut self, _: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure> {
+    ///         match self.0.checked_sub(1) {
+    ///             None => transport.lose_connection(),
+    ///             Some(left) => {
+    ///                 self.0 = left;
+    ///                 transport.write(data)?;
+    ///             }
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let (ada, bob) = test.pair(Player(3), Player(3));
+    /// ada.write(b"ball").unwrap();
+    /// test.settle();
+    /// assert!(ada.is_disconnected() && bob.is_disconnected());
+    /// test.assert_clean();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn pair(&self, one: impl Protocol, other: impl Protocol) -> (Transport, Transport) {
         let wire = self.network.wire(&self.event_loop, Location::caller());
@@ -164,6 +213,18 @@ impl MemoryLoop {
     }
 
     /// Takes the reports of unhandled errors that came since the last flush.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::MemoryLoop};
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// test.call_soon(|_| drop(Deferred::<()>::fail(Failure::msg("lost"))));
+    /// test.settle();
+    /// let reports = test.flush_unhandled();
+    /// assert_eq!(reports.len(), 1);
+    /// assert!(reports[0].to_string().contains("lost"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn flush_unhandled(&self) -> Vec<crate::ground::UnhandledError> {
         self.unhandled.flush_unhandled()
     }
@@ -190,6 +251,12 @@ impl Deref for MemoryLoop {
 
     fn deref(&self) -> &EventLoop {
         &self.event_loop
+    }
+}
+
+impl From<&MemoryLoop> for Handle {
+    fn from(test: &MemoryLoop) -> Handle {
+        test.handle()
     }
 }
 
@@ -349,6 +416,30 @@ impl MemoryNetwork {
     }
 
     /// Has a name that never answers: whoever connects to it waits for ever.
+    ///
+    /// ```
+    /// use ropewalk::testing::{MemoryLoop, assert_no_result, failure_of};
+    /// use ropewalk::{EventLoop, Failure, Protocol, TimeoutError, Transport};
+    /// use std::time::Duration;
+    ///
+    /// struct Quiet;
+    ///
+    /// impl Protocol for Quiet {
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// test.network().listen_silently("server");
+    /// let limit = Duration::from_secs(5);
+    /// let connecting = test.network().connect(&test, "server", Quiet).add_timeout(limit, &test);
+    /// test.settle();
+    /// assert_no_result(&connecting);
+    /// test.advance(limit);
+    /// assert!(failure_of(connecting).check::<TimeoutError>().is_some());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn listen_silently(&self, name: &str) -> MemoryPort {
         self.add(name, Listener { build: None, place: Location::caller() })

@@ -146,6 +146,27 @@ impl StringTransport {
 
     /// Lets the peer take no more than `bytes` that are not [cleared](StringTransport::clear) yet; `None` is no limit,
     /// which is how it begins. What the protocol writes beyond waits in its transport.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    ///
+    /// struct Echo;
+    ///
+    /// impl Protocol for Echo {
+    ///     fn data_received(&mut self, _: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure> {
+    ///         Ok(transport.write(data)?)
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let peer = test.connected(Echo);
+    /// peer.set_room(Some(3));
+    /// peer.send("hello");
+    /// assert_eq!((peer.text().as_str(), peer.transport().buffered()), ("hel", 2));
+    /// peer.clear(); // the peer has read that
+    /// assert_eq!((peer.text().as_str(), peer.transport().buffered()), ("lo", 0));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn set_room(&self, bytes: Option<usize>) {
         self.wire.set_room(PEER, bytes);
         self.settle();

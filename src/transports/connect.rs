@@ -147,6 +147,29 @@ impl EventLoop {
     /// # Errors
     ///
     /// The Deferred fails with [`ConnectError`], which names the path and the phase.
+    ///
+    /// ```
+    /// use ropewalk::{ConnectError, EventLoop, Failure, Protocol, Transport};
+    ///
+    /// struct Quiet;
+    ///
+    /// impl Protocol for Quiet {
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let path = std::env::temp_dir().join(format!("ropewalk-connect-unix-doc-{}", std::process::id()));
+    /// let failure = event_loop.run_until(event_loop.connect_unix(&path, Quiet)).unwrap_err();
+    /// assert_eq!(failure.check::<ConnectError>().unwrap().io_error().kind(), std::io::ErrorKind::NotFound);
+    ///
+    /// let _port = event_loop.listen_unix(&path, |_, _| Some(Quiet))?;
+    /// let transport = event_loop.run_until(event_loop.connect_unix(&path, Quiet))?;
+    /// assert_eq!(transport.peer_address()?.path(), Some(&*path));
+    /// # std::fs::remove_file(path)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn connect_unix(&self, path: impl AsRef<Path>, protocol: impl Protocol) -> Deferred<Transport> {
         let path = Where::Path(path.as_ref().to_owned());

@@ -181,6 +181,40 @@ impl EventLoop {
     /// # Errors
     ///
     /// The address is no address, or the system refuses it: it is in use, or not ours.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+    /// use std::io::Read;
+    ///
+    /// /// Says hello, and goodbye.
+    /// struct Greeter;
+    ///
+    /// impl Protocol for Greeter {
+    ///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+    ///         transport.write(b"hello")?;
+    ///         transport.lose_connection();
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// // Only for this machine; everybody else is sent away.
+    /// let port = event_loop.listen_tcp("127.0.0.1:0", |_, peer| {
+    ///     peer.ip().is_some_and(|ip| ip.is_loopback()).then_some(Greeter)
+    /// })?;
+    /// let address = port.address().as_tcp().unwrap();
+    /// let heard = event_loop.defer_to_thread(move || {
+    ///     let mut text = String::new();
+    ///     std::net::TcpStream::connect(address)?.read_to_string(&mut text)?;
+    ///     Ok(text)
+    /// });
+    /// assert_eq!(event_loop.run_until(heard)?, "hello");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn listen_tcp<P: Protocol>(
         &self,
@@ -196,6 +230,28 @@ impl EventLoop {
     /// # Errors
     ///
     /// The system refuses: usually because the file exists.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+    ///
+    /// struct Quiet;
+    ///
+    /// impl Protocol for Quiet {
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let path = std::env::temp_dir().join(format!("ropewalk-listen-unix-doc-{}", std::process::id()));
+    /// let port = event_loop.listen_unix(&path, |_, _| Some(Quiet))?;
+    /// assert_eq!(port.address().path(), Some(&*path));
+    /// let again = event_loop.listen_unix(&path, |_, _| Some(Quiet));
+    /// assert_eq!(again.unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
+    /// event_loop.run_until(port.stop_listening(&event_loop))?;
+    /// assert!(!path.exists());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn listen_unix<P: Protocol>(
         &self,

@@ -82,6 +82,17 @@ impl EventLoop {
     /// # Errors
     ///
     /// Fails with [`ResolveError`]: there is no such host, or no answer within 60 seconds.
+    ///
+    /// ```
+    /// use ropewalk::EventLoop;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let mut addresses = event_loop.run_until(event_loop.resolve("localhost"))?;
+    /// assert!(addresses.iter().all(|ip| ip.is_loopback()));
+    /// addresses = event_loop.run_until(event_loop.resolve("::1"))?;
+    /// assert_eq!(addresses, ["::1".parse::<std::net::IpAddr>()?]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn resolve(&self, host: &str) -> Deferred<Vec<IpAddr>> {
         let place = Location::caller();

@@ -65,6 +65,38 @@ pub trait Protocol: 'static {
 
     /// Whether the protocol goes on after one direction was closed. If not (the default), the peer's end of data ends
     /// the connection. Twisted's `IHalfCloseableProtocol`.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    ///
+    /// /// Adds up what comes, and answers at its end.
+    /// struct Length(usize);
+    ///
+    /// impl Protocol for Length {
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, data: &[u8]) -> Result<(), Failure> {
+    ///         self.0 += data.len();
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn half_close(&self) -> bool {
+    ///         true
+    ///     }
+    ///
+    ///     fn read_connection_lost(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+    ///         transport.write(self.0.to_string().as_bytes())?;
+    ///         transport.lose_connection();
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let peer = test.connected(Length(0));
+    /// peer.send("hello");
+    /// peer.send_end();
+    /// assert_eq!(peer.text(), "5");
+    /// assert!(peer.is_disconnected());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     fn half_close(&self) -> bool {
         false
     }

@@ -113,6 +113,26 @@ impl Transport {
     /// # Errors
     ///
     /// As for [`Transport::write`].
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    ///
+    /// /// Answers with the length of what came, and the same bytes.
+    /// struct Framed;
+    ///
+    /// impl Protocol for Framed {
+    ///     fn data_received(&mut self, _: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure> {
+    ///         // No buffer of one's own is needed to put them together.
+    ///         Ok(transport.write_vectored(&[data.len().to_string().as_bytes(), b":", data])?)
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let peer = test.connected(Framed);
+    /// peer.send("hello");
+    /// assert_eq!(peer.text(), "5:hello");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn write_vectored(&self, parts: &[&[u8]]) -> Result<(), Disconnected> {
         self.line()?.write_parts(parts)
     }
@@ -138,6 +158,38 @@ impl Transport {
 
     /// Tells the peer that nothing follows, after all that was written is sent. Reading goes on. When both directions are
     /// closed the connection is over.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    /// use std::{cell::RefCell, rc::Rc};
+    ///
+    /// /// Says all that it has to say, and reads the answer up to its end.
+    /// struct Ask(Rc<RefCell<Vec<u8>>>);
+    ///
+    /// impl Protocol for Ask {
+    ///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+    ///         transport.write(b"who is there?")?;
+    ///         transport.lose_write_connection();
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, data: &[u8]) -> Result<(), Failure> {
+    ///         self.0.borrow_mut().extend_from_slice(data);
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let answer = Rc::new(RefCell::new(Vec::new()));
+    /// let peer = test.connected(Ask(answer.clone()));
+    /// assert!(peer.text() == "who is there?" && peer.sees_end());
+    /// peer.send("Alice");
+    /// assert_eq!(*answer.borrow(), b"Alice");
+    /// assert!(!peer.is_disconnected());
+    /// peer.send_end();
+    /// assert!(peer.is_disconnected());
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn lose_write_connection(&self) {
         if let Ok(line) = self.line() {
             line.lose_write_connection();
@@ -146,6 +198,37 @@ impl Transport {
 
     /// Reads no more until [`Transport::resume_producing`]: the peer will have to wait. Not even its reset is told
     /// meanwhile.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    /// use std::time::Duration;
+    ///
+    /// /// Takes a second for each order. Those that come meanwhile wait with the system, not in memory here.
+    /// struct Slow;
+    ///
+    /// impl Protocol for Slow {
+    ///     fn data_received(&mut self, event_loop: &EventLoop, own: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         own.pause_producing();
+    ///         let transport = own.clone();
+    ///         event_loop.call_later(Duration::from_secs(1), move |_| {
+    ///             let _ = transport.write(b"done "); // an error says that the peer has left
+    ///             transport.resume_producing();
+    ///         });
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let peer = test.connected(Slow);
+    /// peer.send("a pie");
+    /// assert!(peer.transport().is_paused());
+    /// peer.send("a tart");
+    /// test.advance(Duration::from_secs(1));
+    /// assert_eq!(peer.text(), "done ");
+    /// test.advance(Duration::from_secs(1));
+    /// assert_eq!(peer.text(), "done done ");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn pause_producing(&self) {
         if let Ok(line) = self.line() {
             line.pause_reading();
@@ -161,6 +244,36 @@ impl Transport {
 
     /// Has the protocol's [`woken`](super::Protocol::woken) called by the loop, in its next turn and before anything
     /// else comes to the protocol.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    /// use std::{cell::RefCell, rc::Rc};
+    ///
+    /// /// Its state is its own; what others want of it lies in a queue.
+    /// struct Player(Rc<RefCell<Vec<String>>>, u32);
+    ///
+    /// impl Protocol for Player {
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         Ok(())
+    ///     }
+    ///
+    ///     fn woken(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+    ///         for news in self.0.borrow_mut().drain(..) {
+    ///             self.1 += 1;
+    ///             transport.write(format!("{}. {news}\n", self.1).as_bytes())?;
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let queue = Rc::new(RefCell::new(Vec::new()));
+    /// let peer = test.connected(Player(queue.clone(), 0));
+    /// queue.borrow_mut().push("it rains".to_owned());
+    /// peer.transport().wake_protocol();
+    /// assert_eq!(peer.text(), "1. it rains\n");
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn wake_protocol(&self) {
         if let Ok(line) = self.line() {
             line.wake_protocol();
@@ -219,6 +332,30 @@ impl Transport {
 
     /// When a push producer is paused, and when it goes on, in bytes that wait: above `high`, and not above `low`. The
     /// default is Twisted's: 65,536 and 0.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    ///
+    /// struct Quiet;
+    ///
+    /// impl Protocol for Quiet {
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let peer = test.connected(Quiet);
+    /// peer.set_room(Some(0)); // it reads nothing
+    /// let transport = peer.transport();
+    /// transport.set_water_marks(10, 5);
+    /// transport.write(&[0; 10]).unwrap();
+    /// assert!(!transport.is_full());
+    /// transport.write(&[0; 1]).unwrap();
+    /// assert!(transport.is_full()); // a push producer would be paused now
+    /// # peer.reset();
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn set_water_marks(&self, high: usize, low: usize) {
         if let Ok(line) = self.line() {
             line.set_water_marks(high, low);
@@ -230,6 +367,44 @@ impl Transport {
     /// # Errors
     ///
     /// There is one already. Or the connection is lost: the producer was then told to stop.
+    ///
+    /// A proxy lets each side read as fast as the other one takes it:
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Protocol, Streaming, Transport, testing::MemoryLoop};
+    ///
+    /// /// Passes on what comes.
+    /// struct Pipe(Transport);
+    ///
+    /// impl Protocol for Pipe {
+    ///     fn connection_made(&mut self, event_loop: &EventLoop, own: &Transport) -> Result<(), Failure> {
+    ///         Ok(self.0.register_producer(event_loop, own.clone(), Streaming::Push)?)
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, data: &[u8]) -> Result<(), Failure> {
+    ///         Ok(self.0.write(data)?)
+    ///     }
+    /// }
+    ///
+    /// struct Quiet;
+    ///
+    /// impl Protocol for Quiet {
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let reader = test.connected(Quiet);
+    /// let writer = test.connected(Pipe(reader.transport()));
+    /// reader.set_room(Some(0));
+    /// writer.send([b'x'; 100_000]); // more than the high-water mark of the reader's side
+    /// assert!(writer.transport().is_paused());
+    /// reader.set_room(None);
+    /// assert!(!writer.transport().is_paused());
+    /// assert_eq!(reader.value().len(), 100_000);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[track_caller]
     pub fn register_producer(
         &self,
@@ -306,6 +481,30 @@ impl Transport {
     /// # Errors
     ///
     /// The connection is lost, or the peer has reset it.
+    ///
+    /// ```
+    /// use ropewalk::{Address, EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    ///
+    /// /// Tells each peer where it comes from.
+    /// struct Mirror;
+    ///
+    /// impl Protocol for Mirror {
+    ///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+    ///         let peer = transport.peer_address()?;
+    ///         Ok(transport.write(peer.to_string().as_bytes())?)
+    ///     }
+    ///
+    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// let test = MemoryLoop::new()?;
+    /// let peer = test.connected(Mirror);
+    /// assert_eq!(peer.text(), "(memory)"); // over TCP an address and a port
+    /// assert_eq!(peer.transport().peer_address()?, Address::Memory);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn peer_address(&self) -> io::Result<Address> {
         self.io_line()?.peer_address()
     }
