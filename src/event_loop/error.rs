@@ -189,8 +189,6 @@ pub enum InsertReason {
     AlreadyRegistered(Option<Place>),
     /// Its descriptor is not open.
     NotOpen,
-    /// The loop is gone.
-    Closed,
     /// Anything else that the system says.
     Io(io::Error),
 }
@@ -258,7 +256,6 @@ impl<S> fmt::Display for InsertError<S> {
                 f.write_str("it is registered already (remove that one first)")
             }
             InsertReason::NotOpen => f.write_str("it is not open"),
-            InsertReason::Closed => Closed.fmt(f),
             InsertReason::Io(error) => error.fmt(f),
         }
     }
@@ -278,7 +275,7 @@ impl<S> From<InsertError<S>> for io::Error {
         let kind = match &error.reason {
             InsertReason::AlreadyRegistered(_) => io::ErrorKind::AlreadyExists,
             InsertReason::Io(cause) => cause.kind(),
-            InsertReason::NotOpen | InsertReason::Closed => io::ErrorKind::InvalidInput,
+            InsertReason::NotOpen => io::ErrorKind::InvalidInput,
         };
         io::Error::new(kind, error.to_string())
     }

@@ -93,6 +93,20 @@ fn id_text(slot: &Cell<IdSlot>, object: Object) -> Option<String> {
 
 impl EventLoop {
     /// Everything that is still registered: sources, delayed calls, jobs, tasks, with the lines that made them.
+    ///
+    /// For the end of a test, or for a program that should end and does not:
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, TestClock};
+    /// use std::time::Duration;
+    ///
+    /// let event_loop = EventLoop::builder().clock(&TestClock::new()).build()?;
+    /// event_loop.call_later(Duration::from_secs(60), |_| ()).named("heartbeat");
+    /// let left: Vec<_> = event_loop.still_registered().iter().map(|left| left.to_string()).collect();
+    /// assert_eq!(left.len(), 1);
+    /// assert!(left[0].starts_with("timer (due at 60s)") && left[0].contains("heartbeat"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn still_registered(&self) -> Vec<Registered> {
         let inner = &self.inner;
         let mut list = Vec::new();

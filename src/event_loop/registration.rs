@@ -124,6 +124,20 @@ impl EventLoop {
     /// # Errors
     ///
     /// The source is not in the loop any more.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Gone, Interest};
+    /// use std::os::unix::net::UnixDatagram;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, theirs) = UnixDatagram::pair()?;
+    /// let id = event_loop.register(ours, Interest::READ, |_, _, _| ())?;
+    /// assert_eq!(event_loop.with_source(id, |socket| socket.send(b"hello"))??, 5);
+    /// assert_eq!(theirs.recv(&mut [0; 16])?, 5);
+    /// drop(event_loop.remove(id));
+    /// assert_eq!(event_loop.with_source(id, |_| ()), Err(Gone));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn with_source<S: 'static, R>(&self, id: SourceId<S>, f: impl FnOnce(&S) -> R) -> Result<R, Gone> {
         let entry = {
             let sources = self.inner.sources.borrow();
@@ -233,6 +247,22 @@ impl EventLoop {
 
     /// Takes a source out of the loop and hands it back, unless it is in use: from inside its own callback, or while it
     /// is lent, it is dropped when that returns. There are no events of it from now on.
+    ///
+    /// The source comes back as it went in:
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Interest};
+    /// use std::io::Write;
+    /// use std::os::unix::net::UnixStream;
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let (ours, theirs) = UnixStream::pair()?;
+    /// let id = event_loop.register(ours, Interest::READ, |_, _, _| ())?;
+    /// let mut ours = event_loop.remove(id).now().expect("no callback uses it");
+    /// ours.write_all(b"still open")?;
+    /// # drop(theirs);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn remove<S: 'static>(&self, id: SourceId<S>) -> Removed<S> {
         let Some(slot) = self.take_source(id.index, id.serial, true) else { return Removed::Gone };

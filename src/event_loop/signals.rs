@@ -29,6 +29,17 @@ pub use signal_hook::consts::signal::{
 };
 
 /// The registration of a signal: remove it with [`EventLoop::remove`].
+///
+/// ```
+/// use ropewalk::{EventLoop, signals};
+///
+/// let event_loop = EventLoop::new()?;
+/// let id: signals::SignalId = event_loop.on_signal(signals::SIGHUP, |_| ())?;
+/// assert!(event_loop.is_registered(id));
+/// drop(event_loop.remove(id)); // from now on SIGHUP ends the process, as it does by default
+/// assert!(!event_loop.is_registered(id));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type SignalId = SourceId<UnixStream>;
 
 /// Why a signal could not be registered.
@@ -139,6 +150,23 @@ impl EventLoop {
     /// # Errors
     ///
     /// [`SignalError`], when the signal cannot be handled or the system has no room for the two sockets.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, signals};
+    /// use std::{cell::Cell, rc::Rc};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let reloaded = Rc::new(Cell::new(0));
+    /// let count = reloaded.clone();
+    /// event_loop.on_signal(signals::SIGHUP, move |event_loop| {
+    ///     count.set(count.get() + 1); // here a server reads its settings again
+    ///     event_loop.stop();
+    /// })?;
+    /// signal_hook::low_level::raise(signals::SIGHUP)?; // it is kept until the loop runs
+    /// event_loop.run()?;
+    /// assert_eq!(reloaded.get(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn on_signal(
         &self,

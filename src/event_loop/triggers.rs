@@ -196,6 +196,20 @@ impl EventLoop {
     ///
     /// One that panics is reported, and the others are called all the same. A failure of a Deferred that is waited for
     /// is reported as unhandled, and counts as a result.
+    ///
+    /// ```
+    /// use ropewalk::{EventLoop, Failure, Phase, SystemEvent, testing::capture_unhandled};
+    ///
+    /// let event_loop = EventLoop::new()?;
+    /// let unhandled = capture_unhandled();
+    /// event_loop.add_system_event_trigger(Phase::Before, SystemEvent::Shutdown, |event_loop| {
+    ///     event_loop.defer_to_thread(|| Err(Failure::msg("the log cannot be written")))
+    /// });
+    /// event_loop.stop();
+    /// event_loop.run()?; // it ends all the same
+    /// assert_eq!(unhandled.flush_unhandled().len(), 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     #[track_caller]
     pub fn add_system_event_trigger<R: TriggerResult>(
         &self,

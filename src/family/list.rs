@@ -78,6 +78,14 @@ impl<M: Members> DeferredList<M> {
     }
 
     /// Makes a Deferred of the values alone: it fails at the first failure, as [`gather_results`] does.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, DeferredList, testing::success_of};
+    ///
+    /// let list = DeferredList::new((Deferred::succeed("Ada"), Deferred::succeed(36)));
+    /// let (name, age) = success_of(list.cancel_others().gather());
+    /// assert_eq!((name, age), ("Ada", 36));
+    /// ```
     #[track_caller]
     pub fn gather(self) -> Deferred<M::Values> {
         let options = Options { fire_on_one_errback: true, ..self.options };

@@ -48,6 +48,18 @@ struct Inner<T: 'static> {
 
 impl<T: Clone + 'static> Deferred<T> {
     /// Makes the result one that many can wait for.
+    ///
+    /// A failure is seen by each who asks, and each has to handle it:
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, testing::{capture_unhandled, failure_of}};
+    ///
+    /// let unhandled = capture_unhandled();
+    /// let page = Deferred::<String>::fail(Failure::msg("no network")).share();
+    /// assert_eq!(failure_of(page.get()).to_string(), "no network");
+    /// drop(page.get()); // nobody handles it here
+    /// assert_eq!(unhandled.flush_unhandled().len(), 1);
+    /// ```
     #[track_caller]
     pub fn share(self) -> Shared<T> {
         let made = Location::caller();

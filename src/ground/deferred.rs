@@ -502,6 +502,17 @@ impl<T: 'static> Deferred<T> {
     /// A handle that can cancel this chain without having it in hand: for a Stop button, a time-out, a list.
     ///
     /// It is weak: it keeps nothing alive, and does nothing once the chain is gone.
+    ///
+    /// ```
+    /// use ropewalk::{CancelledError, Deferred, testing::failure_of};
+    ///
+    /// let (_resolver, page) = Deferred::<String>::new();
+    /// let stop_button = page.cancel_handle();
+    /// let length = page.map(|page| page.len()); // the chain goes on elsewhere
+    /// assert!(stop_button.cancel());
+    /// assert!(failure_of(length).check::<CancelledError>().is_some());
+    /// assert!(!stop_button.cancel()); // the chain is gone
+    /// ```
     pub fn cancel_handle(&self) -> CancelHandle {
         CancelHandle { chain: self.origin().0.map(Rc::downgrade) }
     }

@@ -432,7 +432,7 @@ words! {
     Slot {
         /// Queued by `call_soon`.
         Soon = "soon",
-        /// Posted from another thread, or a message of a channel.
+        /// Posted from another thread: a call, a message of a channel, the result of a job.
         Post = "post",
         /// A source that is ready, or ready to be read.
         Ready = "read",
@@ -442,7 +442,7 @@ words! {
         Accept = "accept",
         /// A due timer.
         Timer = "timer",
-        /// A finished job of the worker pool.
+        /// A finished job of the worker pool. This version writes `Post` for it.
         Work = "work",
         /// A start-up or shutdown trigger.
         Trigger = "setup",

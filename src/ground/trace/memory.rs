@@ -184,6 +184,14 @@ impl Trace {
     }
 
     /// How many bytes its events take, and how many their texts and places.
+    ///
+    /// ```
+    /// use ropewalk::trace;
+    ///
+    /// let ((), trace) = trace::record(|| (0..1000).for_each(|_| trace::note("again")));
+    /// let (events, texts) = trace.size();
+    /// assert!(events < 1001 * 48 && texts < 64 * 1024); // the text of the notes is kept once
+    /// ```
     pub fn size(&self) -> (usize, usize) {
         let ((events, texts), (older, older_texts)) = (self.packed.size(), self.older.size());
         (events + older, texts + older_texts)
