@@ -270,6 +270,28 @@ fn raw_bytes_that_are_not_wanted_come_again_as_lines() {
     assert_eq!(parser.buffered(), 1);
 }
 
+/// However the bytes are cut: none is lost between the start of a line that is too long and what passes raw behind it.
+#[test]
+fn what_is_left_of_a_line_that_is_too_long_passes_in_raw_mode() {
+    let text = b"abcdefgh\r\nij";
+    for size in 1..=text.len() {
+        let mut parser = LineParser::new("\r\n", 3);
+        let mut passed = Vec::new();
+        for data in text.chunks(size) {
+            let mut piece = Piece::new(data);
+            while let Some(event) = parser.next_event(&mut piece) {
+                match event {
+                    LineEvent::TooLong(start) => assert_eq!(start, b"abc"),
+                    LineEvent::Raw(data) => passed.extend_from_slice(data),
+                    other => panic!("{other:?}"),
+                }
+                parser.set_raw_mode();
+            }
+        }
+        assert_eq!(passed, b"defgh\r\nij", "in pieces of {size}");
+    }
+}
+
 #[test]
 fn more_than_the_raw_bytes_of_the_last_event_cannot_be_given_back() {
     let mut parser = LineParser::default();

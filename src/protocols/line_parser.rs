@@ -24,7 +24,7 @@ pub enum LineEvent<'a> {
     /// Bytes that came in raw mode. How they are cut says nothing.
     Raw(&'a [u8]),
     /// A line is longer than the maximum. These are its first bytes, as many as the maximum is. What is left of it
-    /// is thrown away, up to its delimiter; then lines come again.
+    /// is thrown away, up to its delimiter; then lines come again. In raw mode it passes.
     TooLong(&'a [u8]),
 }
 
@@ -116,7 +116,7 @@ impl LineParser {
         self.raw
     }
 
-    /// Lets what follows pass as it is.
+    /// Lets what follows pass as it is; after [`LineEvent::TooLong`], from behind the bytes that it gave.
     pub fn set_raw_mode(&mut self) {
         self.raw = true;
         // What was looked at is a part of a line no more.
@@ -166,10 +166,11 @@ impl LineParser {
                     return Some(LineEvent::Line(&line[..length - delimiter]));
                 }
                 Found::TooLong => {
+                    // What was looked at behind the start is looked at again: in raw mode it passes with the rest.
                     self.skipping = true;
-                    self.scanned = 0;
-                    let start = if in_kept { self.kept.take(max + delimiter) } else { piece.take(max + delimiter) };
-                    return Some(LineEvent::TooLong(&start[..max]));
+                    (self.scanned, self.matched) = (0, 0);
+                    let start = if in_kept { self.kept.take(max) } else { piece.take(max) };
+                    return Some(LineEvent::TooLong(start));
                 }
             }
         }

@@ -78,7 +78,8 @@ pub trait LineProtocol: 'static {
     }
 
     /// A line is longer than the maximum; `start` is its first bytes, as many as the maximum. The rest of it is thrown
-    /// away. The default closes the connection.
+    /// away, unless [`set_raw_mode`](LineTransport::set_raw_mode) is called here: then it comes raw. The default closes
+    /// the connection.
     ///
     /// # Errors
     ///
