@@ -150,7 +150,11 @@ impl MemoryLoop {
 
     /// Waits until another thread has posted something - the result of a job counts - and leaves it to the loop, which
     /// runs it in its next turn. So a test, or a lesson, pins the order of what happens: whether a thread is done before
-    /// or after the loop has begun to wait is otherwise a matter of chance. When nothing is posted it waits for ever.
+    /// or after the loop has begun to wait is otherwise a matter of chance.
+    ///
+    /// When nothing is posted it waits for ever. What the loop has run already counts as nothing: call this before
+    /// anything runs the loop, as [`settle`](MemoryLoop::settle), `advance` and a peer's `send` do. To wait for an outcome
+    /// behind them, look for it again and again, with [`std::thread::yield_now`] in between.
     ///
     /// ```
     /// use ropewalk::testing::MemoryLoop;
