@@ -68,7 +68,9 @@ const PIECE: u64 = 64 * 1024;
 /// };
 /// assert!(ask("lib.rs HTTP/1.0").text().ends_with("403 Forbidden: no key\n"));
 /// let peer = ask("lib.rs HTTP/1.0\r\nX-Key: open sesame");
-/// test.wait_for_post(); // a worker reads it
+/// while peer.text().is_empty() {
+///     test.turn(None).expect("a worker reads it");
+/// }
 /// assert!(peer.text().starts_with("HTTP/1.1 200 OK\r\n"));
 /// # Ok::<(), std::io::Error>(())
 /// ```
