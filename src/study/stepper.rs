@@ -578,10 +578,11 @@ impl Stepper {
         };
         let around = if back { EventNumber::MAX } else { 0 };
         let found = self.find(self.cursor, back, has).or_else(|| self.find(around, back, has));
+        let so_far = if self.live { " in what has run so far" } else { "" };
         match found {
-            Some(s) if s == self.cursor => self.note = format!("\"{}\" is nowhere else.", self.search),
+            Some(s) if s == self.cursor => self.note = format!("\"{}\" is nowhere else{so_far}.", self.search),
             Some(s) => self.jump(s),
-            None => self.note = format!("\"{}\" is nowhere.", self.search),
+            None => self.note = format!("\"{}\" is nowhere{so_far}.", self.search),
         }
     }
 }

@@ -332,6 +332,15 @@ fn a_live_program_is_stopped_before_what_the_sentence_tells_of_happens() {
 }
 
 #[test]
+fn a_search_in_a_live_program_says_that_it_knows_only_what_has_run() {
+    let ((), trace) = trace::record(|| trace::note("here"));
+    let mut stepper = Stepper::live();
+    trace.events().for_each(|event| stepper.arrive(&event));
+    keys(&mut stepper, "/elsewhere\n");
+    assert_eq!(stepper.note(), "\"elsewhere\" is nowhere in what has run so far.");
+}
+
+#[test]
 fn breakpoints_stop_a_live_program_and_nothing_else_does() {
     let (seen, _) = live(&["c", "c", "c"], &["f.handled"]);
     assert_eq!(seen[0], "2 f1 \"no\" is handled, by step 2 \"closure\" of d1 \"poem\".");
