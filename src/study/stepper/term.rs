@@ -520,9 +520,12 @@ fn bottom(stepper: &Stepper) -> Option<String> {
     if let Some((what, typed)) = stepper.asks() {
         return Some(format!("{what}: {}_", crate::study::words::escaped(typed)));
     }
-    match stepper.note() {
-        "" => None,
-        note => Some(crate::study::words::escaped(note)),
+    match (stepper.is_answered(), stepper.note()) {
+        (Some(false), "") => Some("Enter shows the answer.".to_owned()),
+        // The answer stands above, whole; this line may be too short for it.
+        (Some(true), note) if note.starts_with("The answer: ") => None,
+        (_, "") => None,
+        (_, note) => Some(crate::study::words::escaped(note)),
     }
 }
 

@@ -192,6 +192,12 @@ impl Stepper {
         Line::of(Tone::Strong, cut(&text, width)).fit(width)
     }
 
+    /// At a question of a lesson: whether its answer is shown.
+    pub(super) fn is_answered(&self) -> Option<bool> {
+        let asks = self.event().is_some_and(|event| matches!(event.kind, Kind::Ask { .. }));
+        asks.then_some(self.answered == self.cursor)
+    }
+
     /// The sentence, and what it is inside of.
     pub(super) fn caption(&self, width: usize, height: usize) -> Vec<Line> {
         let mut text = match self.event().map(|event| event.kind) {
