@@ -20,6 +20,13 @@ use crate::transports::Protocol;
 const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// A certificate, key, root or name that cannot be used.
+///
+/// ```
+/// use ropewalk::tls::TlsClient;
+///
+/// let error = TlsClient::with_roots_pem(b"no PEM at all").unwrap_err();
+/// assert_eq!(error.to_string(), "there is no certificate: no CERTIFICATE section in the PEM");
+/// ```
 #[derive(Debug)]
 pub struct TlsConfigError {
     what: &'static str,
@@ -60,6 +67,24 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsConfigErr
 }
 
 /// The server's side: a certificate and its key. Cheap to clone.
+///
+/// ```
+/// use ropewalk::http::Server;
+/// use ropewalk::tls::TlsServer;
+/// use ropewalk::{EventLoop, ListenTcp};
+/// use std::time::Duration;
+///
+/// # let read = |name: &str| std::fs::read(format!("{}/tests/data/tls/{name}", env!("CARGO_MANIFEST_DIR")));
+/// let tls = TlsServer::from_pem(&read("localhost.pem")?, &read("localhost.key")?)?
+///     .handshake_timeout(Duration::from_secs(10));
+/// let event_loop = EventLoop::new()?;
+/// let site = Server::new().get("/", |_, _| "safe").start(&event_loop)?;
+/// site.listen_tls(&event_loop, ListenTcp::new("127.0.0.1:0"), &tls)?;
+///
+/// // A key that is not the certificate's is an error here, and not at the first client.
+/// assert!(TlsServer::from_pem(&read("localhost.pem")?, &read("other.key")?).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct TlsServer {
     config: Arc<ServerConfig>,
@@ -132,6 +157,46 @@ impl fmt::Debug for TlsServer {
 }
 
 /// The client's side: whom it trusts. Cheap to clone.
+///
+/// ```
+/// use ropewalk::tls::{TlsClient, TlsServer};
+/// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+///
+/// struct Echo;
+///
+/// impl Protocol for Echo {
+///     fn data_received(&mut self, _: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure> {
+///         Ok(transport.write(data)?)
+///     }
+/// }
+///
+/// /// Says one line, and stops at the answer.
+/// struct Ask;
+///
+/// impl Protocol for Ask {
+///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
+///         Ok(transport.write(b"safe?")?)
+///     }
+///     fn data_received(&mut self, event_loop: &EventLoop, _: &Transport, data: &[u8]) -> Result<(), Failure> {
+///         assert_eq!(data, b"safe?");
+///         event_loop.stop();
+///         Ok(())
+///     }
+/// }
+///
+/// # let read = |name: &str| std::fs::read(format!("{}/tests/data/tls/{name}", env!("CARGO_MANIFEST_DIR")));
+/// let event_loop = EventLoop::new()?;
+/// let server = TlsServer::from_pem(&read("localhost.pem")?, &read("localhost.key")?)?;
+/// let port = event_loop.listen_tcp("127.0.0.1:0", move |_, _| Some(server.protocol(Echo)))?;
+///
+/// let client = TlsClient::with_roots_pem(&read("root.pem")?)?;
+/// let (protocol, shaken) = client.protocol("localhost", Ask)?;
+/// let address = port.address().as_tcp().unwrap();
+/// event_loop.connect_tcp(address, protocol).log_errors("connecting");
+/// shaken.log_errors("shaking hands");
+/// event_loop.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct TlsClient {
     config: Arc<ClientConfig>,

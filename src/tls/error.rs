@@ -9,6 +9,16 @@ use crate::ground::Failure;
 use crate::transports::ConnectionLost;
 
 /// Why a TLS connection did not come to be, or broke off.
+///
+/// ```
+/// use ropewalk::tls::TlsError;
+/// use ropewalk::{ConnectionDone, Failure};
+///
+/// let failure = Failure::from(TlsError::HandshakeClosed);
+/// assert!(matches!(TlsError::of(&failure), Some(TlsError::HandshakeClosed)));
+/// assert_eq!(failure.to_string(), "the peer closed the connection during the TLS handshake");
+/// assert!(TlsError::of(&Failure::from(ConnectionDone)).is_none());
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TlsError {

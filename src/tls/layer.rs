@@ -21,6 +21,28 @@ use crate::transports::{Protocol, Transport};
 /// The inner protocol's transport closes, half closes, pauses and aborts as a socket's does. A peer that ends the
 /// connection without saying so by TLS makes it fail: `connection_lost` is told a [`ConnectionLost`](crate::ConnectionLost)
 /// whose [`TlsError::of`] is [`TlsError::Truncated`].
+///
+/// ```
+/// use ropewalk::tls::{TlsClient, TlsProtocol};
+/// use ropewalk::{Deferred, EventLoop, Failure, Protocol, Transport};
+///
+/// struct Quiet;
+///
+/// impl Protocol for Quiet {
+///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// # let read = |name: &str| std::fs::read(format!("{}/tests/data/tls/{name}", env!("CARGO_MANIFEST_DIR")));
+/// let client = TlsClient::with_roots_pem(&read("root.pem")?)?;
+/// let (protocol, shaken): (TlsProtocol, Deferred<()>) = client.protocol("localhost", Quiet)?;
+/// // A protocol that never gets a connection tells whoever waits for it.
+/// drop(protocol);
+/// assert!(ropewalk::testing::failure_of(shaken).to_string().contains("dropped"));
+/// assert!(client.protocol("no name", Quiet).is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct TlsProtocol {
     /// Until the connection is there.
     machine: Option<Result<Machine, rustls::Error>>,

@@ -5,6 +5,14 @@ use std::fmt;
 use super::error::FrameProblem;
 
 /// A status code of a close frame (RFC 6455, 7.4).
+///
+/// ```
+/// use ropewalk::websocket::CloseCode;
+///
+/// assert_eq!(CloseCode::new(4000).map(CloseCode::code), Some(4000)); // for any use
+/// assert_eq!(CloseCode::new(1006), None); // never sent
+/// assert_eq!(CloseCode::TOO_LARGE.to_string(), "1009 (message too large)");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct CloseCode(u16);
 
@@ -60,6 +68,15 @@ impl fmt::Display for CloseCode {
 }
 
 /// What a close frame says: a code, and a reason for people. Without a code it says nothing, which is allowed.
+///
+/// ```
+/// use ropewalk::websocket::{Close, CloseCode};
+///
+/// let close = Close::new(CloseCode::GOING_AWAY, "until tomorrow");
+/// assert_eq!(close.to_string(), "1001 (going away): until tomorrow");
+/// assert_eq!(Close::default().to_string(), "without a code");
+/// assert_eq!(Close::new(CloseCode::NORMAL, &"a".repeat(200)).reason.len(), 123);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Close {
     /// Why; `None` if the peer does not say.

@@ -26,6 +26,19 @@ const PORTION: usize = 1024;
 const KEPT: usize = 4096;
 
 /// What comes out of a decoder.
+///
+/// ```
+/// use ropewalk::protocols::Piece;
+/// use ropewalk::websocket::{CloseCode, Event, Limits, MessageDecoder, Role};
+///
+/// let mut decoder = MessageDecoder::new(Role::Client, Limits::default());
+/// let mut piece = Piece::new(b"\x82\x02\x01\x02\x88\x02\x03\xe8\x81\x05Hello");
+/// assert_eq!(decoder.next_event(&mut piece)?, Some(Event::Binary(&[1, 2])));
+/// let Some(Event::Close(close)) = decoder.next_event(&mut piece)? else { panic!("the peer closes") };
+/// assert_eq!(close.code, Some(CloseCode::NORMAL));
+/// assert_eq!(decoder.next_event(&mut piece)?, None); // nothing comes behind it
+/// # Ok::<(), ropewalk::websocket::FrameError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<'d> {

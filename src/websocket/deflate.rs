@@ -248,6 +248,18 @@ impl fmt::Debug for Deflate {
 }
 
 /// What both sides agreed upon. Written out, it is what a server answers.
+///
+/// ```
+/// use ropewalk::http::Headers;
+/// use ropewalk::websocket::Deflate;
+///
+/// let mut offer = Headers::new();
+/// offer.append("Sec-WebSocket-Extensions", "permessage-deflate; client_no_context_takeover")?;
+/// let agreed = Deflate::new().accept(&offer)?.expect("it can be done");
+/// assert!(agreed.client_no_context_takeover);
+/// assert_eq!(agreed.server_max_window_bits, 15);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DeflateParameters {

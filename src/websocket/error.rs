@@ -6,6 +6,14 @@ use std::fmt;
 use super::close::CloseCode;
 
 /// What is wrong with a frame.
+///
+/// ```
+/// use ropewalk::websocket::{CloseCode, FrameProblem};
+///
+/// assert_eq!(FrameProblem::Unmasked.to_string(), "a client's frame is not masked");
+/// assert_eq!(FrameProblem::Unmasked.close_code(), CloseCode::PROTOCOL_ERROR);
+/// assert_eq!(FrameProblem::NotUtf8.close_code(), CloseCode::INVALID_DATA);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FrameProblem {
@@ -89,6 +97,20 @@ impl fmt::Display for FrameProblem {
 }
 
 /// Bytes that break the protocol: what is wrong, and in which frame.
+///
+/// ```
+/// use ropewalk::protocols::Piece;
+/// use ropewalk::websocket::{FrameProblem, Limits, MessageDecoder, Role};
+///
+/// // A pong, and then a text that is longer than this server takes.
+/// let mut decoder = MessageDecoder::new(Role::Server, Limits::of_message(10));
+/// let mut piece = Piece::new(b"\x8a\x80\0\0\0\0\x81\x8b");
+/// decoder.next_event(&mut piece)?;
+/// let error = decoder.next_event(&mut piece).unwrap_err();
+/// assert_eq!(error.problem(), FrameProblem::FrameTooLarge { limit: 10 });
+/// assert_eq!((error.frame(), error.offset(), error.close_code().code()), (2, 6, 1009));
+/// # Ok::<(), ropewalk::websocket::FrameError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameError {
     pub(super) problem: FrameProblem,

@@ -3,6 +3,16 @@
 use std::fmt;
 
 /// Which side of a connection this is.
+///
+/// ```
+/// use ropewalk::protocols::Piece;
+/// use ropewalk::websocket::{FrameProblem, Limits, MessageDecoder, Role};
+///
+/// // What a server sends, without a mask, is an error where a client sends it.
+/// let mut server = MessageDecoder::new(Role::Server, Limits::default());
+/// let error = server.next_event(&mut Piece::new(b"\x81\x05Hello")).unwrap_err();
+/// assert_eq!(error.problem(), FrameProblem::Unmasked);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It sends without masks, and takes only what is masked.
@@ -12,6 +22,17 @@ pub enum Role {
 }
 
 /// What a frame is.
+///
+/// ```
+/// use ropewalk::websocket::{Opcode, encode_frame};
+///
+/// // A text in two fragments: only the first says that it is text.
+/// let mut out = Vec::new();
+/// encode_frame(&mut out, Opcode::Text, false, b"Hel", None);
+/// encode_frame(&mut out, Opcode::Continuation, true, b"lo", None);
+/// assert_eq!(out, b"\x01\x03Hel\x80\x02lo");
+/// assert_eq!(Opcode::Ping.bits(), 9);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opcode {
     /// The next fragment of a message.
@@ -145,6 +166,19 @@ pub fn encode_frame(out: &mut Vec<u8>, opcode: Opcode, fin: bool, payload: &[u8]
 }
 
 /// Masks bytes, or takes the mask off, which is the same. `at` is how many bytes of the payload come before them.
+///
+/// ```
+/// use ropewalk::websocket::apply_mask;
+///
+/// let mut data = *b"Hello";
+/// let mask = [1, 2, 3, 4];
+/// apply_mask(&mut data, mask, 0);
+/// assert_ne!(&data, b"Hello");
+/// // In two pieces, as it comes.
+/// apply_mask(&mut data[..3], mask, 0);
+/// apply_mask(&mut data[3..], mask, 3);
+/// assert_eq!(&data, b"Hello");
+/// ```
 pub fn apply_mask(data: &mut [u8], mut mask: [u8; 4], at: usize) {
     mask.rotate_left(at % 4);
     let [a, b, c, d] = mask;

@@ -28,6 +28,15 @@ pub fn accept_key(key: &str) -> String {
 }
 
 /// What was wrong with the other side's handshake.
+///
+/// ```
+/// use ropewalk::http::{Method, RequestHead, Status};
+/// use ropewalk::websocket::{HandshakeError, check_request};
+///
+/// let error = check_request(&RequestHead::new(Method::Get, "/chat")).unwrap_err();
+/// assert_eq!(error, HandshakeError::NoUpgrade);
+/// assert_eq!(error.status(), Status::UPGRADE_REQUIRED);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandshakeError {
@@ -147,6 +156,24 @@ fn upgrades(headers: &Headers) -> bool {
 /// # Errors
 ///
 /// It is no handshake, or not a right one.
+///
+/// ```
+/// use ropewalk::http::{Method, RequestHead};
+/// use ropewalk::websocket::{accept_key, check_request};
+///
+/// let mut head = RequestHead::new(Method::Get, "/chat");
+/// for (name, value) in [
+///     ("Host", "example.org"),
+///     ("Upgrade", "websocket"),
+///     ("Connection", "Upgrade"),
+///     ("Sec-WebSocket-Version", "13"),
+///     ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+/// ] {
+///     head.headers.append(name, value)?;
+/// }
+/// assert_eq!(accept_key(check_request(&head)?), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn check_request(head: &RequestHead) -> Result<&str, HandshakeError> {
     let headers = &head.headers;
     if !upgrades(headers) {
@@ -193,6 +220,22 @@ pub(super) fn are_distinct_names(mut names: Vec<&str>) -> bool {
 }
 
 /// What a server has agreed to.
+///
+/// ```
+/// use ropewalk::http::{ResponseHead, Status};
+/// use ropewalk::websocket::{accept_key, check_response};
+///
+/// let key = "dGhlIHNhbXBsZSBub25jZQ==";
+/// let mut head = ResponseHead::new(Status::SWITCHING_PROTOCOLS);
+/// head.headers.append("Upgrade", "websocket")?;
+/// head.headers.append("Connection", "Upgrade")?;
+/// head.headers.append("Sec-WebSocket-Accept", &accept_key(key))?;
+/// head.headers.append("Sec-WebSocket-Protocol", "chat.v2")?;
+/// let agreed = check_response(&head, key, &["chat.v1".to_owned(), "chat.v2".to_owned()], None)?;
+/// assert_eq!(agreed.subprotocol.as_deref(), Some("chat.v2"));
+/// assert!(agreed.deflate.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Agreed {
@@ -208,6 +251,22 @@ pub struct Agreed {
 /// # Errors
 ///
 /// The server did not change over to a WebSocket, or says something that was not offered.
+///
+/// ```
+/// use ropewalk::http::{ResponseHead, Status};
+/// use ropewalk::websocket::{HandshakeError, accept_key, check_response};
+///
+/// let key = "dGhlIHNhbXBsZSBub25jZQ==";
+/// let mut head = ResponseHead::new(Status::SWITCHING_PROTOCOLS);
+/// head.headers.append("Upgrade", "websocket")?;
+/// head.headers.append("Connection", "Upgrade")?;
+/// head.headers.append("Sec-WebSocket-Accept", &accept_key(key))?;
+/// assert!(check_response(&head, key, &[], None).is_ok());
+/// // The answer to somebody else's request.
+/// let error = check_response(&head, "c29tZWJvZHkgZWxzZSdzLg==", &[], None).unwrap_err();
+/// assert_eq!(error, HandshakeError::Accept);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn check_response(
     head: &ResponseHead,
     key: &str,

@@ -1,6 +1,15 @@
 //! How much a peer may send.
 
 /// How much a peer may send in one go.
+///
+/// ```
+/// use ropewalk::websocket::{Limits, WebSocketServer};
+///
+/// let mut limits = Limits::of_message(64 * 1024);
+/// limits.frame = 16 * 1024; // and no more than so much in one frame
+/// let sockets = WebSocketServer::new().limits(limits);
+/// assert_eq!(Limits::default().message, 1 << 20);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

@@ -12,6 +12,15 @@ use crate::ground::Failure;
 use crate::transports::report_unexpected;
 
 /// A whole message.
+///
+/// ```
+/// use ropewalk::websocket::Message;
+///
+/// let message = Message::from("h\u{e9}llo");
+/// assert_eq!(message, Message::Text("h\u{e9}llo"));
+/// assert_eq!(message.len(), 6); // bytes
+/// assert_eq!(message.to_owned().text(), Some("h\u{e9}llo"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'m> {
     /// Text.
@@ -113,6 +122,38 @@ impl<'m> From<&'m OwnedMessage> for Message<'m> {
 ///
 /// A method that answers `Err` or panics loses its own connection, as with [`Protocol`](crate::Protocol): the peer is told
 /// nothing, and sees it break off.
+///
+/// ```
+/// use ropewalk::http::Server;
+/// use ropewalk::websocket::{CloseCode, Message, WebSocket, WebSocketClient, WebSocketProtocol, WebSocketServer};
+/// use ropewalk::{EventLoop, Failure};
+///
+/// /// Counts the words of each text.
+/// struct Words;
+///
+/// impl WebSocketProtocol for Words {
+///     fn message_received(&mut self, _: &EventLoop, socket: &WebSocket, message: Message<'_>) -> Result<(), Failure> {
+///         match message {
+///             Message::Text(text) => socket.send_text(&text.split_whitespace().count().to_string())?,
+///             Message::Binary(_) => socket.close(CloseCode::UNSUPPORTED_DATA, "only texts have words"),
+///         }
+///         Ok(())
+///     }
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// let site = Server::new()
+///     .get("/", |_, request| WebSocketServer::new().accept(&request, |_| Words))
+///     .listen(&event_loop, "127.0.0.1:0")?;
+/// let url = format!("ws://{}/", site.address().unwrap());
+/// let answer = event_loop.block_on(async {
+///     let mut stream = WebSocketClient::new(&url)?.connect_stream(&event_loop).await?;
+///     stream.send("rain comes, stays, goes").await?;
+///     stream.next().await
+/// })?;
+/// assert_eq!(answer.unwrap().text(), Some("4"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait WebSocketProtocol: 'static {
     /// The hands are shaken: messages can be sent.
     ///
@@ -199,6 +240,45 @@ pub(super) fn report_own_error(reason: &Failure) {
 }
 
 /// How a WebSocket ended.
+///
+/// ```
+/// use ropewalk::websocket::{CloseCode, Message, WebSocket, WebSocketClient, WebSocketEnd, WebSocketProtocol, WebSocketServer};
+/// use ropewalk::{EventLoop, Failure};
+///
+/// struct Polite;
+///
+/// impl WebSocketProtocol for Polite {
+///     fn message_received(&mut self, _: &EventLoop, socket: &WebSocket, _: Message<'_>) -> Result<(), Failure> {
+///         socket.close(CloseCode::GOING_AWAY, "good night");
+///         Ok(())
+///     }
+/// }
+///
+/// struct Guest;
+///
+/// impl WebSocketProtocol for Guest {
+///     fn connection_made(&mut self, _: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
+///         Ok(socket.send_text("are you there?")?)
+///     }
+///     fn message_received(&mut self, _: &EventLoop, _: &WebSocket, _: Message<'_>) -> Result<(), Failure> {
+///         Ok(())
+///     }
+///     fn connection_lost(&mut self, event_loop: &EventLoop, reason: Failure) {
+///         match reason.check::<WebSocketEnd>() {
+///             Some(WebSocketEnd::Closed { close, by_peer: true }) => assert_eq!(close.reason, "good night"),
+///             other => panic!("the server closes, and not {other:?}"),
+///         }
+///         event_loop.stop();
+///     }
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// let site = WebSocketServer::new().listen(&event_loop, "127.0.0.1:0", |_, _| Polite)?;
+/// let url = format!("ws://{}/", site.address().unwrap());
+/// WebSocketClient::new(&url)?.connect(&event_loop, Guest).log_errors("connecting");
+/// event_loop.run()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum WebSocketEnd {

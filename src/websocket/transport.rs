@@ -14,6 +14,43 @@ use crate::transports::{Disconnected, Transport};
 
 /// A way to a WebSocket: cheap to clone and to keep. No method calls anybody; what is sent goes out after the loop callback
 /// that runs, in one write.
+///
+/// ```
+/// use ropewalk::websocket::{CloseCode, Message, WebSocket, WebSocketClient, WebSocketProtocol, WebSocketServer};
+/// use ropewalk::{EventLoop, Failure};
+/// use std::time::Duration;
+///
+/// struct Clock;
+///
+/// impl WebSocketProtocol for Clock {
+///     fn connection_made(&mut self, event_loop: &EventLoop, socket: &WebSocket) -> Result<(), Failure> {
+///         // Kept by a timer: it sends later, from outside of the program's methods.
+///         let socket = socket.clone();
+///         event_loop.call_later(Duration::from_millis(1), move |_| {
+///             if socket.send_text("tick").is_ok() {
+///                 socket.close(CloseCode::NORMAL, "");
+///             }
+///             assert!(!socket.is_open() && socket.send_text("tock").is_err());
+///         });
+///         Ok(())
+///     }
+///     fn message_received(&mut self, _: &EventLoop, _: &WebSocket, _: Message<'_>) -> Result<(), Failure> {
+///         Ok(())
+///     }
+/// }
+///
+/// let event_loop = EventLoop::new()?;
+/// let site = WebSocketServer::new().listen(&event_loop, "127.0.0.1:0", |_, _| Clock)?;
+/// let url = format!("ws://{}/", site.address().unwrap());
+/// let heard = event_loop.block_on(async {
+///     let mut stream = WebSocketClient::new(&url)?.connect_stream(&event_loop).await?;
+///     let first = stream.next().await?;
+///     assert!(stream.next().await?.is_none(), "it was closed in order");
+///     Ok::<_, Failure>(first)
+/// })?;
+/// assert_eq!(heard.unwrap().text(), Some("tick"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone)]
 pub struct WebSocket {
     transport: Transport,
