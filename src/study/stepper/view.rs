@@ -242,7 +242,10 @@ impl Stepper {
             && let Some(born) = trace.get(error.born)
         {
             let at = place(&born, self.home().as_deref());
-            let inside = trace.get(born.frame).map(|frame| format!(", in {}", headline(&self.state, &frame)));
+            let inside = trace.get(born.frame).map(|frame| {
+                let words = headline(&self.state, &frame);
+                format!(", in {}", words.split_whitespace().collect::<Vec<_>>().join(" "))
+            });
             return Some(format!("It was raised at {at}{} (s{}).", inside.unwrap_or_default(), born.s));
         }
         if matches!(
@@ -253,10 +256,12 @@ impl Stepper {
         }
         let callback = self.state.callback()?;
         let begin = trace.get(callback.s)?;
-        Some(format!(
-            "This runs inside the callback \"{}\": nothing else can run until that is done.",
-            headline(&self.state, &begin)
-        ))
+        let words = headline(&self.state, &begin);
+        let name = match words.strip_prefix("callback of ") {
+            Some(object) => format!("of {object}"),
+            None => format!("\"{words}\""),
+        };
+        Some(format!("This runs inside the callback {name}: nothing else can run until that is done."))
     }
 
     /// Called from, woken by, registered at.
