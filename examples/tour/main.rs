@@ -212,7 +212,8 @@ deferreds  The same loop. A chain says what follows what, and an error finds its
            own way along it.
 async      The same loop. The text of the blocking one: each .await gives
            control back to the loop. The compiler keeps where the program was.
-protocol   No socket at all: a transport of the loop connects, reads and writes.
+protocol   The callbacks once more, without a socket of the program's own: a
+           transport of the loop connects, reads and writes.
            It calls the program when data came, and when the end came.",
         quoted(&replies[0])
     ))?;
@@ -285,7 +286,8 @@ Read it from top to bottom. Values go down the left lane, errors the right one.
   |2   step 2 was passed by: it is for errors, and there was none
   =    the chain was paused. Step 0 gave back another Deferred, d2, and the loop
        was free until d2 had its result
-  t2   the turn of the loop                 s40  the number of the event",
+  run_until  the tour's own last step: it takes the result out of the chain
+  t1   the turn of the loop                 s16  the number of the event",
         line?,
         text_chain(&trace).only_named("poem")
     ))?;
