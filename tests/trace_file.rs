@@ -336,3 +336,17 @@ fn an_event_takes_little_room() {
     assert!(events / trace.len() <= 48, "{} bytes an event", events / trace.len());
     assert!(texts < 20_000, "each text is kept once: {texts} bytes");
 }
+
+/// A process may end without the destructors that end a recording: what came before the stop is in the file all the same.
+#[test]
+fn what_came_before_a_loop_was_stopped_is_in_the_file_while_it_is_still_recorded() {
+    let path = std::env::temp_dir().join(format!("ropewalk-stopped-{}.jsonl", std::process::id()));
+    let event_loop = EventLoop::builder().clock(&TestClock::new()).build().unwrap();
+    let recording = event_loop.record(trace::TraceFile::create(&path).unwrap());
+    event_loop.call_soon(|event_loop| event_loop.stop());
+    event_loop.run().unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    drop(recording);
+    std::fs::remove_file(&path).unwrap();
+    assert!(text.contains("\"loop.stop\"") && !text.contains("\"end\""), "{text}");
+}
