@@ -322,6 +322,9 @@ impl Line {
     fn read_first(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
         let mut desk = Desk::make(&self.lines);
         let came = self.receive(desk.scratch());
+        if trace::on() {
+            self.tell_read(came);
+        }
         self.read_on(event_loop, desk, came)
     }
 
