@@ -4,7 +4,7 @@
 mod scan;
 
 use ropewalk::testing::{MemoryLoop, MemoryNetwork, assert_no_result, failure_of, success_of};
-use ropewalk::{ConnectError, Deferred, EventLoop, Failure, Protocol, Resolver, Transport};
+use ropewalk::{ConnectError, Deferred, EventLoop, Protocol, Resolver, Transport};
 use scan::{AT_ONCE, Door, Knock, scan};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -14,11 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 
 struct Anybody;
 
-impl Protocol for Anybody {
-    fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-        Ok(())
-    }
-}
+impl Protocol for Anybody {}
 
 fn over(network: MemoryNetwork) -> impl Fn(&EventLoop, u16, Knock) -> Deferred<Transport> {
     move |event_loop, port, knock| network.connect(event_loop, &port.to_string(), knock)

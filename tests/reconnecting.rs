@@ -41,10 +41,6 @@ impl Protocol for Quiet {
         Ok(())
     }
 
-    fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-        Ok(())
-    }
-
     fn connection_lost(&mut self, event_loop: &EventLoop, reason: Failure) {
         self.note(event_loop, if reason.check::<ConnectionDone>().is_some() { "done" } else { "lost" });
     }
@@ -56,10 +52,6 @@ struct Closes;
 impl Protocol for Closes {
     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
         transport.lose_connection();
-        Ok(())
-    }
-
-    fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -212,10 +204,6 @@ fn a_client_may_stop_inside_its_own_factory_and_inside_its_protocol() {
     struct Once(ReconnectingClient);
 
     impl Protocol for Once {
-        fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-            Ok(())
-        }
-
         fn connection_lost(&mut self, _: &EventLoop, _: Failure) {
             self.0.stop_trying();
         }
@@ -257,10 +245,6 @@ fn a_protocol_that_panics_in_connection_lost_is_connected_again() {
     struct Bad;
 
     impl Protocol for Bad {
-        fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-            Ok(())
-        }
-
         fn connection_lost(&mut self, _: &EventLoop, _: Failure) {
             panic!("in connection_lost");
         }
@@ -288,10 +272,6 @@ fn a_protocol_that_fails_as_soon_as_it_is_connected_costs_one_retry_each_time() 
     impl Protocol for Fails {
         fn connection_made(&mut self, _: &EventLoop, _: &Transport) -> Result<(), Failure> {
             Err(Failure::msg("not this server"))
-        }
-
-        fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-            Ok(())
         }
 
         fn connection_lost(&mut self, _: &EventLoop, _: Failure) {}

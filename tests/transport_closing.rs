@@ -303,9 +303,6 @@ fn a_write_from_connection_lost_goes_nowhere_and_harms_nobody() {
             self.0 = Some(transport.clone());
             Ok(())
         }
-        fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-            Ok(())
-        }
         fn connection_lost(&mut self, _: &EventLoop, _: Failure) {
             let transport = self.0.as_ref().unwrap();
             transport.abort();
@@ -733,11 +730,7 @@ fn a_failed_attempt_is_never_told_to_the_protocol() {
 #[test]
 fn a_cancelled_attempt_that_nobody_answers_lets_its_protocol_go_at_once() {
     struct Dropped(Rc<Cell<bool>>);
-    impl ropewalk::Protocol for Dropped {
-        fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-            Ok(())
-        }
-    }
+    impl ropewalk::Protocol for Dropped {}
     impl Drop for Dropped {
         fn drop(&mut self) {
             self.0.set(true);

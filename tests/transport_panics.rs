@@ -105,11 +105,7 @@ impl Drop for Bad {
 /// Nothing but what the trait does.
 struct Default;
 
-impl Protocol for Default {
-    fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-        Ok(())
-    }
-}
+impl Protocol for Default {}
 
 struct BadProducer(&'static str);
 

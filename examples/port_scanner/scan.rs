@@ -32,10 +32,6 @@ impl Protocol for Knock {
         transport.lose_connection();
         Ok(())
     }
-
-    fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-        Ok(())
-    }
 }
 
 /// Knocks at each of the ports, and waits at most `patience` for each. `connect` makes a connection: in the program a

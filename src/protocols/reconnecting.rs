@@ -21,16 +21,12 @@ const JITTER: f64 = 0.119_626_565_582;
 /// use ropewalk::protocols::ReconnectingClient;
 /// use ropewalk::task::Backoff;
 /// use ropewalk::testing::{MemoryLoop, success_of};
-/// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+/// use ropewalk::Protocol;
 /// use std::time::Duration;
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// let test = MemoryLoop::new()?;
 /// let network = test.network();
@@ -137,16 +133,12 @@ type Attempt = Rc<Cell<bool>>;
 /// ```
 /// use ropewalk::protocols::ReconnectingClient;
 /// use ropewalk::testing::{MemoryLoop, success_of};
-/// use ropewalk::{Deferred, EventLoop, Failure, Protocol, Transport};
+/// use ropewalk::{Deferred, Failure, Protocol};
 /// use std::time::Duration;
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// let test = MemoryLoop::new()?;
 /// let (client, done) = ReconnectingClient::builder().connect_with(
@@ -212,10 +204,6 @@ impl ReconnectingClient {
     /// impl Protocol for Server {
     ///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
     ///         Ok(transport.write(b"news")?)
-    ///     }
-    ///
-    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-    ///         Ok(())
     ///     }
     /// }
     ///
@@ -340,17 +328,13 @@ impl fmt::Debug for ReconnectingClient {
 ///
 /// ```
 /// use ropewalk::protocols::{GaveUp, ReconnectingClient};
-/// use ropewalk::{EventLoop, Deferred, Failure, Protocol, Transport};
+/// use ropewalk::{Deferred, Failure, Protocol};
 /// use ropewalk::testing::{MemoryLoop, failure_of};
 /// use std::time::Duration;
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// let test = MemoryLoop::new()?;
 /// let (_client, done) = ReconnectingClient::builder().max_retries(2).connect_with(
@@ -407,10 +391,6 @@ impl Error for GaveUp {
 /// impl Protocol for Counter {
 ///     fn connection_made(&mut self, _: &EventLoop, _: &Transport) -> Result<(), Failure> {
 ///         self.0.set(self.0.get() + 1);
-///         Ok(())
-///     }
-///
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
 ///         Ok(())
 ///     }
 /// }

@@ -15,16 +15,12 @@ use crate::transports::{Protocol, Transport};
 /// ```
 /// use ropewalk::protocols::TimeoutProtocol;
 /// use ropewalk::testing::MemoryLoop;
-/// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+/// use ropewalk::Protocol;
 /// use std::time::Duration;
 ///
 /// struct Silent;
 ///
-/// impl Protocol for Silent {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Silent {}
 ///
 /// let test = MemoryLoop::new()?;
 /// let peer = test.connected(TimeoutProtocol::new(Silent, Duration::from_secs(30)));

@@ -301,11 +301,7 @@ fn join(
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// let test = MemoryLoop::new()?;
 /// let port = test.network().listen("server", |_, _| Some(Echo));
@@ -340,15 +336,11 @@ struct Listener {
 ///
 /// ```
 /// use ropewalk::testing::{MemoryLoop, failure_of, success_of};
-/// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+/// use ropewalk::Protocol;
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// let test = MemoryLoop::new()?;
 /// let network = test.network();
@@ -423,16 +415,12 @@ impl MemoryNetwork {
     ///
     /// ```
     /// use ropewalk::testing::{MemoryLoop, assert_no_result, failure_of};
-    /// use ropewalk::{EventLoop, Failure, Protocol, TimeoutError, Transport};
+    /// use ropewalk::{Protocol, TimeoutError};
     /// use std::time::Duration;
     ///
     /// struct Quiet;
     ///
-    /// impl Protocol for Quiet {
-    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-    ///         Ok(())
-    ///     }
-    /// }
+    /// impl Protocol for Quiet {}
     ///
     /// let test = MemoryLoop::new()?;
     /// test.network().listen_silently("server");

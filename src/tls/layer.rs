@@ -24,15 +24,11 @@ use crate::transports::{Protocol, Transport};
 ///
 /// ```
 /// use ropewalk::tls::{TlsClient, TlsProtocol};
-/// use ropewalk::{Deferred, EventLoop, Failure, Protocol, Transport};
+/// use ropewalk::{Deferred, Protocol};
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// # let read = |name: &str| std::fs::read(format!("{}/tests/data/tls/{name}", env!("CARGO_MANIFEST_DIR")));
 /// let client = TlsClient::with_roots_pem(&read("root.pem")?)?;

@@ -42,16 +42,12 @@ const ADDRESSES: usize = 16;
 /// How to make a TCP connection.
 ///
 /// ```
-/// use ropewalk::{ConnectError, ConnectPhase, ConnectTcp, EventLoop, Failure, Protocol, Transport};
+/// use ropewalk::{ConnectError, ConnectPhase, ConnectTcp, EventLoop, Protocol};
 /// use std::time::Duration;
 ///
 /// struct Silent;
 ///
-/// impl Protocol for Silent {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Silent {}
 ///
 /// let event_loop = EventLoop::new()?;
 /// let connecting = ConnectTcp::new("127.0.0.1:1").timeout(Duration::from_secs(5)).connect(&event_loop, Silent);
@@ -149,15 +145,11 @@ impl EventLoop {
     /// The Deferred fails with [`ConnectError`], which names the path and the phase.
     ///
     /// ```
-    /// use ropewalk::{ConnectError, EventLoop, Failure, Protocol, Transport};
+    /// use ropewalk::{ConnectError, EventLoop, Protocol};
     ///
     /// struct Quiet;
     ///
-    /// impl Protocol for Quiet {
-    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-    ///         Ok(())
-    ///     }
-    /// }
+    /// impl Protocol for Quiet {}
     ///
     /// let event_loop = EventLoop::new()?;
     /// let path = std::env::temp_dir().join(format!("ropewalk-connect-unix-doc-{}", std::process::id()));

@@ -10,17 +10,13 @@ use super::address::Address;
 ///
 /// ```
 /// use ropewalk::testing::MemoryLoop;
-/// use ropewalk::{ConnectionDone, EventLoop, Failure, Protocol, Transport};
+/// use ropewalk::{ConnectionDone, EventLoop, Failure, Protocol};
 /// use std::{cell::Cell, rc::Rc};
 ///
 /// /// Knows whether its connection ended well.
 /// struct Quiet(Rc<Cell<bool>>);
 ///
 /// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-///
 ///     fn connection_lost(&mut self, _: &EventLoop, reason: Failure) {
 ///         self.0.set(reason.check::<ConnectionDone>().is_some());
 ///     }
@@ -98,10 +94,6 @@ impl Error for ConnectionAborted {}
 /// impl Protocol for Greeter {
 ///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
 ///         Ok(transport.write(b"hello")?)
-///     }
-///
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
 ///     }
 ///
 ///     fn connection_lost(&mut self, _: &EventLoop, reason: Failure) {
@@ -182,15 +174,11 @@ impl Error for ConnectionLost {
 ///
 /// ```
 /// use ropewalk::testing::MemoryLoop;
-/// use ropewalk::{Disconnected, EventLoop, Failure, Protocol, Transport};
+/// use ropewalk::{Disconnected, Protocol};
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// let test = MemoryLoop::new()?;
 /// let peer = test.connected(Quiet);
@@ -215,15 +203,11 @@ impl Error for Disconnected {}
 ///
 /// ```
 /// use ropewalk::testing::MemoryLoop;
-/// use ropewalk::{EventLoop, Failure, ProducerError, Protocol, Streaming, Transport};
+/// use ropewalk::{ProducerError, Protocol, Streaming};
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// let test = MemoryLoop::new()?;
 /// let peer = test.connected(Quiet);
@@ -258,15 +242,11 @@ impl Error for ProducerError {}
 /// What a connection attempt was doing when it failed.
 ///
 /// ```
-/// use ropewalk::{ConnectError, ConnectPhase, EventLoop, Failure, Protocol, Transport};
+/// use ropewalk::{ConnectError, ConnectPhase, EventLoop, Protocol};
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// let event_loop = EventLoop::new()?;
 /// event_loop.install_resolver(|_| Err(std::io::ErrorKind::NotFound.into()));
@@ -306,16 +286,12 @@ impl fmt::Display for ConnectPhase {
 /// A connection that did not come to be: what was connected to, in which phase it failed, and the system's error.
 ///
 /// ```
-/// use ropewalk::{ConnectError, EventLoop, Failure, Protocol, Transport};
+/// use ropewalk::{ConnectError, EventLoop, Protocol};
 /// use std::io::ErrorKind;
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// let event_loop = EventLoop::new()?;
 /// event_loop.install_resolver(|_| Ok(vec![[127, 0, 0, 1].into()]));

@@ -195,10 +195,6 @@ impl EventLoop {
     ///         transport.lose_connection();
     ///         Ok(())
     ///     }
-    ///
-    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-    ///         Ok(())
-    ///     }
     /// }
     ///
     /// let event_loop = EventLoop::new()?;
@@ -232,15 +228,11 @@ impl EventLoop {
     /// The system refuses: usually because the file exists.
     ///
     /// ```
-    /// use ropewalk::{EventLoop, Failure, Protocol, Transport};
+    /// use ropewalk::{EventLoop, Protocol};
     ///
     /// struct Quiet;
     ///
-    /// impl Protocol for Quiet {
-    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-    ///         Ok(())
-    ///     }
-    /// }
+    /// impl Protocol for Quiet {}
     ///
     /// let event_loop = EventLoop::new()?;
     /// let path = std::env::temp_dir().join(format!("ropewalk-listen-unix-doc-{}", std::process::id()));

@@ -43,10 +43,6 @@ use crate::ground::Failure;
 ///         transport.register_producer(event_loop, Lines(transport.clone(), 0), Streaming::Pull)?;
 ///         Ok(())
 ///     }
-///
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
 /// }
 ///
 /// let test = MemoryLoop::new()?;
@@ -128,10 +124,6 @@ pub(crate) enum Who {
 ///
 ///     fn resume_producing(&mut self, _: &EventLoop, _: &Transport) -> Result<(), Failure> {
 ///         self.0.set(true);
-///         Ok(())
-///     }
-///
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
 ///         Ok(())
 ///     }
 /// }

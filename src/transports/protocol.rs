@@ -45,12 +45,16 @@ pub trait Protocol: 'static {
         Ok(())
     }
 
-    /// Bytes came: at least one, at most 65,536. Where a message ends is the protocol's own matter.
+    /// Bytes came: at least one, at most 65,536. Where a message ends is the protocol's own matter. The default throws
+    /// them away.
     ///
     /// # Errors
     ///
     /// An error loses the connection, and is what `connection_lost` is told.
-    fn data_received(&mut self, event_loop: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure>;
+    fn data_received(&mut self, event_loop: &EventLoop, transport: &Transport, data: &[u8]) -> Result<(), Failure> {
+        let _ = (event_loop, transport, data);
+        Ok(())
+    }
 
     /// The connection is over: exactly once, and the last call. The socket is closed. If something was written and not
     /// sent, the peer sees a reset, so that it does not take a part for the whole.

@@ -31,15 +31,11 @@ const PIECE: usize = 64 * 1024;
 ///
 /// ```
 /// use ropewalk::testing::MemoryLoop;
-/// use ropewalk::{EventLoop, Failure, Protocol, SendFileError, Transport, fs};
+/// use ropewalk::{Protocol, SendFileError, fs};
 ///
 /// struct Quiet;
 ///
-/// impl Protocol for Quiet {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Quiet {}
 ///
 /// let path = std::env::temp_dir().join(format!("ropewalk-send-file-error-doc-{}", std::process::id()));
 /// std::fs::write(&path, "If I were")?;
@@ -139,10 +135,6 @@ impl Transport {
     ///         // A failure is reported; the peer sees the end of data either way.
     ///         transport.send_file(event_loop, &self.0).detach();
     ///         transport.lose_connection();
-    ///         Ok(())
-    ///     }
-    ///
-    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
     ///         Ok(())
     ///     }
     /// }

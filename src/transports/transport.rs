@@ -253,10 +253,6 @@ impl Transport {
     /// struct Player(Rc<RefCell<Vec<String>>>, u32);
     ///
     /// impl Protocol for Player {
-    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-    ///         Ok(())
-    ///     }
-    ///
     ///     fn woken(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
     ///         for news in self.0.borrow_mut().drain(..) {
     ///             self.1 += 1;
@@ -334,15 +330,11 @@ impl Transport {
     /// default is Twisted's: 65,536 and 0.
     ///
     /// ```
-    /// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+    /// use ropewalk::{Protocol, testing::MemoryLoop};
     ///
     /// struct Quiet;
     ///
-    /// impl Protocol for Quiet {
-    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-    ///         Ok(())
-    ///     }
-    /// }
+    /// impl Protocol for Quiet {}
     ///
     /// let test = MemoryLoop::new()?;
     /// let peer = test.connected(Quiet);
@@ -388,11 +380,7 @@ impl Transport {
     ///
     /// struct Quiet;
     ///
-    /// impl Protocol for Quiet {
-    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-    ///         Ok(())
-    ///     }
-    /// }
+    /// impl Protocol for Quiet {}
     ///
     /// let test = MemoryLoop::new()?;
     /// let reader = test.connected(Quiet);
@@ -492,10 +480,6 @@ impl Transport {
     ///     fn connection_made(&mut self, _: &EventLoop, transport: &Transport) -> Result<(), Failure> {
     ///         let peer = transport.peer_address()?;
     ///         Ok(transport.write(peer.to_string().as_bytes())?)
-    ///     }
-    ///
-    ///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-    ///         Ok(())
     ///     }
     /// }
     ///

@@ -345,15 +345,11 @@ pub struct Asked {
 ///
 /// ```
 /// use ropewalk::trace::{Gave, Kind, Trace};
-/// use ropewalk::{EventLoop, Failure, Protocol, Transport, testing::MemoryLoop};
+/// use ropewalk::{Protocol, testing::MemoryLoop};
 ///
 /// struct Reader;
 ///
-/// impl Protocol for Reader {
-///     fn data_received(&mut self, _: &EventLoop, _: &Transport, _: &[u8]) -> Result<(), Failure> {
-///         Ok(())
-///     }
-/// }
+/// impl Protocol for Reader {}
 ///
 /// let test = MemoryLoop::new()?;
 /// let recording = test.record(Trace::with_limit(100));
