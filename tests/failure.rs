@@ -136,13 +136,13 @@ fn a_failure_is_one_pointer_wide() {
     assert_eq!(size_of::<Failure>(), size_of::<usize>());
 }
 
-/// An error that says its cause itself, as many do.
+/// An error that says its cause itself, as many do, and perhaps more behind it.
 #[derive(Debug)]
-struct Telling(std::io::Error);
+struct Telling(std::io::Error, &'static str);
 
 impl std::fmt::Display for Telling {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "no poem: {}", self.0)
+        write!(f, "no poem: {}{}", self.0, self.1)
     }
 }
 
@@ -154,7 +154,9 @@ impl std::error::Error for Telling {
 
 #[test]
 fn a_cause_that_an_error_says_itself_is_not_said_twice() {
-    let failure = Failure::from(Telling(std::io::Error::other("no ink")));
-    assert_eq!(format!("{failure:#}"), "no poem: no ink");
-    assert_eq!(format!("{failure}"), "no poem: no ink");
+    for (rest, text) in [("", "no poem: no ink"), (" (3 times)", "no poem: no ink (3 times)")] {
+        let failure = Failure::from(Telling(std::io::Error::other("no ink"), rest));
+        assert_eq!(format!("{failure:#}"), text);
+        assert_eq!(format!("{failure}"), text);
+    }
 }

@@ -363,8 +363,8 @@ impl From<Failure> for Box<dyn Error> {
     }
 }
 
-/// The error's own text. With `{:#}` the texts of its sources follow (at most 16), separated by `: `. A source whose text
-/// the one before ends with, as many errors say their cause themselves, is not said again.
+/// The error's own text. With `{:#}` the texts of its sources follow (at most 16), separated by `: `. A source that the one
+/// before has said is not said again: many errors name their cause themselves, at the end or before `(3 times)`.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !f.alternate() {
@@ -374,7 +374,9 @@ impl fmt::Display for Failure {
         f.write_str(&said)?;
         for error in self.sources().take(SOURCES) {
             let text = error.to_string();
-            if !said.ends_with(&text) {
+            let is_said = said.ends_with(&text)
+                || [": ", "; "].iter().any(|before| said.contains(&format!("{before}{text}")));
+            if !is_said {
                 write!(f, ": {text}")?;
             }
             said = text;
