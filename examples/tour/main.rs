@@ -6,7 +6,7 @@
 //! cargo run --example tour -- --lesson 07       # runs that lesson
 //! ```
 //!
-//! The three models are those of `get_raw`, unchanged. They talk to a server that the tour starts on 127.0.0.1.
+//! Three of the models are those of `get_raw`, unchanged. They talk to a server that the tour starts on 127.0.0.1.
 
 #[path = "../get_raw/blocking.rs"]
 mod blocking;
@@ -166,7 +166,8 @@ fn four_models(server: SocketAddr) -> Outcome {
 1. ONE FETCH, FOUR MODELS
 -------------------------
 A server on {server} says a poem, piece by piece. Each model connects to
-it, sends a request and reads to the end:
+it, sends a request and reads to the end. The last row is no fifth model: it is
+the callbacks again, as a server or a client is usually written here.
 
   model      reply      turns  callbacks  lines of code"
     ))?;
