@@ -171,8 +171,8 @@ impl Server {
         self
     }
 
-    /// How long a new connection may be silent, and how long a whole head may take from its first byte on; then the
-    /// client is told 408. The default is 30 s.
+    /// How long a whole head may take from its first byte on; then the client is told 408. And how long a new connection
+    /// may be silent; then it is closed. The default is 30 s.
     pub fn head_timeout(mut self, time: Duration) -> Server {
         self.settings.head = time;
         self
