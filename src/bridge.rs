@@ -1,4 +1,4 @@
-//! The bridge: the same loop, driven by `async` and `await`. Floor 2.
+//! The bridge: the same loop, driven by `async` and `await`.
 //!
 //! [`EventLoop::spawn`](crate::EventLoop::spawn) and [`block_on`](crate::EventLoop::block_on) poll futures; a
 //! [`Deferred`](crate::Deferred) can be awaited. Here is what to await beside Deferreds:

@@ -4,6 +4,9 @@
 //!   calls and blocking work are registered with boxed callbacks. There is no global loop and no hidden thread.
 //! * [`Deferred`]: a result that comes later, and the chain of callbacks and errbacks that it runs through. A
 //!   [`Resolver`] fires it, once. A [`Failure`] is any error on its way.
+//! * [`Protocol`] and [`Transport`]: a connection is a struct whose methods are called, and a handle to write with.
+//!   [`protocols`] find the messages in the bytes. HTTP, WebSockets and TLS are [features](#features).
+//! * [`bridge`]: the same loop with `async` and `await`.
 //! * [`task`]: time and Deferreds together. Limits, calls on the beat, further attempts.
 //! * [`trace`] records what happens, `study` (feature `study`) draws it, [`testing`] looks into Deferreds without a loop.
 //!
@@ -73,16 +76,30 @@
 //! | Where does this Deferred stand? | [`Deferred::describe`] |
 //! | Read lines, or strings with their length in front | [`protocols::LineReceiver`], [`protocols::StringReceiver`] |
 //! | Close a connection that is silent; connect again | [`protocols::TimeoutProtocol`], [`protocols::ReconnectingClient`] |
-//! | Put TLS under a protocol | `tls` (feature `tls`) |
-//! | Get what is at a URL; keep connections; download it into a file | `http::get`, `http::ClientRequest`; `http::Client`; `http::download` (feature `http-client`) |
-//! | Serve HTTP/1.1; read and write its messages | `http::Server`, `http` (feature `http-server`) |
-//! | Serve WebSockets; be a client of one | `websocket` (feature `websocket`) |
+//! | Put TLS under a protocol | [`tls`](tls/index.html) (feature `tls`) |
+//! | Get what is at a URL; keep connections; download it into a file | [`http::get`](http/fn.get.html), [`http::ClientRequest`](http/struct.ClientRequest.html); [`http::Client`](http/struct.Client.html); [`http::download`](http/fn.download.html) (feature `http-client`) |
+//! | Serve HTTP/1.1; read and write its messages | [`http::Server`](http/struct.Server.html), [`http`](http/index.html) (feature `http-server`) |
+//! | Serve WebSockets; be a client of one | [`websocket`](websocket/index.html) (feature `websocket`) |
 //! | Test a protocol without sockets | [`testing::MemoryLoop`] |
 //! | Test without waiting | [`TestClock`], [`testing`] |
 //! | Record a run; write it into a file | [`trace::record`]; [`EventLoop::record`] |
-//! | See a chain run, as text | `study::text_chain` (feature `study`) |
-//! | What is probably wrong in a run? | `study::lints` (feature `study`) |
-//! | Step through a run, forward and back | `study::page` (feature `study`; a program obeys `ROPEWALK=` with `trace-env`) |
+//! | See a chain run, as text | [`study::text_chain`](study/fn.text_chain.html) (feature `study`) |
+//! | What is probably wrong in a run? | [`study::lints`](study/lints/fn.lints.html) (feature `study`) |
+//! | Step through a run, forward and back | [`study::page`](study/fn.page.html) (feature `study`; a program obeys `ROPEWALK=` with `trace-env`) |
+//!
+//! # Features
+//!
+//! None is there unless it is asked for.
+//!
+//! | feature | what it brings |
+//! |---|---|
+//! | `tls` | TLS under any protocol, both sides (rustls, with ring) |
+//! | `http-server`, `http-client`; `http` | HTTP/1.1: one side; both |
+//! | `websocket` | WebSockets, both sides, and `http-server` |
+//! | `study` | what shows a recorded run; to record needs no feature |
+//! | `stepper` | the stepper on a terminal, and `study` |
+//! | `trace-env` | a program obeys the variable `ROPEWALK`, and `study` |
+//! | `futures-io`, `futures-core`, `hyper` | traits of those crates, for streams, files and messages |
 
 // On docs.rs each item says which feature it needs.
 #![cfg_attr(docsrs, feature(doc_cfg))]

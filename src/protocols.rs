@@ -1,17 +1,26 @@
-//! Floor 4, protocols: what the bytes of a connection mean.
+//! What the bytes of a connection mean: the messages in them, and what many protocols need beside them.
 //!
-//! | module | what it is |
+//! | for | item |
 //! |---|---|
-//! | `line_parser`, `delimiter` | lines out of bytes |
-//! | `frame_parser` | netstrings and strings with their length in front, out of bytes |
-//! | `intake` | what the parsers read from |
-//! | `line_receiver`, `string_receiver` | the parsers on a connection |
-//! | `idle_timeout`, `timeout_protocol` | a time limit on silence |
-//! | `traffic` | shows what goes over a connection |
-//! | `reconnecting` | a client that connects again |
-//! | `work` | counts what the parsers do, in tests |
+//! | lines | [`LineReceiver`] on a connection, with a [`LineProtocol`]; [`LineParser`] without one |
+//! | netstrings, strings with their length in front | [`NetstringReceiver`], [`Int16StringReceiver`] and the others, with a [`StringProtocol`]; [`FrameParser`] |
+//! | a time limit on silence | [`TimeoutProtocol`] around any protocol; [`IdleTimeout`] in one of your own |
+//! | a client that connects again | [`ReconnectingClient`] |
+//! | what goes over a connection, shown | [`TrafficLogging`] |
 //!
-//! The parsers know no socket: bytes in, events out, and every way to cut the bytes gives the same events.
+//! The parsers know no socket: bytes in, events out, and every way to cut the bytes gives the same events. The chapter
+//! `docs/protocols.md` goes over it all.
+
+// | module | what it is |
+// |---|---|
+// | `line_parser`, `delimiter` | lines out of bytes |
+// | `frame_parser` | netstrings and strings with their length in front, out of bytes |
+// | `intake` | what the parsers read from |
+// | `line_receiver`, `string_receiver` | the parsers on a connection |
+// | `idle_timeout`, `timeout_protocol` | a time limit on silence |
+// | `traffic` | shows what goes over a connection |
+// | `reconnecting` | a client that connects again |
+// | `work` | counts what the parsers do, in tests |
 
 mod delimiter;
 mod frame_parser;

@@ -1,4 +1,4 @@
-//! Floor 6, the study: what shows a recorded run to a person.
+//! The study: what shows a recorded run to a person. Feature `study`.
 //!
 //! Everything here is a fold of the event list that [`trace::record`](crate::trace::record) gives: nothing is executed
 //! again, and nothing that runs knows of it.

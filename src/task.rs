@@ -1,4 +1,4 @@
-//! Floor 2 beside the bridge: time and Deferreds together. Twisted's `twisted.internet.task`.
+//! Time and Deferreds together. Twisted's `twisted.internet.task`.
 //!
 //! | module | what it is |
 //! |---|---|

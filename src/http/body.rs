@@ -195,8 +195,9 @@ impl Body {
         done
     }
 
-    /// Changes how many bytes it may have. A server's own limit is [`Server::max_body`](super::Server::max_body); a
-    /// length that the head says was held against that one already.
+    /// Changes how many bytes it may have. A server's own limit is
+    /// [`Server::max_body`](struct.Server.html#method.max_body); a length that the head says was held against that one
+    /// already.
     pub fn set_limit(&mut self, bytes: u64) {
         if let Some(state) = &self.state {
             state.limit.set(bytes);
