@@ -4,7 +4,7 @@ use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use ropewalk::trace::{self, Event, Kind, Out, Slot};
+use ropewalk::trace::{self, Event, Kind, Out, Slot, Woke};
 use ropewalk::{EventLoop, Interest, TestClock};
 
 fn find<'t>(events: &[Event<'t>], wanted: impl Fn(&Kind<'t>) -> bool) -> Event<'t> {
@@ -28,6 +28,36 @@ fn check(events: &[Event<'_>]) {
         }
     }
     assert!(open.is_empty(), "open at the end: {open:?}");
+}
+
+#[test]
+fn a_wait_on_a_test_clock_is_told_as_on_any_other_clock() {
+    let ((), trace) = trace::record(|| {
+        let event_loop = EventLoop::builder().clock(&TestClock::new()).build().unwrap();
+        event_loop.call_later(Duration::from_millis(5), |event_loop| event_loop.stop());
+        event_loop.run().unwrap();
+    });
+    let events = &trace.events().collect::<Vec<_>>()[..];
+    let begin = find(events, |kind| matches!(kind, Kind::PollBegin { .. }));
+    assert!(matches!(begin.kind, Kind::PollBegin { timeout: Some(5_000_000), .. }), "{begin:?}");
+    let end = find(events, |kind| matches!(kind, Kind::PollEnd { .. }));
+    assert!(matches!(end.kind, Kind::PollEnd { waited: 5_000_000, woke: Woke::Timer, ready: [], .. }), "{end:?}");
+    assert_eq!((begin.t, end.t), (0, 5_000_000));
+}
+
+#[test]
+fn a_source_that_is_ready_ends_a_wait_on_a_test_clock_at_once() {
+    let ((), trace) = trace::record(|| {
+        let event_loop = EventLoop::builder().clock(&TestClock::new()).build().unwrap();
+        let (mut theirs, ours) = UnixStream::pair().unwrap();
+        theirs.write_all(b"!").unwrap();
+        event_loop.register(ours, Interest::READ, |event_loop, _, _| event_loop.stop()).unwrap();
+        event_loop.call_later(Duration::from_millis(5), |_| unreachable!());
+        event_loop.run().unwrap();
+    });
+    let events = &trace.events().collect::<Vec<_>>()[..];
+    let end = find(events, |kind| matches!(kind, Kind::PollEnd { .. }));
+    assert!(matches!(end.kind, Kind::PollEnd { waited: 0, woke: Woke::Io, .. }), "{end:?}");
 }
 
 #[test]

@@ -11,9 +11,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::trace::{self, EventNumber, Frame, Id, Out, Place, Slot};
+use crate::trace::{self, EventNumber, Frame, Id, Mark, Out, Place, Slot};
 
-use super::clock::Clock;
+use super::clock::{Clock, TestClock};
 use super::error::RunError;
 use super::interest::Readiness;
 use super::mailbox::Letter;
@@ -548,16 +548,8 @@ impl EventLoop {
                 (next, limit) => next.or(limit),
             }
         };
-        if let (Clock::Test(clock), Some(1..)) = (&inner.clock, timeout) {
-            // A clock that stands still: look whether something is ready, and jump if not.
-            self.poll(Some(0))?;
-            let woken = inner.mailbox.has_mail() || inner.any_task_woken();
-            let idle = !woken && !turn.ready.borrow().iter().any(Ready::is_source);
-            if !idle {
-                return Ok(());
-            }
-            if inner.jobs.borrow().is_empty() {
-                clock.jump(clock.nanos().saturating_add(timeout.unwrap_or(0)));
+        if let (Clock::Test(clock), Some(span @ 1..)) = (&inner.clock, timeout) {
+            if self.look_or_jump(clock, span)? {
                 return Ok(());
             }
             // Jobs take real time, and the virtual clock stands while they run.
@@ -576,6 +568,25 @@ impl EventLoop {
         Ok(())
     }
 
+    /// A wait on a clock that stands still: looks whether something is ready, and jumps by `span` if not. Answers whether
+    /// that was all of the wait. Who records is told of a wait as on any other clock: so long, and ended by that.
+    #[inline(never)]
+    fn look_or_jump(&self, clock: &TestClock, span: u64) -> Result<bool, RunError> {
+        let inner = &*self.inner;
+        let turn = &inner.turn;
+        let jumps = inner.jobs.borrow().is_empty();
+        let begun = if trace::on() { self.poll_begins(Some(if jumps { span } else { 0 })) } else { None };
+        let looked = inner.waiter.wait(Some(0), &mut turn.ready.borrow_mut());
+        let woken = inner.mailbox.has_mail() || inner.any_task_woken();
+        let idle = !woken && !turn.ready.borrow().iter().any(Ready::is_source);
+        if looked.is_ok() && idle && jumps {
+            clock.jump(clock.nanos().saturating_add(span));
+        }
+        self.poll_ended(begun);
+        looked.map_err(RunError::Wait)?;
+        Ok(!idle || jumps)
+    }
+
     #[inline(never)]
     fn poll(&self, timeout: Option<u64>) -> Result<(), RunError> {
         if trace::on() {
@@ -591,11 +602,16 @@ impl EventLoop {
         let turn = &self.inner.turn;
         let begun = self.poll_begins(timeout);
         let result = self.inner.waiter.wait(timeout, &mut turn.ready.borrow_mut());
-        turn.woken.set(0);
+        self.poll_ended(begun);
+        result.map_err(RunError::Wait)
+    }
+
+    /// With what `poll_begins` answered, if somebody records.
+    fn poll_ended(&self, begun: Option<(Mark, u64)>) {
+        self.inner.turn.woken.set(0);
         if let Some(begun) = begun {
             self.poll_ends(begun);
         }
-        result.map_err(RunError::Wait)
     }
 }
 

@@ -476,8 +476,7 @@ words! {
         Post = "post",
         /// A job of the worker pool. This version writes `Post` for it.
         Work = "work",
-        /// None of these. It only looked, because there was something to do at once, or because a virtual clock jumps
-        /// to the next timer; or its time limit was over.
+        /// None of these. It only looked, because there was something to do at once; or its time limit was over.
         Now = "now",
     }
 }
