@@ -38,6 +38,8 @@ pub enum Link {
     RegisteredAt,
     /// That was inside of this frame.
     Inside,
+    /// Held up by: the callback that ran when a timer was due, and so made it late.
+    HeldUpBy,
 }
 
 impl Link {
@@ -49,6 +51,7 @@ impl Link {
             Link::WokenBy => "woken by",
             Link::RegisteredAt => "registered at",
             Link::Inside => "inside",
+            Link::HeldUpBy => "held up by",
         }
     }
 }
@@ -144,7 +147,7 @@ impl Why {
 /// println!("{why}");
 /// ```
 pub fn why(trace: &Trace, s: EventNumber, state: &State) -> Why {
-    let mut steps = way_back(trace, s);
+    let mut steps = way_back(trace, s, state);
     let (mut left_out, mut gap) = (0, 0);
     if steps.len() > ROWS {
         (left_out, gap) = (steps.len() - ROWS, ROWS * 2 / 3);
@@ -160,7 +163,7 @@ pub fn why(trace: &Trace, s: EventNumber, state: &State) -> Why {
 }
 
 /// Each event on it has a smaller number than the one before, so it ends.
-fn way_back(trace: &Trace, s: EventNumber) -> Vec<(Link, Event<'_>)> {
+fn way_back<'t>(trace: &'t Trace, s: EventNumber, state: &State) -> Vec<(Link, Event<'t>)> {
     let before =
         |n: EventNumber, than: EventNumber| Some(n).filter(|n| *n != 0 && *n < than).and_then(|n| trace.get(n));
     let Some(mut event) = trace.get(s) else { return Vec::new() };
@@ -183,6 +186,10 @@ fn way_back(trace: &Trace, s: EventNumber) -> Vec<(Link, Event<'_>)> {
         }
         event = next;
     }
+    let late = way.iter().find(|(_, event)| matches!(event.kind, Kind::TimerFire { late: 1.., .. }));
+    if let Some(callback) = late.and_then(|(_, fire)| ran_when_due(trace, fire, state)) {
+        way.push((Link::HeldUpBy, callback));
+    }
     // Who asked for that, and inside of what it did.
     let mut event = registered;
     while let Some(from) = event {
@@ -198,6 +205,26 @@ fn way_back(trace: &Trace, s: EventNumber) -> Vec<(Link, Event<'_>)> {
         event = next.map(|(_, next)| next);
     }
     way
+}
+
+/// The callback inside which the moment lies at which a timer was due.
+fn ran_when_due<'t>(trace: &'t Trace, fire: &Event<'t>, state: &State) -> Option<Event<'t>> {
+    let Kind::TimerFire { m, .. } = fire.kind else { return None };
+    let due = state.timer(m)?.due;
+    // The last event until then.
+    let (mut low, mut high) = (0, trace.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        match trace.nth(middle)?.t <= due {
+            true => low = middle + 1,
+            false => high = middle,
+        }
+    }
+    let at = trace.nth(low.checked_sub(1)?)?;
+    let is_open = at.kind.opens_frame();
+    let inner = if is_open { Some(at) } else { trace.get(at.frame) };
+    let mut outward = std::iter::successors(inner, |frame| trace.get(frame.frame));
+    outward.find(|frame| matches!(frame.kind, Kind::CbBegin { .. }))
 }
 
 impl fmt::Display for Why {

@@ -1,7 +1,10 @@
 use crate::{every_kind, record};
-use ropewalk::Deferred;
 use ropewalk::study::{Link, Timeline, Why, why};
 use ropewalk::trace::{Event, Kind};
+use ropewalk::{Deferred, EventLoop};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
 
 fn why_of(timeline: &Timeline, wanted: impl Fn(&Event<'_>) -> bool) -> Why {
     let event = timeline.trace().events().find(|event| wanted(event)).expect("the event is recorded");
@@ -34,6 +37,30 @@ fn the_way_back_goes_from_an_error_that_was_handled_to_the_wait_and_to_who_armed
     assert!(armed.at.as_ref().expect("a place").0.ends_with("every_kind.rs"));
     let text = why.to_string();
     assert!(text.starts_with("s") && text.contains("\n  registered at  s"), "{text}");
+}
+
+#[test]
+fn a_late_timer_names_the_callback_that_held_it_up() {
+    let trace = record(|| {
+        let event_loop = EventLoop::new().expect("a loop");
+        let slow = |event_loop: &EventLoop| {
+            let timer = event_loop.call_later(90 * MS, |event_loop| event_loop.stop()).named("late");
+            timer.reset(MS).expect("it waits");
+            let due = event_loop.time() + MS;
+            while event_loop.time() <= due {}
+        };
+        event_loop.call_later(MS, slow).named("slow");
+        event_loop.run().expect("it is stopped");
+    });
+    let timeline = Timeline::of(trace);
+    let rows = |m: &str| {
+        let id = m.parse().expect("an id");
+        let why = why_of(&timeline, |event| matches!(event.kind, Kind::TimerFire { m, .. } if m == id));
+        why.rows().iter().map(|row| format!("{} {}", row.link.words(), row.text)).collect::<Vec<_>>()
+    };
+    assert!(rows("m2").iter().any(|row| row == "held up by slow"), "{:?}", rows("m2"));
+    // The system may have been late for this one, but no callback ran.
+    assert!(rows("m1").iter().all(|row| !row.contains("held up by")), "{:?}", rows("m1"));
 }
 
 #[test]
