@@ -1,8 +1,9 @@
 //! An event in a few words, for lists; which objects it names, and how much of a detail it is.
 
+use super::sentence::printed;
 use super::state::State;
 use super::words::{duration, escaped, lane_word, value};
-use crate::trace::{Cancel, Dropped, Event, Gave, Id, Kind, Lane, Out, Polled, Slot, Val};
+use crate::trace::{Cancel, Dropped, Event, Gave, Id, Kind, Lane, Out, Polled, Slot, Val, Woke};
 
 /// An event in a few words. `state` is any state after it: names come from there.
 ///
@@ -28,7 +29,7 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
         Kind::Note { msg } => format!("note: {}", escaped(msg)),
         Kind::Drop { n } => format!("{n} events lost here"),
         Kind::Ask { q, .. } => format!("question: {}", escaped(q)),
-        Kind::Out { text, .. } => format!("prints \"{}\"", escaped(text.trim_end())),
+        Kind::Out { text, .. } => format!("prints \"{}\"", escaped(printed(text))),
         Kind::Gate { held_w, .. } => format!("held for {}", duration(held_w)),
         Kind::End { why, .. } => format!("end: {}", why.word()),
         Kind::TurnBegin { .. } => format!("turn {}", event.turn),
@@ -37,6 +38,7 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
         Kind::PollBegin { timeout: Some(limit), .. } => format!("waits, at most {}", duration(limit)),
         Kind::PollEnd { waited, woke, ready, .. } => {
             let what = match ready.len() {
+                0 if woke == Woke::Now => "nothing ready".to_owned(),
                 0 => woke.word().to_owned(),
                 n => format!("{n} ready"),
             };

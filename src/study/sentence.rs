@@ -5,7 +5,7 @@
 //! gave (names, values, messages) is cut to 120 characters, and control characters in it are escaped.
 
 use super::state::{FrameKind, Life, State, Value};
-use super::words::{duration, escaped, short_type};
+use super::words::{duration, escaped, short_type, whole};
 use crate::trace::{
     Dropped, Ending, Event, Gave, Id, Kind, Lane, Loss, Out, Polled, Slot, Stream, Trace, Val, Via, Woke,
 };
@@ -68,12 +68,12 @@ impl Say<'_> {
                 format!("Turn {} of the recording begins: turn {n} of this loop.", self.event.turn)
             }
             Kind::TurnBegin { n } => format!("Turn {n} of the loop begins."),
-            Kind::Ask { q, .. } => format!("A question: {}", ended(&escaped(q))),
+            Kind::Ask { q, .. } => format!("A question: {}", ended(&whole(q))),
             Kind::Out { text, stream: Stream::Stdout } => {
-                format!("The program prints \"{}\".", escaped(text.trim_end()))
+                format!("The program prints \"{}\".", escaped(printed(text)))
             }
             Kind::Out { text, stream: Stream::Stderr } => {
-                format!("The program writes \"{}\" to standard error.", escaped(text.trim_end()))
+                format!("The program writes \"{}\" to standard error.", escaped(printed(text)))
             }
             Kind::Gate { held_w, .. } => {
                 format!("The program was held for {} while somebody looked.", duration(held_w))
@@ -115,9 +115,16 @@ impl Say<'_> {
                 format!("The loop waits for something to happen, at most {}.", duration(limit))
             }
             Kind::PollEnd { waited, woke, ready, .. } => waited_for(waited, woke, ready.len()),
+            Kind::CbBegin { o: Some(x), slot: Slot::Task } => {
+                format!("The loop comes to task {}, which was woken.", name(x))
+            }
             Kind::CbBegin { o, slot } => format!("The loop calls {}.", self.callback(o, slot, true)),
             Kind::CbEnd { b, out } => {
                 let what = match self.state.frame(b).map(|frame| &frame.what) {
+                    // It is polled, and not called.
+                    Some(FrameKind::Callback { o: Some(x), slot: Slot::Task, .. }) if out == Out::Ok => {
+                        return format!("The loop is done with task {x} for now.");
+                    }
                     Some(FrameKind::Callback { o, slot, label }) => match label {
                         Some(label) => format!("the callback \"{}\"", escaped(label)),
                         None => self.callback(*o, *slot, false),
@@ -150,6 +157,10 @@ impl Say<'_> {
                 format!("Timer {} is set anew. It is now due in {}.", name(m), duration(due))
             }
 
+            // What was posted has its number when the loop comes to it: it runs in this turn.
+            Kind::Post { p, late: false } if self.is_in_turn() => {
+                format!("A call is queued: {}.", self.labelled(p))
+            }
             Kind::Post { p, late: false } => format!("A call is queued for the next turn: {}.", self.labelled(p)),
             Kind::Post { p, late: true } => {
                 format!("A call that was queued before the recording is met here: {}.", self.labelled(p))
@@ -282,7 +293,7 @@ impl Say<'_> {
             }
             Kind::FReplaced { f, by } => format!("An errback had {f} and raised {} in its place.", name(by)),
             Kind::FHandled { f, d, n } => {
-                format!("{} is handled, by {} of {}.", upper(&name(f)), self.step(d, n), name(d))
+                format!("{} is handled by {} of {}.", upper(&name(f)), self.step(d, n), name(d))
             }
             Kind::FResting { f, d } => format!(
                 "{} has come to the end of {} and rests there: no errback yet. If none is added it will be lost.",
@@ -342,9 +353,14 @@ impl Say<'_> {
     }
 
     fn got(&self, g: Id, i: u32, lane: Lane) -> String {
-        let Some(Value::Err(f)) = self.state.member(g, i).and_then(|member| member.val.clone()) else {
+        let member = self.state.member(g, i);
+        let who = match member {
+            Some(member) => format!("Member {i} of group {g}, {},", self.state.title(member.id)),
+            None => format!("Member {i} of group {g}"),
+        };
+        let Some(Value::Err(f)) = member.and_then(|member| member.val.clone()) else {
             let what = if lane == Lane::Ok { "a value" } else { "an error" };
-            return format!("Member {i} of group {g} has {what}.");
+            return format!("{who} has {what}.");
         };
         let lost = self.state.failure(f).is_some_and(|error| matches!(error.life, Life::Lost(..)));
         let end = if lost || self.state.has_its_result(g) {
@@ -352,7 +368,12 @@ impl Say<'_> {
         } else {
             ". The group keeps it."
         };
-        format!("Member {i} of group {g} has {}{end}", self.val(Val::Err(f)))
+        format!("{who} has {}{end}", self.val(Val::Err(f)))
+    }
+
+    /// Whether the loop itself is at work, and no callback.
+    fn is_in_turn(&self) -> bool {
+        self.state.frames().last().is_some_and(|frame| matches!(frame.what, FrameKind::Turn(_)))
     }
 
     fn producer(&self, src: Option<Id>) -> String {
@@ -377,14 +398,14 @@ impl Say<'_> {
         };
         let (what, from) = match slot {
             Slot::Soon => ("call", ", queued by call_soon"),
-            Slot::Post => ("call", ", which came from another thread"),
+            Slot::Post => ("call", ", which was posted"),
             Slot::Ready => ("callback of source", ""),
             Slot::Write => ("callback of source", ", which can be written"),
             Slot::Accept => ("callback of listener", ", which has connections to accept"),
             Slot::Timer => ("callback of timer", ""),
             Slot::Work => ("callback of job", ""),
             Slot::Trigger => ("start-up or shutdown trigger", ""),
-            Slot::Task => ("waker of task", ""),
+            Slot::Task => ("task", ""),
         };
         let from = if begins { from } else { "" };
         match (o, label) {
@@ -419,6 +440,10 @@ impl Say<'_> {
         match val {
             Val::Ok { text: "", .. } => "a value".to_owned(),
             Val::Ok { text, .. } => match text.strip_prefix('<').and_then(|ty| ty.strip_suffix('>')) {
+                // `<19 bytes>`: how much it is, and not its type.
+                Some(size) if size.starts_with(|c: char| c.is_ascii_digit()) => {
+                    format!("a value of {}", escaped(size))
+                }
                 Some(ty) => format!("a value of type {}", short_type(&escaped(ty))),
                 None => format!("the value {}", escaped(text)),
             },
@@ -428,6 +453,9 @@ impl Say<'_> {
 }
 
 fn waited_for(waited: u64, woke: Woke, ready: usize) -> String {
+    if (waited, woke, ready) == (0, Woke::Now, 0) {
+        return "The loop did not wait: no source is ready.".to_owned();
+    }
     let long = match waited {
         0 => String::new(),
         waited => format!(" after {}", duration(waited)),
@@ -436,11 +464,16 @@ fn waited_for(waited: u64, woke: Woke, ready: usize) -> String {
         (_, 1) => "1 source is ready".to_owned(),
         (_, 2..) => format!("{ready} sources are ready"),
         (Woke::Timer, 0) => "a timer is due".to_owned(),
-        (Woke::Post, 0) => "another thread posted a call".to_owned(),
+        (Woke::Post, 0) => "a call was posted".to_owned(),
         (Woke::Work, 0) => "a job of the worker pool is done".to_owned(),
         (Woke::Now | Woke::Io, 0) => "no source is ready".to_owned(),
     };
     format!("The wait is over{long}: {what}.")
+}
+
+/// What a program printed, without the empty lines around it.
+pub(super) fn printed(text: &str) -> &str {
+    text.trim_end().trim_start_matches('\n')
 }
 
 fn bytes(n: u64) -> String {

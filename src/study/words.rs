@@ -10,11 +10,19 @@ pub(super) struct Words<'t> {
     /// A state after all events that are put into words.
     state: &'t State,
     pub(super) stable: bool,
+    /// Places are told without folders.
+    file_names: bool,
 }
 
 impl<'t> Words<'t> {
     pub(super) fn new(trace: &'t Trace, state: &'t State, stable: bool) -> Words<'t> {
-        Words { trace, state, stable }
+        Words { trace, state, stable, file_names: stable }
+    }
+
+    /// Leaves the folders out of places, where there is little room.
+    #[cfg_attr(not(feature = "stepper"), allow(dead_code))]
+    pub(super) fn with_file_names(self) -> Words<'t> {
+        Words { file_names: true, ..self }
     }
 
     pub(super) fn event(&self, s: EventNumber) -> Option<Event<'t>> {
@@ -73,7 +81,7 @@ impl<'t> Words<'t> {
     }
 
     pub(super) fn whole_place(&self, at: At<'_>) -> String {
-        let file = if self.stable { file_name(at.file()) } else { at.file() };
+        let file = if self.file_names { file_name(at.file()) } else { at.file() };
         format!("{file}:{}", at.line())
     }
 }
@@ -88,14 +96,26 @@ pub(super) fn lane_word(lane: Lane) -> &'static str {
 /// How much of a program's text is shown.
 const SHOWN: usize = 120;
 
+/// How much of it where all of it is to be read: more than fits on a screen of 80 columns and 24 rows.
+const WHOLE: usize = 2000;
+
 /// A text that a program gave, safe for any terminal and page: control characters and those that turn the direction
 /// of writing are escaped, and it is cut to 120 characters.
 pub(super) fn escaped(text: &str) -> String {
+    cut_and_escaped(text, SHOWN)
+}
+
+/// The same for a question, an answer, or what was found: one reads these to their ends.
+pub(super) fn whole(text: &str) -> String {
+    cut_and_escaped(text, WHOLE)
+}
+
+fn cut_and_escaped(text: &str, most: usize) -> String {
     let mut shown = String::new();
     let mut n = 0;
     for c in text.chars() {
         n += 1;
-        if n > SHOWN {
+        if n > most {
             shown.push_str("...");
             break;
         }
@@ -146,12 +166,13 @@ fn short_paths(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, escaped, short_paths};
+    use super::{duration, escaped, short_paths, whole};
 
     #[test]
     fn what_could_harm_a_terminal_is_escaped() {
         assert_eq!(escaped("a \u{1b}[2J\nb\u{202e}c \"ä\""), "a \\u{1b}[2J\\nb\\u{202e}c \"ä\"");
         assert_eq!(escaped(&"x".repeat(1 << 20)).len(), 123);
+        assert_eq!(whole(&"x".repeat(1 << 20)).len(), 2003);
     }
 
     #[test]

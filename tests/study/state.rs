@@ -187,8 +187,8 @@ fn a_failure_that_a_group_takes_is_kept_by_it_or_lost_there() {
     let said: Vec<_> = sentences(&trace).map(|(_, said)| said).collect();
     assert!(said.iter().any(|said| said == "Group g1 takes the result out of d1."), "{said:#?}");
     for got in [
-        "Member 1 of group g1 has error f2 \"late\". The group keeps it.",
-        "Member 1 of group g2 has error f4 \"second\", for which the result of the group has no room.",
+        "Member 1 of group g1, d1, has error f2 \"late\". The group keeps it.",
+        "Member 1 of group g2, d5, has error f4 \"second\", for which the result of the group has no room.",
     ] {
         assert!(said.iter().any(|said| said == got), "{said:#?}");
     }

@@ -343,7 +343,7 @@ fn a_search_in_a_live_program_says_that_it_knows_only_what_has_run() {
 #[test]
 fn breakpoints_stop_a_live_program_and_nothing_else_does() {
     let (seen, _) = live(&["c", "c", "c"], &["f.handled"]);
-    assert_eq!(seen[0], "2 f1 \"no\" is handled, by step 2 \"closure\" of d1 \"poem\".");
+    assert_eq!(seen[0], "2 f1 \"no\" is handled by step 2 \"closure\" of d1 \"poem\".");
     assert!(seen[1].starts_with("2 The recording ends"), "the end is shown too: {seen:?}");
 }
 

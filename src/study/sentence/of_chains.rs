@@ -170,7 +170,13 @@ impl Say<'_> {
             (Some(val @ Val::Err(f)), None) => match came_in {
                 Some(Value::Err(had)) if *had == f => format!("{step} passes {f} on."),
                 Some(Value::Err(had)) => format!("{step} returns {} in place of {had}.", self.val(val)),
-                _ => format!("{step} returns {}. The chain goes on in the ERROR lane.", self.val(val)),
+                _ => {
+                    let so = match self.next_step(d) {
+                        Some(_) => "The chain goes on in the ERROR lane.",
+                        None => "The chain is at its end, in the ERROR lane.",
+                    };
+                    format!("{step} returns {}. {so}", self.val(val))
+                }
             },
             (None, None) => format!("{step} returns a Deferred."),
         }
