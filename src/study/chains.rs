@@ -125,6 +125,7 @@ impl<'t> Chain<'t> {
             State::NotFired => "not fired".to_owned(),
             State::Running => "running".to_owned(),
             State::Paused(on) => format!("paused on {on}"),
+            State::Ok if self.went_to.is_none() && self.goes_on() => self.last_value.clone(),
             State::Ok | State::Taken(None) => format!("done, {}", self.last_value),
             State::Err(f) if self.went_to.is_some() => format!("done, err {f}"),
             State::Err(f) if self.goes_on() => format!("err {f}"),

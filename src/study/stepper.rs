@@ -545,7 +545,7 @@ impl Stepper {
             None => 0,
         };
         match start {
-            0 => "This is in no frame: it is the program's setup.".clone_into(&mut self.note),
+            0 => "This is in no frame: the program did it outside of the loop.".clone_into(&mut self.note),
             start => self.jump(start),
         }
     }

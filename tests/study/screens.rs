@@ -5,7 +5,10 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ropewalk::study::stepper::term::{Look, draw};
 use ropewalk::study::{Key, Stepper};
-use ropewalk::{Deferred, Failure, trace};
+use ropewalk::{Deferred, DeferredList, EventLoop, Failure, TestClock, trace};
+use std::time::Duration;
+
+const MS: Duration = Duration::from_millis(1);
 
 const ASCII: Look = Look { color: false, ascii: true };
 
@@ -104,4 +107,108 @@ fn hostile_names_stay_in_their_cells() {
             break;
         }
     }
+}
+
+/// Goes on until a line of the screen has this text, and answers the screen.
+fn until(stepper: &mut Stepper, text: &str) -> Vec<String> {
+    loop {
+        let drawn = screen(stepper, 80, 24, ASCII);
+        if has(&drawn, text) {
+            return drawn;
+        }
+        let before = stepper.cursor();
+        stepper.key(Key::Char('s'));
+        assert_ne!(stepper.cursor(), before, "no \"{text}\"");
+    }
+}
+
+#[test]
+fn without_a_deferred_one_sees_what_waits() {
+    let trace = record(|| {
+        let event_loop = EventLoop::builder().clock(&TestClock::new()).build().unwrap();
+        event_loop.call_later(5 * MS, |event_loop| event_loop.stop()).named("tea");
+        event_loop.call_later(2 * MS, |_| {});
+        event_loop.call_soon(|_| {});
+        event_loop.run().unwrap();
+    });
+    let mut stepper = Stepper::of(trace);
+    let drawn = until(&mut stepper, "Turn 1 of the loop begins");
+    let pane = |row: &str| drawn.iter().position(|line| line.contains(row)).unwrap_or_else(|| panic!("{drawn:#?}"));
+    assert!(has(&drawn, "== no Deferred yet == what waits =="), "{drawn:#?}");
+    assert!(pane("is queued") < pane("due in 2.0 ms") && pane("due in 2.0 ms") < pane("due in 5.0 ms"));
+    assert!(drawn[pane("due in 5.0 ms")].contains("m1 tea"), "{drawn:#?}");
+    // A row leads to the line that made it.
+    for key in [Key::Tab, Key::Down, Key::Enter] {
+        stepper.key(key);
+    }
+    assert!(stepper.sentence().starts_with("Timer m2 is armed"), "{}", stepper.sentence());
+    stepper.key(Key::Escape);
+    until(&mut stepper, "The wait is over after 2.0 ms: a timer is due.");
+    assert!(has(&until(&mut stepper, "The loop calls the callback of timer m1"), "nothing waits"));
+}
+
+#[test]
+fn a_chain_with_steps_to_go_is_not_done() {
+    let trace = record(|| {
+        let (resolver, d) = Deferred::new();
+        d.named("poem").step_named("one").map(|n: i32| n + 1).detach();
+        resolver.succeed(1);
+    });
+    let mut stepper = Stepper::of(trace);
+    assert!(has(&until(&mut stepper, "is fired with the value 1"), "d1 poem == ok 1 =="));
+    assert!(has(&until(&mut stepper, "returns the value 2"), "d1 poem == done, ok 2 =="));
+}
+
+#[test]
+fn a_member_says_at_once_which_group_keeps_its_error() {
+    let mut stepper = Stepper::of(record(|| {
+        let (resolver, d) = Deferred::<()>::new();
+        DeferredList::new(vec![d.named("member")]).start().detach();
+        resolver.fail(Failure::msg("no"));
+    }));
+    assert!(has(&until(&mut stepper, "The group keeps it"), "f1 kept by g1"));
+}
+
+#[test]
+fn what_is_asked_answered_and_found_is_shown_whole() {
+    let long = "word ".repeat(40) + "end";
+    let mut stepper = Stepper::of(record(|| trace::ask(format!("{long} of it?"), format!("{long} of that."))));
+    assert!(has(&screen(&stepper, 80, 24, ASCII), "end of it?"));
+    stepper.key(Key::Enter);
+    assert!(has(&screen(&stepper, 80, 24, ASCII), "end of that."));
+    let unhandled = ropewalk::testing::capture_unhandled();
+    let mut stepper = Stepper::of(record(|| {
+        Deferred::<()>::fail(Failure::msg("no")).named("a name that makes the line too long for it").detach();
+    }));
+    drop(unhandled.flush_unhandled());
+    stepper.key(Key::Char('i'));
+    let drawn = screen(&stepper, 80, 24, ASCII);
+    assert!(has(&drawn, "== note ==") && has(&drawn, " lost: f1 \"no\" is LOST"), "{drawn:#?}");
+    assert!(has(&drawn, "an errback would have caught") && has(&drawn, "? help"), "{drawn:#?}");
+}
+
+#[test]
+fn outside_of_the_loop_no_turn_is_named_as_the_one_that_runs() {
+    let mut stepper = Stepper::of(record(|| {
+        let clock = TestClock::new();
+        let event_loop = EventLoop::builder().clock(&clock).build().unwrap();
+        trace::note("before");
+        event_loop.call_later(MS, |_| {});
+        clock.advance(2 * MS).unwrap();
+        trace::note("behind");
+    }));
+    assert!(has(&until(&mut stepper, "notes: before"), "|the setup"));
+    let turn = until(&mut stepper, "Turn 2 of the loop begins. The test clock was moved on by 1.0 ms before it.");
+    assert!(has(&turn, "  turn 2  ") && has(&turn, "|the loop"), "{turn:#?}");
+    let behind = until(&mut stepper, "notes: behind");
+    assert!(has(&behind, "  after turn 2  ") && has(&behind, "|the program, after turn 2"), "{behind:#?}");
+}
+
+#[test]
+fn the_help_fits_on_the_smallest_screen_and_names_no_key_that_does_nothing() {
+    let mut stepper = Stepper::of(record(every_kind::poem));
+    stepper.key(Key::Char('?'));
+    let drawn = screen(&stepper, 80, 24, ASCII);
+    assert!(has(&drawn, "  s S   one event") && has(&drawn, "Any key ends this help."), "{drawn:#?}");
+    assert!(!has(&drawn, "  v     ") && !has(&drawn, "  l     "), "those are words of the prompt: {drawn:#?}");
 }

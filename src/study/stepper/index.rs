@@ -83,7 +83,13 @@ impl Index {
             Kind::CancellerEnd { b, .. } => self.cancellers.remove(&b),
             _ => None,
         };
-        for id in objects(&event.kind).into_iter().flatten().chain(ended) {
+        // A group keeps what its members came to, and the rail says so.
+        let members = match event.kind {
+            Kind::GNew { of, .. } => of,
+            _ => &[],
+        };
+        let named = objects(&event.kind).into_iter().flatten();
+        for id in named.chain(ended).chain(members.iter().copied()) {
             if id.0 == Object::Deferred {
                 self.chains.entry(id.1).or_default().push(place);
             }

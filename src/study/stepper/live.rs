@@ -33,7 +33,8 @@ use std::io;
 /// assert!(log.borrow()[1].starts_with("Step 0 \"add\" of d1 runs"), "{log:?}");
 /// ```
 pub trait Front {
-    /// Shows where the stepper is and does what is asked, until that is something for the caller.
+    /// Shows where the stepper is and does what is asked, until that is something for the caller: it has to go on asking
+    /// for keys as long as [`Stepper::key`] answers [`After::Show`]. Who returns that lets the program run on.
     ///
     /// # Errors
     ///

@@ -4,7 +4,7 @@
 
 use super::{After, Front, Key, Stepper};
 use crate::study::text_chain::rail_of;
-use crate::study::words::{Words, escaped};
+use crate::study::words::{Words, escaped, whole};
 use std::io::{self, BufRead, Read, Write};
 
 /// The longest line that is read at once.
@@ -56,7 +56,7 @@ impl<R: BufRead, W: Write> Front for Plain<R, W> {
     fn stop(&mut self, stepper: &mut Stepper) -> io::Result<After> {
         self.show(stepper)?;
         if !stepper.note().is_empty() {
-            writeln!(self.output, "{}", escaped(stepper.note()))?;
+            writeln!(self.output, "{}", whole(stepper.note()))?;
         }
         loop {
             write!(self.output, "> ")?;
@@ -83,7 +83,7 @@ impl<R: BufRead, W: Write> Front for Plain<R, W> {
                 self.show(stepper)?;
             }
             if !note.is_empty() {
-                writeln!(self.output, "{}", escaped(&note))?;
+                writeln!(self.output, "{}", whole(&note))?;
             }
         }
     }
@@ -101,10 +101,7 @@ impl<R: BufRead, W: Write> Plain<R, W> {
         if let Some(at) = stepper.event().and_then(|event| event.at) {
             about.push(format!("{}:{}", escaped(at.file()), at.line()));
         }
-        about.push(match stepper.state().turn() {
-            0 => "setup".to_owned(),
-            turn => format!("turn {turn}"),
-        });
+        about.push(stepper.when());
         about.push(super::view::time(stepper.state().t()));
         let live = if stepper.is_live() && stepper.is_at_head() { ", the program waits" } else { "" };
         writeln!(self.output, "{}: {} ({}{live})", stepper.cursor(), stepper.sentence(), about.join(", "))

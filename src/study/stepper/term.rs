@@ -15,7 +15,7 @@
 
 use super::live::Front;
 use super::view::{Line, Tone, rule, wrap};
-use super::{After, Key, Pane, Stepper, plain};
+use super::{After, Key, Pane, Stepper};
 use crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode};
 use crossterm::{cursor, execute};
@@ -29,6 +29,32 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+
+/// The keys and the marks, for `?`: as many lines as the smallest screen has.
+const HELP: &str = "\
+Small letters go on, capital letters go back; 10s goes ten times.
+  s S   one event                     w     why: the way back; w once more: away
+  n N   callback or step              g     to where it was registered
+  f F   end, start of this frame      Backspace    back along your own jumps
+  t T   turn of the loop              /     find in names, values, files
+  e E   error event                   m '   mark it with a letter; go to a mark
+  r R   next, previous event of d3    d D   the rail of another Deferred
+  c C   breakpoint                    b     breakpoint: f.* d1 poem.rs:40 lint
+  i I   finding, and what is wrong          or a name; alone: list; -2: switch 2
+  1 2 3 level of detail               x     save: text FILE; jsonl, html,
+  Home End    first, last event             chrome, mermaid, dot
+  Tab   events, rail, why: where      q Q   leave; leave and end the program
+        j k Enter act; Esc: away
+
+In the rail: o ok lane  x error lane  [1] step ran  |1 passed by  (1) not yet
+             = paused  ! error rests  -> cancel  ->| late result swallowed
+In the list: [ begins  ] ends  | inside of it
+In the row of turns: ~ the loop waits  # a callback or step  ! error  ^ cursor
+AT HEAD: the program is held here; keys that go on let it run to the next stop.
+PAST: it is held further on (live: where). You look back; nothing runs again.
+(frozen): the loop's clock stands while the program is held.
+Any key ends this help.
+";
 
 /// How the screen is to look.
 ///
@@ -314,21 +340,9 @@ impl Page<'_> {
     }
 
     fn help(&mut self, area: Rect) {
-        let keys = plain::HELP.lines().skip(2).map(|line| line.to_owned());
-        let marks = [
-            "  Tab   events, rail, why: where j k and Enter act; Esc: back to the events",
-            "  Backspace, Home, End are the keys of that name.",
-            "",
-            "  o ok lane  x error lane  [1] step ran  |1 passed by  (1) not yet",
-            "  = paused   ! error rests",
-            "",
-            "Small letters go on, capital letters go back; 10s goes ten times.",
-            "At the head they let the program run; before it nothing is executed again.",
-            "Any key ends this help.",
-        ];
-        let lines: Vec<Line> = keys
-            .chain(marks.map(str::to_owned))
-            .flat_map(|line| wrap_keeping(&line, usize::from(area.width)))
+        let lines: Vec<Line> = HELP
+            .lines()
+            .flat_map(|line| wrap_keeping(line, usize::from(area.width)))
             .map(|line| Line::of(Tone::Plain, line))
             .collect();
         self.lines(area, lines);
@@ -339,7 +353,7 @@ impl Page<'_> {
         let (width, height) = (usize::from(area.width), usize::from(area.height));
         if width < 20 || height < 8 {
             let mut text = stepper.sentence();
-            if let Some(bottom) = bottom(stepper) {
+            if let Some(bottom) = bottom(stepper, usize::MAX) {
                 text = bottom;
             }
             let lines = wrap(&text, width).into_iter().map(|line| Line::of(Tone::Plain, line)).collect();
@@ -351,7 +365,7 @@ impl Page<'_> {
         let (name, rows) = stepper.chain_pane(width, usize::from(rail.height));
         self.lines(title, vec![rule(&name, width)]);
         self.lines(rail, rows);
-        self.lines(rule_, vec![rule("what happened", width)]);
+        self.lines(rule_, vec![rule(title_of_caption(stepper, width), width)]);
         self.lines(said, stepper.caption(width, caption));
         self.keys(keys, stepper);
     }
@@ -430,14 +444,14 @@ impl Page<'_> {
         }
         self.separators(below, [left, middle, right]);
 
-        self.lines(title_said, vec![rule("what happened", width)]);
+        self.lines(title_said, vec![rule(title_of_caption(stepper, width), width)]);
         self.lines(said, stepper.caption(width, usize::from(said.height)));
         self.keys(keys, stepper);
     }
 
     /// A question, a remark, or the keys there are.
     fn keys(&mut self, area: Rect, stepper: &Stepper) {
-        let line = match bottom(stepper) {
+        let line = match bottom(stepper, usize::from(area.width)) {
             Some(text) => Line::of(Tone::Strong, format!(" {text}")),
             None if area.width >= 110 => Line::of(
                 Tone::Dim,
@@ -515,8 +529,12 @@ impl Page<'_> {
     }
 }
 
-/// The question that is asked, or the remark on the last key.
-fn bottom(stepper: &Stepper) -> Option<String> {
+fn title_of_caption(stepper: &Stepper, width: usize) -> &'static str {
+    if stepper.long_note(width).is_some() { "note" } else { "what happened" }
+}
+
+/// The question that is asked, or the remark on the last key, unless that needs more than a line of `width`.
+fn bottom(stepper: &Stepper, width: usize) -> Option<String> {
     if let Some((what, typed)) = stepper.asks() {
         return Some(format!("{what}: {}_", crate::study::words::escaped(typed)));
     }
@@ -525,7 +543,8 @@ fn bottom(stepper: &Stepper) -> Option<String> {
         // The answer stands above, whole; this line may be too short for it.
         (Some(true), note) if note.starts_with("The answer: ") => None,
         (_, "") => None,
-        (_, note) => Some(crate::study::words::escaped(note)),
+        _ if stepper.long_note(width).is_some() => None,
+        (_, note) => Some(crate::study::words::whole(note)),
     }
 }
 

@@ -7,12 +7,13 @@ mod events;
 mod lanes;
 mod rail;
 mod strip;
+mod waiting;
 
 use super::Stepper;
 use crate::study::lints::{Rule, Weight};
 use crate::study::row::{headline, objects};
-use crate::study::state::Life;
-use crate::study::words::{duration, escaped};
+use crate::study::state::{FrameKind, Life};
+use crate::study::words::{duration, escaped, whole};
 use crate::trace::{ClockKind, Event, EventNumber, Kind, Stream};
 use std::rc::Rc;
 
@@ -66,7 +67,9 @@ impl Line {
     fn right(self, width: usize, tone: Tone, text: &str) -> Line {
         let text = cut_left(text, width / 2);
         let room = width - text.chars().count();
-        self.fit(room).with(tone, text)
+        // Never right behind what stands before it.
+        let gap = usize::from(!text.is_empty()).min(room);
+        self.fit(room - gap).with(Tone::Plain, " ".repeat(gap)).with(tone, text)
     }
 
     pub(crate) fn text(&self) -> String {
@@ -165,10 +168,7 @@ impl Stepper {
             ClockKind::Frozen => " (frozen)",
             ClockKind::Virtual | ClockKind::Real => "",
         };
-        let turn = match self.state.turn() {
-            0 => "setup".to_owned(),
-            turn => format!("turn {turn}"),
-        };
+        let turn = self.when();
         let on: Vec<String> =
             self.breaks.iter().filter(|(_, on)| *on).map(|(at, _)| escaped(&at.to_string())).collect();
         let whence = match (self.live, self.is_at_head()) {
@@ -192,6 +192,26 @@ impl Stepper {
         Line::of(Tone::Strong, cut(&text, width)).fit(width)
     }
 
+    /// The turn of the cursor; or the one that is over, where the program runs outside of the loop.
+    pub(super) fn when(&self) -> String {
+        let turns = &self.index.turns;
+        let here = turns.partition_point(|turn| turn.s <= self.cursor).checked_sub(1).map(|i| turns[i]);
+        let is_open = self.state.frames().iter().any(|frame| matches!(frame.what, FrameKind::Turn(_)));
+        match (self.state.turn(), here) {
+            (0, _) => "setup".to_owned(),
+            // A recording that began in the middle of a turn has not seen its beginning.
+            (n, Some(turn)) if turn.n == n && !is_open => format!("after turn {n}"),
+            (n, _) => format!("turn {n}"),
+        }
+    }
+
+    /// A remark that is too long for the line at the bottom. It takes the place of the sentence.
+    pub(super) fn long_note(&self, width: usize) -> Option<String> {
+        let is_answer = matches!(self.event()?.kind, Kind::Ask { .. }) && self.answered == self.cursor;
+        let note = whole(&self.note);
+        (!is_answer && self.prompt.is_none() && note.chars().count() + 1 > width).then_some(note)
+    }
+
     /// At a question of a lesson: whether its answer is shown.
     pub(super) fn is_answered(&self) -> Option<bool> {
         let asks = self.event().is_some_and(|event| matches!(event.kind, Kind::Ask { .. }));
@@ -200,20 +220,20 @@ impl Stepper {
 
     /// The sentence, and what it is inside of.
     pub(super) fn caption(&self, width: usize, height: usize) -> Vec<Line> {
-        let mut text = match self.event().map(|event| event.kind) {
+        let room = width.saturating_sub(2);
+        let text = match (self.long_note(width), self.event().map(|event| event.kind)) {
+            (Some(note), _) => note,
             // The line of remarks may be too short for it.
-            Some(Kind::Ask { answer, .. }) if self.answered == self.cursor => {
-                format!("The answer: {}", escaped(answer))
+            (None, Some(Kind::Ask { answer, .. })) if self.answered == self.cursor => {
+                format!("The answer: {}", whole(answer))
             }
-            _ => self.sentence(),
+            (None, _) => {
+                let sentence = self.sentence();
+                let more = self.context().map(|context| format!("{sentence} {context}"));
+                more.filter(|more| height > 2 && wrap(more, room).len() <= height).unwrap_or(sentence)
+            }
         };
-        if height > 2
-            && let Some(context) = self.context()
-        {
-            text.push(' ');
-            text.push_str(&context);
-        }
-        let mut lines: Vec<Line> = wrap(&text, width.saturating_sub(2))
+        let mut lines: Vec<Line> = wrap(&text, room)
             .into_iter()
             .map(|line| Line::of(Tone::Plain, format!(" {line}")).fit(width))
             .collect();
@@ -222,7 +242,7 @@ impl Stepper {
             if let Some(last) = lines.last_mut() {
                 *last = Line::of(
                     Tone::Plain,
-                    cut(&format!(" {}", wrap(&text, width.saturating_sub(2))[height - 1]), width.saturating_sub(3)),
+                    cut(&format!(" {}", wrap(&text, room)[height - 1]), width.saturating_sub(3)),
                 )
                 .with(Tone::Dim, " ..")
                 .fit(width);
@@ -242,11 +262,20 @@ impl Stepper {
             && let Some(born) = trace.get(error.born)
         {
             let at = place(&born, self.home().as_deref());
-            let inside = trace.get(born.frame).map(|frame| {
-                let words = headline(&self.state, &frame);
-                format!(", in {}", words.split_whitespace().collect::<Vec<_>>().join(" "))
-            });
-            return Some(format!("It was raised at {at}{} (s{}).", inside.unwrap_or_default(), born.s));
+            let inside = trace.get(born.frame).map(|frame| format!(", in {}", self.frame_name(&frame)));
+            // Where two are named, it is the first one.
+            let which = match event.kind {
+                Kind::FReplaced { f, .. } => f.to_string(),
+                _ => "It".to_owned(),
+            };
+            return Some(format!("{which} was raised at {at}{} (s{}).", inside.unwrap_or_default(), born.s));
+        }
+        if let Kind::TurnBegin { .. } = event.kind
+            && trace.clock() == ClockKind::Virtual
+            && let Some(before) = self.timeline.len_at(event.s).checked_sub(2).and_then(|i| trace.nth(i))
+            && event.t > before.t
+        {
+            return Some(format!("The test clock was moved on by {} before it.", duration(event.t - before.t)));
         }
         if matches!(
             event.kind,
@@ -255,13 +284,25 @@ impl Stepper {
             return None;
         }
         let callback = self.state.callback()?;
-        let begin = trace.get(callback.s)?;
-        let words = headline(&self.state, &begin);
-        let name = match words.strip_prefix("callback of ") {
-            Some(object) => format!("of {object}"),
-            None => format!("\"{words}\""),
-        };
-        Some(format!("This runs inside the callback {name}: nothing else can run until that is done."))
+        let name = self.frame_name(&trace.get(callback.s)?);
+        Some(format!("This runs inside {name}: nothing else can run until that is done."))
+    }
+
+    /// `the callback "reply"`, `step 0 "count" of d1`: what a frame is called inside of a sentence.
+    fn frame_name(&self, begin: &Event<'_>) -> String {
+        let words = headline(&self.state, begin);
+        match begin.kind {
+            Kind::CbBegin { .. } => match words.strip_prefix("callback of ") {
+                Some(object) => format!("the callback of {object}"),
+                None => format!("the callback \"{words}\""),
+            },
+            Kind::DStep { d, n, .. } => match self.state.chain(d).and_then(|chain| chain.step(n)) {
+                Some(step) => format!("step {n} \"{}\" of {d}", escaped(&step.label)),
+                None => format!("step {n} of {d}"),
+            },
+            Kind::XPoll { x, .. } => format!("a poll of {x}"),
+            _ => words,
+        }
     }
 
     /// Called from, woken by, registered at.
@@ -284,7 +325,12 @@ impl Stepper {
         link("called from", event.frame);
         link("registered at", event.reg);
         if lines.is_empty() {
-            lines.push(Line::of(Tone::Dim, "the setup").fit(width));
+            let whence = match (event.kind, event.turn) {
+                (Kind::TurnBegin { .. } | Kind::TurnEnd { .. }, _) => "the loop".to_owned(),
+                (_, 0) => "the setup".to_owned(),
+                (_, turn) => format!("the program, after turn {turn}"),
+            };
+            lines.push(Line::of(Tone::Dim, cut(&whence, width)).fit(width));
         }
         lines
     }

@@ -23,14 +23,16 @@ impl Stepper {
         let trace = self.timeline.trace();
         let places = self.index.about(inner.chain([d]), self.timeline.len_at(self.cursor));
         let about = places.into_iter().filter_map(|place| trace.nth(place));
-        let words = Words::new(trace, &self.state, false);
+        let words = Words::new(trace, &self.state, false).with_file_names();
         rail_of(about, &words, d)
     }
 
     /// Its rows, for the keys.
     pub(in crate::study::stepper) fn chain_rows(&self) -> Vec<ChainRow> {
-        let rows = self.rail().map(|rail| rail.rows).unwrap_or_default();
-        rows.into_iter().map(|row| ChainRow { s: row.s }).collect()
+        match self.rail() {
+            Some(rail) => rail.rows.into_iter().map(|row| ChainRow { s: row.s }).collect(),
+            None => self.waiting_targets().into_iter().map(|s| ChainRow { s }).collect(),
+        }
     }
 
     /// The title and the rows of the pane. The row that is happening is always among them.
@@ -38,7 +40,7 @@ impl Stepper {
         let Some(rail) = self.rail() else {
             // Whether one was made, and none of them is what is happening.
             let title = if self.state.chains().next().is_some() { "no Deferred here" } else { "no Deferred yet" };
-            return (title.to_owned(), vec![Line::default().fit(width); height]);
+            return (format!("{title} == what waits"), self.waiting_pane(width, height));
         };
         let here = rail.rows.iter().rposition(|row| row.s != 0 && row.s <= self.cursor).unwrap_or(0);
         let is_focus = self.pane == Pane::Chain;
@@ -75,6 +77,9 @@ impl Stepper {
 
     /// The other Deferreds there are, on one line.
     pub(in crate::study::stepper) fn others(&self, width: usize) -> Line {
+        if self.state.chains().next().is_none() {
+            return Line::default().fit(width);
+        }
         let open: Vec<String> = self
             .state
             .chains()
