@@ -83,7 +83,7 @@ fn lesson() -> Outcome {
 
     let answer = ask(
         "The engine is asked at 50 ms and answers at 80 ms. What runs between?",
-        "the callback \"audit tick\", at 60 ms. Only the chain of get_poem\n  waits. The loop does not.",
+        "The callback \"audit tick\", at 60 ms. Only the chain of get_poem\n  waits. The loop does not.",
     )?;
     clock.advance(100 * MS)?;
     // `audit` holds an error, and goes away here with no errback.

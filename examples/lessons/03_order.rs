@@ -29,21 +29,23 @@ fn lesson() -> Outcome {
         "now, soon, posted, pipe, timer 0, timer 5: a turn goes through its phases.",
     )?;
 
-    event_loop.call_later(5 * MS, |event_loop| {
+    let timer = |event_loop: &EventLoop| {
         put("timer 5");
         event_loop.stop();
-    });
-    event_loop.call_later(Duration::ZERO, |_| put("timer 0"));
+    };
+    event_loop.call_later(5 * MS, timer).named("timer 5");
+    event_loop.call_later(Duration::ZERO, |_| put("timer 0")).named("timer 0");
 
     let (mut theirs, ours) = UnixStream::pair()?;
     theirs.write_all(b"!")?;
-    event_loop.register(ours, Interest::READ, |_, mut ours, _| {
+    let pipe = event_loop.register(ours, Interest::READ, |_, mut ours, _| {
         let mut byte = [0];
         // The byte is there, else this would not have been called.
         if ours.read(&mut byte).is_ok() {
             put("the pipe is ready");
         }
     })?;
+    event_loop.name_source(pipe, "pipe")?;
 
     // From this thread, for once; another thread would do it just so.
     event_loop.remote().post(|_: &EventLoop| put("posted"))?;

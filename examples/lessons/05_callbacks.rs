@@ -4,8 +4,8 @@
 //! raises has nowhere to go: it was called by the loop, and not by whoever wanted the poem. Lesson 06 mends that.
 //! In the stepper: `n` to a callback, then `w`: what woke it, and who had asked for it? Those are different places.
 //!
-//! Exercise: give `broken_at` of ROPE the value 9. Which line of the output goes, and which ones come?
-//! (The line of on_error goes. The third line of rope comes, and at the end all three poems are there.)
+//! Exercise: give `broken_at` of ROPE the value 9. Which line of the output goes, and which ones change?
+//! (The line of on_error goes. The third line of rope comes in its place, and at the end three poems are not saved.)
 
 mod lesson;
 

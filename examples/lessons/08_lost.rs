@@ -42,7 +42,7 @@ fn lesson() -> Outcome {
 
     // Nobody has this chain any more when it fails.
     get_poem(&event_loop, &RAIN).add_callback(count_stanzas);
-    // This one is kept, and an errback comes a turn later.
+    // This one is kept, and an errback comes later.
     let rope = get_poem(&event_loop, &ROPE).add_callback(count_stanzas);
     // This one is kept, and forgotten.
     let shelf = Shelf { stanzas: get_poem(&event_loop, &TIDE).add_callback(count_stanzas) };

@@ -16,7 +16,9 @@ use std::process::ExitCode;
 /// The poem, and a line of output when it comes or not.
 fn watched(event_loop: &EventLoop, poem: &'static Poem) -> Deferred<String> {
     get_poem(event_loop, poem)
+        .step_named("say_arrived")
         .inspect(|_| put(format_args!("  {} arrived", poem.name)))
+        .step_named("say_why")
         .inspect_err(|failure| put(format_args!("  {}: {failure}", poem.name)))
 }
 
@@ -67,6 +69,7 @@ fn lesson() -> Outcome {
     let (tide, rain) = (watched(&event_loop, &TIDE), watched(&event_loop, &RAIN));
     race(vec![tide, rain])
         .named("race")
+        .step_named("show_winner")
         .add_callback(|(n, poem)| tell(format_args!("  [{n}] wins: {poem}")))
         .detach();
     clock.advance(200 * MS)?;

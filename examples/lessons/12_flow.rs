@@ -66,6 +66,7 @@ fn lesson() -> Outcome {
     let this_file = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/lessons/12_flow.rs");
     let first_line = fs::read_to_string(&event_loop, this_file)
         .named("file")
+        .step_named("first_line")
         .map(|text| text.chars().take_while(|c| *c != ':').collect::<String>());
     event_loop.wait_for_post(); // so the trace is the same each time
     tell(format_args!("  it begins with \"{}\"", event_loop.run_until(first_line)?))?;

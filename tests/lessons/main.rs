@@ -94,6 +94,9 @@ fn story(program: &Path, name: &str, same: Same, folder: &Path) -> String {
         assert_eq!(chains, text_chain(&Trace::read_json(&two[..]).unwrap()).stable().to_string());
     }
     let [stdout, stderr] = [plain.stdout, plain.stderr].map(|text| String::from_utf8(text).unwrap());
+    for line in stdout.lines().chain(stderr.lines()) {
+        assert!(line.chars().count() <= 80, "{name}: wider than a terminal of 80 columns: {line}");
+    }
     let mut text = stdout;
     for (title, part) in [("standard error", stderr), ("chains", chains)] {
         if !part.is_empty() {
