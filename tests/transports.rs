@@ -1,5 +1,6 @@
 //! Connections from the first byte to the last call, over loopback.
 
+use ropewalk::testing::MemoryLoop;
 use ropewalk::{
     CancelledError, ConnectError, ConnectPhase, ConnectTcp, ConnectionDone, Deferred, EventLoop, Failure, Protocol,
     Resolver, Transport,
@@ -210,4 +211,21 @@ fn a_look_up_that_takes_too_long_ends_with_the_connections_time_and_holds_up_no_
     }
     drop(sender);
     // Dropping the loop does not wait for look-ups.
+}
+
+/// Says nothing of itself.
+struct Silent;
+
+impl Protocol for Silent {}
+
+#[test]
+fn a_protocol_without_a_method_throws_away_what_comes_and_ends_with_its_peer() {
+    let test = MemoryLoop::new().unwrap();
+    let peer = test.connected(Silent);
+    peer.send([b'x'; 200_000]);
+    assert!(peer.transport().is_reading() && !peer.is_disconnected());
+    assert_eq!(peer.text(), "");
+    peer.send_end();
+    assert!(peer.is_disconnected() && !peer.sees_reset());
+    test.assert_clean();
 }
