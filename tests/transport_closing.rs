@@ -83,6 +83,26 @@ fn lose_connection_and_then_abort_in_the_same_callback_is_an_abort() {
 }
 
 #[test]
+fn who_writes_behind_its_own_abort_is_told_of_the_abort() {
+    let event_loop = EventLoop::new().unwrap();
+    let diary = Diary::new();
+    let mut peer = accepted(
+        &event_loop,
+        Acting::new(&diary, |_, transport, told| {
+            if let Told::Data(_) = told {
+                transport.abort();
+                transport.write(b"in vain")?; // the method fails with `Disconnected`
+            }
+            Ok(())
+        }),
+    );
+    peer.write_all(b"one").unwrap();
+    assert_eq!(read_to_end(&event_loop, &mut peer), (Vec::new(), Some(ErrorKind::ConnectionReset)));
+    turn_until(&event_loop, || diary.is_lost());
+    assert_eq!(diary.take(), ["made", "data one", "lost: aborted"]);
+}
+
+#[test]
 fn abort_between_the_last_byte_and_connection_lost_still_resets() {
     let event_loop = EventLoop::new().unwrap();
     let diary = Diary::new();

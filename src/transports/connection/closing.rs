@@ -79,11 +79,9 @@ impl Line {
                     true => line.read_last(event_loop),
                     false => Ok(()),
                 };
-                let reason = line.rare(|rare| rare.reason.take()).unwrap_or_else(|| ConnectionDone.into());
                 let reason = match last {
-                    // Whoever answers what it reads finds that it cannot: that is no reason of its own.
-                    Err(failure) if failure.check::<Disconnected>().is_none() => failure,
-                    Ok(()) | Err(_) => reason,
+                    Err(failure) => failure,
+                    Ok(()) => line.rare(|rare| rare.reason.take()).unwrap_or_else(|| ConnectionDone.into()),
                 };
                 line.lose(event_loop, reason);
             });
@@ -129,6 +127,11 @@ impl Line {
         if self.has(LOST) {
             return;
         }
+        // Whoever writes to a connection that is doomed finds that it cannot: that is no reason of its own.
+        let reason = match self.has(DOOMED) && reason.check::<Disconnected>().is_some() {
+            true => self.rare(|rare| rare.reason.take()).unwrap_or(reason),
+            false => reason,
+        };
         self.set(LOST);
         self.discard();
         let place = self.place();
