@@ -903,3 +903,22 @@ fn the_trace_tells_of_spawn_poll_wait_wake_and_the_end_of_a_task() {
     assert_eq!(ready.kind, Kind::XRet { b: again.s, out: Polled::Ready, val });
     assert_eq!(gone.kind, Kind::XDrop { x, state: Polled::Ready });
 }
+
+#[test]
+fn the_task_of_block_on_is_told_to_have_come_to_its_end() {
+    use ropewalk::trace::{Kind, Polled, Trace, record};
+    let event_loop = EventLoop::builder().clock(&TestClock::new()).build().unwrap();
+    let ends = |trace: &Trace| {
+        trace
+            .events()
+            .filter_map(|event| if let Kind::XDrop { state, .. } = event.kind { Some(state) } else { None })
+            .collect::<Vec<_>>()
+    };
+    let (result, trace) = record(|| event_loop.block_on(async { Ok::<_, Failure>(1) }));
+    assert_eq!((result.unwrap(), ends(&trace)), (1, vec![Polled::Ready]));
+    let ((), trace) = record(|| {
+        event_loop.call_soon(|event_loop| event_loop.stop());
+        event_loop.block_on(pending::<Result<(), Failure>>()).unwrap_err();
+    });
+    assert_eq!(ends(&trace), [Polled::Pending], "the loop was stopped");
+}

@@ -150,7 +150,7 @@ impl EventLoop {
             });
             inner.tasks.insert(inner.next_serial(), &inner.mailbox, place, |task, _| (Box::pin(body) as Body, task))
         };
-        let _root = Root(root);
+        let guard_of_root = Root { task: root, ready: Cell::new(false) };
         inner.tasks.stands_in(root);
         let mut driven = self.start_up();
         loop {
@@ -170,6 +170,7 @@ impl EventLoop {
                 if let Some(frame) = frame {
                     tell::poll_ends(frame, root, !matches!(polled, Ok(Poll::Pending)));
                 }
+                guard_of_root.ready.set(!matches!(polled, Ok(Poll::Pending)));
                 match polled {
                     Ok(Poll::Ready(outcome)) => return outcome,
                     Ok(Poll::Pending) => {}
@@ -190,11 +191,15 @@ impl EventLoop {
 }
 
 /// Takes the task of a `block_on` off the loop, however that ends.
-struct Root(TaskId);
+struct Root {
+    task: TaskId,
+    /// The future has come to its end.
+    ready: Cell<bool>,
+}
 
 impl Drop for Root {
     fn drop(&mut self) {
-        drop(self.0.remove());
+        drop(self.task.remove(self.ready.get()));
     }
 }
 

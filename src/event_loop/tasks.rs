@@ -79,7 +79,7 @@ pub(crate) struct Canceller(Cell<TaskId>);
 
 impl Ask for Canceller {
     fn call(&self) {
-        drop(self.0.get().remove());
+        drop(self.0.get().remove(false));
     }
 }
 
@@ -117,10 +117,11 @@ impl TaskId {
         woken.is_some()
     }
 
-    /// Takes the task off its loop, for the caller to drop. One that is being polled is dropped after that.
-    pub(crate) fn remove(self) -> Option<Work> {
+    /// Takes the task off its loop, for the caller to drop. One that is being polled is dropped after that. `ready`: what
+    /// it stands for has come to its end.
+    pub(crate) fn remove(self, ready: bool) -> Option<Work> {
         if trace::on() {
-            tell::ends(self, false);
+            tell::ends(self, ready);
         }
         self.at_home(|tasks| tasks.remove(self)).flatten()
     }
