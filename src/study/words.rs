@@ -138,12 +138,13 @@ pub(super) fn value(preview: &str) -> String {
     }
 }
 
-/// `30.0 ms`
+/// `30.0 ms`, rounded: a timer of 5 ms that has some microseconds behind it is still due in 5.0 ms.
 pub(super) fn duration(nanos: u64) -> String {
+    let in_units = |unit: u64| nanos.saturating_add(unit / 2) / unit;
     match nanos {
-        0..1_000_000 => format!("{} us", nanos / 1000),
-        1_000_000..1_000_000_000 => format!("{}.{} ms", nanos / 1_000_000, nanos / 100_000 % 10),
-        _ => format!("{}.{:02} s", nanos / 1_000_000_000, nanos / 10_000_000 % 100),
+        0..999_500 => format!("{} us", in_units(1000)),
+        999_500..999_950_000 => format!("{}.{} ms", in_units(100_000) / 10, in_units(100_000) % 10),
+        _ => format!("{}.{:02} s", in_units(10_000_000) / 100, in_units(10_000_000) % 100),
     }
 }
 
@@ -180,6 +181,10 @@ mod tests {
         assert_eq!(duration(12_345), "12 us");
         assert_eq!(duration(30_040_000), "30.0 ms");
         assert_eq!(duration(1_500_000_000), "1.50 s");
+        assert_eq!([999_499, 999_500].map(duration), ["999 us", "1.0 ms"]);
+        assert_eq!([4_949_999, 4_950_000].map(duration), ["4.9 ms", "5.0 ms"]);
+        assert_eq!([999_949_999, 999_950_000].map(duration), ["999.9 ms", "1.00 s"]);
+        assert_eq!(duration(u64::MAX), "18446744073.70 s");
     }
 
     #[test]

@@ -154,6 +154,31 @@ async function byKeyboard(file) {
   await done(`${file}: keys`);
 }
 
+/** The mark of the step at the cursor lies on its row, and not behind it; before the first Deferred there is no rail. */
+async function whatTheRailsShow(file) {
+  const { page, done } = await open(file);
+  const kinds = await page.evaluate(() => document.getElementById("trace").textContent.trim().split("\n").map((l) => JSON.parse(l)).filter((e) => e.s));
+  const steps = kinds.map((e, i) => (e.k === "d.step" && !e.sys ? i : -1)).filter((i) => i >= 0);
+  for (const i of steps) {
+    await page.evaluate((i) => window.ropewalk.move(i), i);
+    const hits = await page.evaluate(() => {
+      const row = document.querySelector("#rails .row.step.here"), track = row.closest(".rail").querySelector("svg.track");
+      track.style.pointerEvents = "auto";
+      const { left, top, height } = row.getBoundingClientRect();
+      return [...Array(80).keys()].filter((x) => document.elementFromPoint(left + x, top + height / 2)?.matches("svg.track .node")).length;
+    });
+    ok(`${file}: the mark of the step at ${i} is seen`, hits > 4, `${hits}`);
+  }
+  const first = kinds.findIndex((e) => /^d[0-9]/.test(e.d ?? ""));
+  ok(`${file}: something comes before the first Deferred`, first > 0);
+  await page.evaluate(() => window.ropewalk.move(0));
+  is(`${file}: no rail yet`, 0, await page.locator("#rails .rail").count());
+  await page.click("#rails .empty button");
+  is(`${file}: a key leads to the first one`, first, await cursor(page));
+  is(`${file}: and there is its rail`, 1, await page.locator("#rails .rail").count());
+  await done(`${file}: what the rails show`);
+}
+
 async function byScreenReader(file) {
   const { page, done, context } = await open(file);
   const cdp = await context.newCDPSession(page);
@@ -387,6 +412,7 @@ await byScreenReader("timers.html");
 await looks("timers.html");
 await sideBySide("parts.html");
 await keptByAGroup("tasks.html");
+await whatTheRailsShow("waits.html");
 await withoutRails("bare.html");
 await hostile();
 await many();

@@ -7,6 +7,7 @@ mod hostile;
 mod many;
 mod parts;
 mod tasks;
+mod waits;
 
 #[path = "../text_chain/cancel.rs"]
 mod cancel;
@@ -217,6 +218,7 @@ fn pages_for_a_browser() {
     write("bare.html", &record(bare::program));
     write("parts.html", &record(parts::program));
     write("tasks.html", &record(tasks::program));
+    write("waits.html", &record(waits::program));
     write("hostile.html", &record(hostile::program));
     write("kinds.html", &Trace::read_json(&include_bytes!("kinds.jsonl")[..]).expect("a trace written by hand"));
     // The last event is the one that counts those that found no room.

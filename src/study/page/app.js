@@ -155,7 +155,7 @@ function frameEdge(back) {
 }
 
 function ofSelected(back) {
-  const id = view.sel[0] || T.focus[view.i];
+  const id = view.sel[0] || T.focus[view.i] || T.first;
   return id ? either(T.objs.get(id).ev, back) : -1;
 }
 

@@ -41,9 +41,10 @@ function show(text, max = 200) {
 
 function duration(ns) {
   if (!(ns >= 0)) return "";
-  if (ns < 1e6) return `${Math.floor(ns / 1e3)} µs`;
-  if (ns < 1e9) return `${(Math.floor(ns / 1e5) / 10).toFixed(1)} ms`;
-  return `${(Math.floor(ns / 1e7) / 100).toFixed(2)} s`;
+  const units = (unit) => Math.floor((ns + unit / 2) / unit);
+  if (ns < 999500) return `${units(1e3)} µs`;
+  if (ns < 999950000) return `${(units(1e5) / 10).toFixed(1)} ms`;
+  return `${(units(1e7) / 100).toFixed(2)} s`;
 }
 
 const short = (ty) => show(ty).replace(/[A-Za-z0-9_]+::/g, "");
@@ -235,9 +236,8 @@ function index() {
     if (failed(e.val) && isId(e.d)) for (let j = i - 1; j > i - 4 && j >= 0; j--) if (T.ev[j].f === e.val.err && !T.ev[j].d) T.focus[j] = focus;
   }
   T.turnEnds = T.turns.map((turn) => turn.to);
-  // Before the first Deferred: that one.
-  const first = T.focus.find((id) => id) || "";
-  for (let i = 0; i < n && !T.focus[i]; i++) T.focus[i] = first;
+  // The first Deferred or task; before it an event is about none.
+  T.first = T.focus.find((id) => id) || "";
   T.main = [...places].sort((a, b) => b[1] - a[1])[0]?.[0] || [...T.src.keys()][0] || "";
   T.slots = [...T.objs.values()].sort((a, b) => ORDER.indexOf(a.id[0]) - ORDER.indexOf(b.id[0]) || a.n - b.n);
   T.slots.forEach((o, slot) => (o.slot = slot));
