@@ -61,6 +61,22 @@ enum Move {
     Break,
 }
 
+impl Move {
+    /// What it leads to.
+    fn what(self) -> String {
+        match self {
+            Move::Event => "event".to_owned(),
+            Move::Callback => "callback or step".to_owned(),
+            Move::End(_) => "end of this frame".to_owned(),
+            Move::Turn => "turn".to_owned(),
+            Move::Error => "error event".to_owned(),
+            Move::Object(id) => format!("event of {id}"),
+            Move::Lint => "finding".to_owned(),
+            Move::Break => "breakpoint".to_owned(),
+        }
+    }
+}
+
 /// What a running program is to reach before it is stopped again.
 #[derive(Clone, Copy, Debug)]
 struct Goal {
@@ -301,8 +317,12 @@ impl Stepper {
     /// came there behind the last place where it can be held; else on the last event.
     pub fn finish(&mut self) {
         let hit = self.hit.take();
-        (self.live, self.goal) = (false, None);
-        "The program is over. All keys still work; q leaves.".clone_into(&mut self.note);
+        self.live = false;
+        let missed = match self.goal.take() {
+            Some(Goal { to, .. }) if hit.is_none() && to != Move::Event => format!("No further {}. ", to.what()),
+            _ => String::new(),
+        };
+        self.note = format!("{missed}The program is over. All keys still work; q leaves.");
         self.look_at(hit.unwrap_or(self.timeline.head().s()));
     }
 
@@ -505,18 +525,7 @@ impl Stepper {
             (Move::Event, false) => "This is the last event.".to_owned(),
             (Move::Event, true) => "This is the first event.".to_owned(),
             (Move::Break, _) if self.breaks.is_empty() => "No breakpoints: press b to make one.".to_owned(),
-            (_, back) => {
-                let what = match to {
-                    Move::Callback => "callback or step".to_owned(),
-                    Move::End(_) => "end of this frame".to_owned(),
-                    Move::Turn => "turn".to_owned(),
-                    Move::Error => "error event".to_owned(),
-                    Move::Object(id) => format!("event of {id}"),
-                    Move::Lint => "finding".to_owned(),
-                    Move::Event | Move::Break => "breakpoint".to_owned(),
-                };
-                format!("No {} {what}.", if back { "earlier" } else { "further" })
-            }
+            (_, back) => format!("No {} {}.", if back { "earlier" } else { "further" }, to.what()),
         };
         false
     }

@@ -440,6 +440,41 @@ fn the_prompt_says_sentences() {
 }
 
 #[test]
+fn the_prompt_says_how_to_begin_and_that_a_question_has_an_answer() {
+    let (_, said) = plain(record(|| trace::ask("Why?", "So.")), b"\nq\n");
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].contains("? for all keys"), "{said}");
+    assert!(lines[1].starts_with("1: A question: Why? ("), "{said}");
+    assert_eq!(lines[2..4], ["Enter shows the answer.", "> The answer: So."], "{said}");
+}
+
+#[test]
+fn enter_alone_finds_the_same_once_more() {
+    let (_, said) = plain(record(every_kind::poem), b"/audit\n\nr d1\n\nq\n");
+    let events: Vec<&str> = said.lines().filter(|line| line.starts_with("> ") && line.contains(": ")).collect();
+    assert!(events[0].contains("d3") && events[1].contains("audit"), "{said}");
+    assert!(events[2].contains("d1") && events[3].contains("d1") && events[2] != events[3], "{said}");
+}
+
+#[test]
+fn what_a_live_program_never_came_to_is_said_at_its_end() {
+    /// Asks for a finding, and keeps the last remark.
+    struct Finding(Rc<RefCell<String>>);
+
+    impl Front for Finding {
+        fn stop(&mut self, stepper: &mut Stepper) -> io::Result<After> {
+            stepper.note().clone_into(&mut self.0.borrow_mut());
+            Ok(if stepper.is_live() { keys(stepper, "i") } else { After::Leave })
+        }
+    }
+
+    let remark = Rc::default();
+    let live = Live::new(Stepper::live(), Finding(Rc::clone(&remark)));
+    trace::record_with(live, || Deferred::succeed(1).map(|n| n + 1).detach());
+    assert_eq!(*remark.borrow(), "No further finding. The program is over. All keys still work; q leaves.");
+}
+
+#[test]
 fn the_prompt_draws_the_rail_as_it_stands() {
     let (_, said) = plain(record(every_kind::poem), b"b d.pause\nc\nv\nq\n");
     assert!(said.contains("d2 get_poem, paused on d1, detached\n   ok   err\n"), "{said}");

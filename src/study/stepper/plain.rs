@@ -27,6 +27,9 @@ ten times. Enter alone does the last move again.
   home end  first event, last event   q Q   leave; leave and end the program
 ";
 
+/// Before the first event.
+const GREETING: &str = "Type s and Enter for the next event, Enter alone for one more, ? for all keys, q to leave.";
+
 /// Asks for keys on `input`, and prints on `output`.
 ///
 /// ```
@@ -49,11 +52,16 @@ pub struct Plain<R, W> {
     output: W,
     /// The last line that moved.
     last: String,
+    /// It was said how to begin.
+    greeted: bool,
 }
 
 impl<R: BufRead, W: Write> Front for Plain<R, W> {
     /// The end of the input means to leave.
     fn stop(&mut self, stepper: &mut Stepper) -> io::Result<After> {
+        if !std::mem::replace(&mut self.greeted, true) {
+            writeln!(self.output, "{GREETING}")?;
+        }
         self.show(stepper)?;
         if !stepper.note().is_empty() {
             writeln!(self.output, "{}", whole(stepper.note()))?;
@@ -92,7 +100,7 @@ impl<R: BufRead, W: Write> Front for Plain<R, W> {
 impl<R: BufRead, W: Write> Plain<R, W> {
     /// Reads lines from `input`, writes to `output`.
     pub fn new(input: R, output: W) -> Plain<R, W> {
-        Plain { input, output, last: "s".to_owned() }
+        Plain { input, output, last: "s".to_owned(), greeted: false }
     }
 
     /// The sentence, with place, turn and time.
@@ -104,7 +112,11 @@ impl<R: BufRead, W: Write> Plain<R, W> {
         about.push(stepper.when());
         about.push(super::view::time(stepper.state().t()));
         let live = if stepper.is_live() && stepper.is_at_head() { ", the program waits" } else { "" };
-        writeln!(self.output, "{}: {} ({}{live})", stepper.cursor(), stepper.sentence(), about.join(", "))
+        writeln!(self.output, "{}: {} ({}{live})", stepper.cursor(), stepper.sentence(), about.join(", "))?;
+        match stepper.is_answered() {
+            Some(false) => writeln!(self.output, "Enter shows the answer."),
+            _ => Ok(()),
+        }
     }
 
     fn line(&mut self, stepper: &mut Stepper, line: &str) -> io::Result<After> {
@@ -162,6 +174,12 @@ impl<R: BufRead, W: Write> Plain<R, W> {
                 // A mark is over with its letter.
                 if stepper.asks().is_some() {
                     after = stepper.key(Key::Enter);
+                }
+                match first {
+                    // What is searched for is known.
+                    '/' => "/".clone_into(&mut self.last),
+                    'r' | 'R' => self.last.clone_from(&line),
+                    _ => {}
                 }
                 after
             }
