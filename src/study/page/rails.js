@@ -294,7 +294,9 @@ function drawRails(i) {
     for (const other of rail.drawn) drawn.add(other);
     kids.push(rail.box);
   }
-  if (!kids.length) kids.push(T.first ? notYet() : h("p", { class: "empty", text: "No Deferred and no task in this trace." }));
+  if (!kids.length) kids.push(h("p", { class: "empty" }, T.first
+    ? ["No Deferred and no task yet. The first is ", h("button", { class: "goto", "data-key": "first", onclick: () => jump(object(T.first).ev[0]), text: title(T.first) }), "."]
+    : "No Deferred and no task in this trace."));
   view.drawn = drawn;
   box.replaceChildren(...kids);
   const chip = (text, on, key, what, tip) => h("button", { "aria-pressed": String(!!on), "data-key": key, onclick: what, title: tip, text });
@@ -319,13 +321,6 @@ function drawRails(i) {
     const a = box.getBoundingClientRect(), b = here.getBoundingClientRect();
     if (b.top < a.top + 4 || b.bottom > a.bottom - 4) box.scrollTop += b.top - a.top - (a.height - b.height) / 2;
   });
-}
-
-/** In the place of the rails, before there is one. */
-function notYet() {
-  const o = object(T.first), made = o.made < 0 ? o.ev[0] : o.made;
-  return h("p", { class: "empty" }, `No ${o.id[0] === "x" ? "task" : "Deferred"} yet. The first one is made at `,
-    h("button", { class: "goto", "data-key": "first", onclick: () => jump(made), text: `s${T.ev[made].s}: ${title(o.id)}` }), ".");
 }
 
 function tiles(i) {

@@ -76,9 +76,8 @@ function drawStrip(i) {
     const left = x(a) - half, right = Math.max(n + 1 < T.turns.length && !half && T.turns[n + 1].from <= ax.to ? x(T.turns[n + 1].from) : x(b) + half, left + 2);
     const here = i >= turn.from && i <= turn.to;
     kids.push(svg("rect", { class: `tb${turn.outside ? " out" : ""}${here ? " here" : ""}`, x: left, y: 2, width: right - left, height: 34, rx: 2, "data-i": turn.from }));
-    // A name that is cut off would be read as another one.
-    const room = right - left, name = turn.turn === 0 ? "setup" : turn.outside ? (room > 58 ? "program" : "") : room > 64 ? `turn ${turn.turn}` : `${turn.turn}`;
-    if (room > 40 && name) kids.push(svg("text", { class: "tt", x: left + 5, y: 14, text: name }));
+    // A name that does not fit is left out.
+    if (right - left > (turn.outside && turn.turn ? 58 : 40)) kids.push(svg("text", { class: "tt", x: left + 5, y: 14, text: turn.turn === 0 ? "setup" : turn.outside ? "program" : right - left > 64 ? `turn ${turn.turn}` : turn.turn }));
     for (const [from, to] of turn.waits) {
       if (to < ax.from || from > ax.to) continue;
       const x1 = x(Math.max(from, ax.from)), x2 = x(Math.min(to, ax.to));
