@@ -1,7 +1,8 @@
 //! The report of a failure that nobody handled: its exact text.
 
 use ropewalk::testing::capture_unhandled;
-use ropewalk::{CancelledError, Deferred, EventLoop, Failure, TestClock, fs, trace};
+use ropewalk::trace::{self, Event, Recorder, Trace};
+use ropewalk::{CancelledError, Deferred, EventLoop, Failure, TestClock, fs};
 use std::time::Duration;
 
 const FILE: &str = file!();
@@ -166,6 +167,40 @@ fn a_recording_adds_ids_and_the_events_that_led_there() {
         .map(|s| format!("{:?}", trace.nth(s - 1).unwrap().kind).split(' ').next().unwrap_or_default().to_owned())
         .collect();
     assert_eq!(kinds, ["FLost", "DRet", "DStep", "DFire"]);
+}
+
+#[test]
+fn a_report_tells_what_led_to_it_whoever_records_and_when_the_trace_is_full() {
+    /// Forgets everything.
+    struct Nothing;
+    impl Recorder for Nothing {
+        fn event(&mut self, _: &Event<'_>) {}
+    }
+    fn said<R: Recorder + 'static>(recorder: R) -> String {
+        let (said, _) = trace::record_with(recorder, || {
+            report(|| {
+                let clock = TestClock::new();
+                let event_loop = EventLoop::builder().clock(&clock).build().expect("a loop");
+                let (resolver, audit) = Deferred::new();
+                let audit = audit.named("audit").add_callback(count_lines);
+                event_loop.call_later(Duration::from_millis(10), move |_| resolver.succeed("")).named("tick");
+                event_loop.call_later(Duration::from_millis(30), move |_| drop(audit));
+                clock.advance(Duration::from_millis(100)).expect("the loop can turn");
+            })
+        });
+        said
+    }
+    let in_memory = said(Trace::with_limit(1000));
+    assert!(in_memory.contains(" by m1 \"tick\", 1 step\n") && in_memory.contains("  why        s"), "{in_memory}");
+    assert!(in_memory.contains("it rested for 20.000 ms\n"), "{in_memory}");
+    assert_eq!(said(Nothing), in_memory);
+    // A ring that forgets too much, one that does not, and one that is not the only recorder.
+    assert_eq!(said(Trace::ring(1)), in_memory);
+    assert_eq!(said(Trace::ring(5000)), in_memory);
+    assert_eq!(said((Nothing, Trace::with_limit(1000))), in_memory);
+    for limit in 0..40 {
+        assert_eq!(said(Trace::with_limit(limit)), in_memory, "full after {limit} events");
+    }
 }
 
 #[test]

@@ -313,6 +313,65 @@ fn a_recording_that_begins_inside_a_callback_hears_of_the_next_callback() {
     assert_ne!(note.frame, 0, "it is inside its callback");
 }
 
+/// Passes events on, so that the recorder is no trace in memory itself.
+struct Through(Trace);
+
+impl Recorder for Through {
+    fn begin(&mut self, header: &trace::Header<'_>) {
+        self.0.begin(header);
+    }
+    fn event(&mut self, event: &Event<'_>) {
+        self.0.event(event);
+    }
+}
+
+#[test]
+fn a_trace_in_memory_is_told_the_same_as_any_recorder() {
+    let without_wall = |trace: &Trace| -> Vec<String> {
+        trace.events().map(|event| format!("{:?}", Event { wall: None, ..event })).collect()
+    };
+    let memory = recorded();
+    let (_, Through(through)) = trace::record_with(Through(Trace::with_limit(1000)), || quietly(everything));
+    assert_eq!(without_wall(&memory), without_wall(&through));
+    assert!(memory.events().all(|event| event.wall.is_some()), "the clock is a virtual one");
+    // With whole numbers of 32 bits: the recording began late in the life of its thread.
+    for _ in 0..3 {
+        drop(trace::record(|| (0..70_000).for_each(|_| trace::note("again"))));
+    }
+    assert_eq!(without_wall(&memory), without_wall(&recorded()));
+}
+
+#[test]
+fn a_loop_inside_a_callback_of_another_gives_the_clock_back() {
+    let clocks = [TestClock::new(), TestClock::new()];
+    let [outer, inner] = clocks.clone().map(|clock| EventLoop::builder().clock(&clock).build().expect("a loop"));
+    clocks[1].advance(Duration::from_secs(9)).expect("the loop can turn");
+    let recording = outer.record(Trace::with_limit(1000));
+    outer.call_later(Duration::from_secs(10), move |outer| {
+        trace::note("before");
+        inner.call_later(Duration::from_secs(2), |inner| {
+            trace::note("inside");
+            inner.stop();
+        });
+        inner.run().expect("it is stopped");
+        trace::note("behind");
+        outer.call_later(Duration::from_secs(5), |outer| {
+            trace::note("later");
+            outer.stop();
+        });
+    });
+    outer.run().expect("it is stopped");
+    let trace = recording.finish().expect("a trace");
+    let times = trace.events().filter_map(|event| match event.kind {
+        Kind::Note { msg } => Some((msg.to_owned(), event.t / 1_000_000_000)),
+        _ => None,
+    });
+    let expected = [("before", 10), ("inside", 11), ("behind", 11), ("later", 15)];
+    assert_eq!(times.collect::<Vec<_>>(), expected.map(|(msg, t)| (msg.to_owned(), t)));
+    // What a callback took is told on its own loop's clock.
+    assert!(trace.events().all(|event| !matches!(event.kind, Kind::TurnEnd { busy: 1.., .. })));
+}
+
 #[test]
 fn a_recording_ends_with_a_panic_that_leaves_it() {
     let result = catch_unwind(AssertUnwindSafe(|| trace::record(|| panic!("out of it"))));

@@ -5,13 +5,10 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
+pub(crate) use crate::trace::nanos;
+
 use super::error::RunError;
 use super::{EventLoop, Inner};
-
-/// A duration as nanoseconds; what does not fit (584 years) is the greatest value.
-pub(crate) fn nanos(duration: Duration) -> u64 {
-    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
-}
 
 /// Where a loop reads the time.
 #[derive(Clone, Debug)]

@@ -35,13 +35,28 @@ impl EventLoop {
 
     /// Gives the recording of this thread, if there is one, this loop's clock, and tells it what the loop has.
     pub(crate) fn meet_recording(&self) {
-        // A loop that a recorder runs for itself is no part of what it records.
-        if !trace::on() || trace::is_telling() {
-            return;
+        if let Some(view) = self.view() {
+            trace::lend(view);
+            self.announce_once();
         }
-        let inner = &self.inner;
-        trace::lend(Rc::new(View { clock: inner.clock.clone(), event_loop: Rc::downgrade(inner) }));
-        if inner.announced.replace(trace::run()) != trace::run() {
+    }
+
+    /// The same while this loop runs.
+    pub(crate) fn meet_recording_while(&self) -> Option<trace::Lent> {
+        let lent = trace::lend_while(self.view()?);
+        self.announce_once();
+        lent
+    }
+
+    fn view(&self) -> Option<Rc<View>> {
+        // A loop that a recorder runs for itself is no part of what it records.
+        let recorded = trace::on() && !trace::is_telling();
+        let view = || View { clock: self.inner.clock.clone(), event_loop: Rc::downgrade(&self.inner) };
+        recorded.then(|| Rc::new(view()))
+    }
+
+    fn announce_once(&self) {
+        if self.inner.announced.replace(trace::run()) != trace::run() {
             self.announce();
         }
     }
@@ -73,6 +88,10 @@ impl LoopView for View {
             Clock::Real(_) => ClockKind::Real,
             Clock::Test(_) => ClockKind::Virtual,
         }
+    }
+
+    fn runs(&self) -> bool {
+        self.event_loop.upgrade().is_some_and(|inner| inner.is_running())
     }
 
     fn held(&self, nanos: u64) {

@@ -26,12 +26,16 @@ pub(crate) enum Life {
 pub(crate) struct Running<'a> {
     inner: &'a Inner,
     /// The slot of the thread's recording goes back to whom it was taken from.
-    _resumed: Option<trace::Resumed>,
+    resumed: Option<trace::Resumed>,
+    /// The recording's clock goes back to the loop whose callback this one runs in.
+    lent: Option<trace::Lent>,
 }
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         self.inner.running.set(false);
+        drop(self.lent.take());
+        drop(self.resumed.take());
     }
 }
 
@@ -51,8 +55,8 @@ impl EventLoop {
             return Err(RunError::Reentrant);
         }
         self.inner.running.set(true);
-        let running = Running { inner: &self.inner, _resumed: self.take_over() };
-        self.meet_recording();
+        let mut running = Running { inner: &self.inner, resumed: self.take_over(), lent: None };
+        running.lent = self.meet_recording_while();
         Ok(running)
     }
 

@@ -57,20 +57,22 @@ impl EventLoop {
         let label = site.label.as_deref();
         let links = Links { cause: site.cause, reg: site.reg, at: Some(place), label };
         let slot = site.slot.unwrap_or(slot);
-        let frame = Frame::open(Kind::CbBegin { o: site.id, slot }, links);
+        let more = More { same_time: site.same_time, ..More::default() };
+        let frame = Frame::open_more(Kind::CbBegin { o: site.id, slot }, links, more);
         self.inner.turn.outer.set(tasks::tell::calls(site.id));
         self.inner.turn.call_frame.set(Some(frame));
-        self.inner.turn.began.set(self.inner.clock.now());
+        self.inner.turn.began.set(trace::read_last());
     }
 
     #[cold]
     #[inline(never)]
-    pub(super) fn close_frame(&self, frame: Frame, out: Out) {
+    pub(super) fn close_frame(&self, frame: Frame, out: Out) -> bool {
         let turn = &self.inner.turn;
-        let took = self.inner.clock.now().saturating_sub(turn.began.get());
-        turn.busy.set(turn.busy.get() + took);
         tasks::tell::called(turn.outer.take());
-        frame.close(|b| Kind::CbEnd { b, out }, Links::default());
+        let told = frame.close(|b| Kind::CbEnd { b, out }, Links::default()) != 0;
+        let took = trace::read_last().saturating_sub(turn.began.get());
+        turn.busy.set(turn.busy.get() + took);
+        told
     }
 
     /// A wait begins. Answers its mark and its time.
@@ -82,7 +84,7 @@ impl EventLoop {
         let watch = inner.sources.borrow().watched(NAMED);
         match trace::emit(Kind::PollBegin { timeout, next, watch: &watch }, Links::default()) {
             0 => None,
-            begun => Some((begun, inner.clock.now())),
+            begun => Some((begun, trace::read_last())),
         }
     }
 
@@ -102,7 +104,7 @@ impl EventLoop {
                 ready.push(Asked { i, r, w });
             }
         }
-        let now = inner.clock.now();
+        let now = trace::read_now();
         let woke = if any_source {
             Woke::Io
         } else if inner.mailbox.has_mail() || inner.any_task_woken() {
@@ -113,7 +115,8 @@ impl EventLoop {
             Woke::Now
         };
         let kind = Kind::PollEnd { b: begun, waited: now.saturating_sub(at), woke, ready: &ready };
-        inner.turn.woken.set(trace::emit(kind, Links::default()));
+        let more = More { same_time: true, ..More::default() };
+        inner.turn.woken.set(trace::emit_more(kind, Links::default(), more));
     }
 }
 
@@ -138,14 +141,14 @@ impl EventLoop {
 
     #[cold]
     #[inline(never)]
-    pub(super) fn soon_begins(&self, id: Cell<IdSlot>, reg: EventNumber, place: Place) {
-        self.open_frame(Slot::Soon, place, queued(id, reg, place));
+    pub(super) fn soon_begins(&self, id: Cell<IdSlot>, reg: EventNumber, place: Place, just_told: bool) {
+        self.open_frame(Slot::Soon, place, Site { same_time: just_told, ..queued(id, reg, place) });
     }
 
     #[cold]
     #[inline(never)]
-    pub(super) fn letter_begins(&self, place: Place, worker: u32) {
-        self.open_frame(Slot::Post, place, posted(place, worker));
+    pub(super) fn letter_begins(&self, place: Place, worker: u32, just_told: bool) {
+        self.open_frame(Slot::Post, place, posted(place, worker, just_told));
     }
 
     /// Answers whether the source is still to be called.
@@ -158,9 +161,15 @@ impl EventLoop {
 
     #[cold]
     #[inline(never)]
-    pub(super) fn timer_begins(&self, slot: (Cell<IdSlot>, EventNumber, Place), at: u64, label: Option<Rc<str>>) {
+    pub(super) fn timer_begins(
+        &self,
+        slot: (Cell<IdSlot>, EventNumber, Place),
+        at: u64,
+        label: Option<Rc<str>>,
+        just_told: bool,
+    ) {
         let place = slot.2;
-        self.open_frame(Slot::Timer, place, fired(&self.inner.turn, slot, at, label));
+        self.open_frame(Slot::Timer, place, fired(&self.inner.turn, slot, at, label, just_told));
     }
 
     #[cold]
@@ -179,12 +188,13 @@ fn queued(id: Cell<IdSlot>, mut reg: EventNumber, place: Place) -> Site {
 }
 
 /// A letter is numbered when the loop takes it in: its thread has no trace.
-fn posted(place: Place, worker: u32) -> Site {
+fn posted(place: Place, worker: u32, just_told: bool) -> Site {
     let Some((p, _)) = trace::id(&Cell::default(), Object::Post) else { return Site::default() };
-    let more = More { th: Some(worker).filter(|worker| *worker != 0), ..More::default() };
+    let th = Some(worker).filter(|worker| *worker != 0);
+    let more = More { th, same_time: just_told, ..More::default() };
     let links = Links { at: Some(place), ..Links::default() };
     let reg = trace::emit_more(Kind::Post { p, late: false }, links, more);
-    Site { id: Some(p), reg, ..Site::default() }
+    Site { id: Some(p), reg, same_time: true, ..Site::default() }
 }
 
 pub(super) fn fired(
@@ -192,6 +202,7 @@ pub(super) fn fired(
     slot: (Cell<IdSlot>, EventNumber, Place),
     at: u64,
     label: Option<Rc<str>>,
+    just_told: bool,
 ) -> Site {
     let (id, mut reg, place) = slot;
     let Some((m, new)) = trace::id(&id, Object::Timer) else { return Site::default() };
@@ -200,8 +211,9 @@ pub(super) fn fired(
     }
     let late = turn.now.get().saturating_sub(at);
     let links = Links { cause: turn.woken.get(), reg, at: None, label: label.as_deref() };
-    let cause = trace::emit(Kind::TimerFire { m, late }, links);
-    Site { id: Some(m), cause, reg, label, slot: None }
+    let more = More { same_time: just_told, ..More::default() };
+    let cause = trace::emit_more(Kind::TimerFire { m, late }, links, more);
+    Site { id: Some(m), cause, reg, label, slot: None, same_time: true }
 }
 
 fn late_timer(m: Id, due: u64) -> Kind<'static> {
@@ -246,7 +258,7 @@ impl Inner {
         let mut cause = 0;
         if let Some(Done { begun, ended, th, out }) = done {
             let links = |cause| Links { cause, reg, ..Links::default() };
-            let more = |at| More { th: Some(th), sys: false, wall: trace::wall_of(at) };
+            let more = |at| More { th: Some(th), wall: trace::wall_of(at), ..More::default() };
             let mark = trace::emit_more(Kind::WorkBegin { w }, links(0), more(begun));
             cause = trace::emit_more(Kind::WorkEnd { w, out }, links(mark), more(ended));
         }
@@ -351,6 +363,7 @@ impl EventLoop {
             reg: slot.reg(),
             label: self.inner.label(Named::Source(serial)),
             slot: slot_word,
+            same_time: true,
         }
     }
 }

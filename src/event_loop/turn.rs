@@ -111,6 +111,8 @@ pub(crate) struct Site {
     pub(crate) label: Option<Rc<str>>,
     /// A more exact word for its queue.
     pub(crate) slot: Option<Slot>,
+    /// Whether nothing but the library ran since the event before.
+    pub(crate) same_time: bool,
 }
 
 impl EventLoop {
@@ -219,6 +221,7 @@ impl EventLoop {
     #[inline(never)]
     fn run_soon(&self, budget: usize) -> bool {
         let turn = &self.inner.turn;
+        let mut just_told = false;
         while turn.soon_left.get() > 0 {
             if turn.ran.get() == budget {
                 return true;
@@ -228,8 +231,8 @@ impl EventLoop {
             let Soon { call, place, id, reg } = soon;
             self.begin(Slot::Soon, place, NO_SOURCE);
             if trace::on() {
-                self.soon_begins(id, reg, place);
-                self.call_told(call);
+                self.soon_begins(id, reg, place, just_told);
+                just_told = self.call_told(call);
             } else {
                 call(self);
                 self.end();
@@ -241,6 +244,7 @@ impl EventLoop {
     #[inline(never)]
     fn run_mail(&self, budget: usize) -> bool {
         let turn = &self.inner.turn;
+        let mut just_told = false;
         loop {
             if turn.ran.get() == budget {
                 return true;
@@ -249,8 +253,8 @@ impl EventLoop {
             let Letter { call, place, worker } = letter;
             self.begin(Slot::Post, place, NO_SOURCE);
             if trace::on() {
-                self.letter_begins(place, worker);
-                self.call_told(call);
+                self.letter_begins(place, worker, just_told);
+                just_told = self.call_told(call);
             } else {
                 call(self);
                 self.end();
@@ -286,6 +290,7 @@ impl EventLoop {
     fn run_timers(&self, budget: usize) -> bool {
         let inner = &*self.inner;
         let turn = &inner.turn;
+        let mut just_told = false;
         loop {
             if turn.ran.get() == budget {
                 return true;
@@ -300,12 +305,12 @@ impl EventLoop {
             self.begin(Slot::Timer, place, NO_SOURCE);
             let told = trace::on();
             if told {
-                self.timer_begins((id, reg, place), at, label);
+                self.timer_begins((id, reg, place), at, label, just_told);
             }
             inner.scheduled.set(Some(at));
             call(self);
             inner.scheduled.set(None);
-            self.end_as(told);
+            just_told = self.end_as(told);
         }
     }
 
@@ -369,28 +374,27 @@ impl EventLoop {
         }
     }
 
+    /// Answers, as those below, whether the recording that goes on has been told.
     #[inline(always)]
-    fn end_as(&self, told: bool) {
-        match told {
-            true => self.end_told(),
-            false => self.end(),
+    fn end_as(&self, told: bool) -> bool {
+        if !told {
+            self.end();
         }
+        told && self.end_told()
     }
 
     #[cold]
     #[inline(never)]
-    fn end_told(&self) {
+    fn end_told(&self) -> bool {
         self.end();
-        if let Some(frame) = self.inner.turn.call_frame.take() {
-            self.close_frame(frame, Out::Ok);
-        }
+        self.inner.turn.call_frame.take().is_some_and(|frame| self.close_frame(frame, Out::Ok))
     }
 
     #[cold]
     #[inline(never)]
-    fn call_told(&self, call: impl FnOnce(&EventLoop)) {
+    fn call_told(&self, call: impl FnOnce(&EventLoop)) -> bool {
         call(self);
-        self.end_told();
+        self.end_told()
     }
 
     #[cold]
@@ -416,7 +420,9 @@ impl EventLoop {
             self.open_frame(slot, place, site());
         }
         match guard(|| f(self)) {
-            Ok(()) => self.end_as(told),
+            Ok(()) => {
+                self.end_as(told);
+            }
             Err(payload) => self.caught(payload),
         }
     }
@@ -442,7 +448,7 @@ impl EventLoop {
             self.call(
                 Slot::Timer,
                 place,
-                || fired(turn, (id, reg, place), at, label),
+                || fired(turn, (id, reg, place), at, label, false),
                 |event_loop| {
                     inner.scheduled.set(Some(at));
                     call(event_loop);

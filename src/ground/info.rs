@@ -110,18 +110,16 @@ impl Info {
 
     /// The name that a person gave to step `n`.
     pub(crate) fn step_name(&self, n: u32) -> Option<Rc<str>> {
-        Some(self.step_named(n)?.name)
+        self.step_named(n).0
     }
 
-    /// Whether the library added that step for itself.
-    pub(crate) fn is_own_step(&self, n: u32) -> bool {
-        self.step_named(n).is_some_and(|step| step.own)
-    }
-
-    fn step_named(&self, n: u32) -> Option<StepName> {
-        let steps = self.rare.get()?.steps.borrow();
-        let found = steps.binary_search_by_key(&n, |(n, _)| *n).ok()?;
-        Some(steps[found].1.clone())
+    /// The same, and whether the library added that step for itself.
+    #[inline]
+    pub(crate) fn step_named(&self, n: u32) -> (Option<Rc<str>>, bool) {
+        match self.rare.get() {
+            Some(rare) if !rare.steps.borrow().is_empty() => rare.step_named(n),
+            _ => (None, false),
+        }
     }
 
     /// Counts a step, and answers its number.
@@ -129,7 +127,7 @@ impl Info {
     pub(crate) fn next_step(&self) -> u32 {
         let n = self.steps.get();
         self.steps.set(n.wrapping_add(1));
-        if let Some(rare) = self.rare.get() {
+        if let Some(rare) = self.rare.get().filter(|rare| rare.pending.borrow().is_some()) {
             rare.name_step(n);
         }
         n
@@ -161,9 +159,16 @@ impl Info {
     }
 
     /// The text that the program wants for a value. A panic of its function is no text.
+    #[inline]
     pub(crate) fn show<T: 'static>(&self, value: &T) -> Option<String> {
+        let shows = self.rare.get()?.shows.borrow();
+        if shows.is_empty() {
+            return None;
+        }
         let of = TypeId::of::<T>();
-        let shows = self.rare.get()?.shows.borrow().iter().find(|shows| shows.of == of).cloned()?;
+        let found = shows.iter().find(|shows| shows.of == of).cloned();
+        drop(shows);
+        let shows = found?;
         match catch_unwind(AssertUnwindSafe(|| (shows.show)(value))) {
             Ok(text) => Some(text),
             Err(payload) => {
@@ -187,6 +192,12 @@ impl Info {
 }
 
 impl Rare {
+    fn step_named(&self, n: u32) -> (Option<Rc<str>>, bool) {
+        let steps = self.steps.borrow();
+        let found = steps.binary_search_by_key(&n, |(n, _)| *n).ok();
+        found.map_or((None, false), |found| (Some(steps[found].1.name.clone()), steps[found].1.own))
+    }
+
     #[cold]
     fn name_step(&self, n: u32) {
         if let Some(name) = self.pending.take() {

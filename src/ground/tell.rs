@@ -5,8 +5,8 @@ use super::failure::Failure;
 use super::info::{Info, Phase};
 use super::step::{Outcome, Returned, Step, StepSite, run, short_step_name, takes};
 use super::trace::{
-    self, Cancel, Dropped, EventNumber, Frame, Id, Kind, Lanes, Links, Loss, More, Object, Out, Place, Shown, Val,
-    Via, emit, emit_more, id,
+    self, Cancel, Dropped, EventNumber, Frame, Id, Kind, Lane, Lanes, Links, Loss, More, Object, Out, Place, Shown,
+    Val, Via, emit, emit_here, emit_more, id,
 };
 use super::unhandled::{self, Recorded, forget_panic};
 use std::any::type_name;
@@ -14,21 +14,23 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// The id of a chain. One that is met for the first time is announced.
+#[inline]
 pub(crate) fn chain_id(info: &Info, ty: &'static str, late: bool) -> Option<Id> {
-    chain_id_of(info, ty, late, None)
-}
-
-fn chain_id_of(info: &Info, ty: &'static str, late: bool, of: Option<Id>) -> Option<Id> {
     let (d, new) = id(info.id(), Object::Deferred)?;
     if new {
-        let name = info.name();
-        let links = Links { at: Some(info.made()), label: name.as_deref(), ..Links::default() };
-        emit(Kind::DNew { d, ty, of, late }, links);
-        if info.phase.get() == Phase::Unfired {
-            trace::unfired(true);
-        }
+        announce(info, d, ty, None, late);
     }
     Some(d)
+}
+
+#[inline(never)]
+fn announce(info: &Info, d: Id, ty: &'static str, of: Option<Id>, late: bool) {
+    let name = info.name();
+    let links = Links { at: Some(info.made()), label: name.as_deref(), ..Links::default() };
+    emit(Kind::DNew { d, ty, of, late }, links);
+    if info.phase.get() == Phase::Unfired {
+        trace::unfired(true);
+    }
 }
 
 /// The id of a failure. One that is met for the first time is announced.
@@ -107,7 +109,9 @@ fn cause(info: &Info) -> Links<'static> {
 #[cold]
 #[inline(never)]
 pub(crate) fn made(info: &Info, ty: &'static str, of: Option<Id>) {
-    chain_id_of(info, ty, false, of);
+    if let Some((d, true)) = id(info.id(), Object::Deferred) {
+        announce(info, d, ty, of, false);
+    }
 }
 
 /// A Deferred was made with its result.
@@ -124,11 +128,6 @@ pub(crate) fn named(info: &Info, name: &str, at: Place) {
     }
 }
 
-/// Marks a step that the library added for itself.
-fn own(info: &Info, n: u32) -> More {
-    More { sys: info.is_own_step(n), ..More::default() }
-}
-
 /// A step was added; answers the event's number.
 #[cold]
 #[inline(never)]
@@ -139,9 +138,44 @@ pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
 ) -> EventNumber {
     let Some(d) = chain_id(info, type_name::<T>(), true) else { return 0 };
     let names = [short_step_name(S::name()), S::errback_name().map_or("", short_step_name)];
-    let kind = Kind::DAdd { d, n: site.n, lanes: Lanes::of(S::CALLBACK, S::ERRBACK), names, late };
-    let name = info.step_name(site.n);
-    emit_more(kind, Links { at: Some(site.at), label: name.as_deref(), ..Links::default() }, own(info, site.n))
+    let lanes = Lanes::of(S::CALLBACK, S::ERRBACK);
+    let (name, sys) = info.step_named(site.n);
+    let links = Links { at: Some(site.at), label: name.as_deref(), ..Links::default() };
+    add(d, site.n, lanes, names, late, links, sys)
+}
+
+// The busiest events, each in a function of its own.
+
+#[inline(never)]
+fn add(
+    d: Id,
+    n: u32,
+    lanes: Lanes,
+    names: [&'static str; 2],
+    late: bool,
+    links: Links<'_>,
+    sys: bool,
+) -> EventNumber {
+    emit_here(Kind::DAdd { d, n, lanes, names, late }, links, More { sys, ..More::default() })
+}
+
+#[inline(never)]
+fn step_begins(d: Id, n: u32, lane: Lane, val: Val<'_>, links: Links<'_>, sys: bool) -> Frame {
+    let more = More { sys, same_time: true, ..More::default() };
+    Frame::open_here(Kind::DStep { d, n, lane, val }, links, more)
+}
+
+#[inline(never)]
+fn step_ends(
+    frame: Frame,
+    (d, n): (Id, u32),
+    val: Option<Val<'_>>,
+    inner: Option<Id>,
+    links: &Links<'_>,
+    sys: bool,
+) -> EventNumber {
+    let b = frame.begin();
+    frame.close_here(Kind::DRet { d, n, b, val, inner }, links, More { sys, ..More::default() })
 }
 
 pub(crate) fn fired<T: 'static>(core: &Core, mut outcome: Outcome<T>, at: Option<Place>) -> Outcome<T> {
@@ -182,18 +216,18 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     let mut shown = Shown::default();
     let came_in = val(info, &mut input, Via::Fail, &mut shown);
     let lane = came_in.lane();
-    let name = info.step_name(n);
+    let (name, sys) = info.step_named(n);
     let label = name.as_deref();
     let links = Links { cause: info.cause(), reg: site.reg, at: Some(site.at), label };
     if !takes::<T, U, S>(lane) {
-        info.set_cause(emit_more(Kind::DPass { d, n, lane }, links, own(info, n)));
+        info.set_cause(emit_more(Kind::DPass { d, n, lane }, links, More { sys, ..More::default() }));
         return run(step, input, || (*site, info));
     }
     let had = match came_in {
         Val::Err(f) => Some(f),
         Val::Ok { .. } => None,
     };
-    let frame = Frame::open_more(Kind::DStep { d, n, lane, val: came_in }, links, own(info, n));
+    let frame = step_begins(d, n, lane, came_in, links, sys);
     let mut returned = run(step, input, || (*site, info));
     let mut shown = Shown::default();
     let (went_out, inner) = match &mut returned {
@@ -204,11 +238,8 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
         Some(Val::Err(f)) => Some(f),
         _ => None,
     };
-    let s = frame.close_more(
-        |b| Kind::DRet { d, n, b, val: went_out, inner },
-        Links { at: Some(site.at), label, ..Links::default() },
-        own(info, n),
-    );
+    let links = Links { at: Some(site.at), label, ..Links::default() };
+    let s = step_ends(frame, (d, n), went_out, inner, &links, sys);
     info.set_cause(s);
     match (had, raised) {
         (Some(f), Some(by)) if f != by => {

@@ -43,8 +43,8 @@ pub(crate) use preview::{Shown, Shows};
 pub use recorder::{Pass, Recorder};
 pub use recording::{Recording, record_with};
 pub(crate) use slot::{
-    Current, Frame, Links, LoopView, Mark, More, Resumed, emit, emit_more, frame, id, is_telling, known, lend,
-    loop_ends, on, ran, run, take_over, unfired, wall_of,
+    Current, Frame, Lent, Links, LoopView, Mark, More, Resumed, emit, emit_here, emit_more, frame, id, is_telling,
+    known, lend, lend_while, loop_ends, nanos, on, ran, read_last, read_now, run, take_over, unfired, wall_of,
 };
 pub use source::source_text;
 

@@ -6,11 +6,15 @@ use super::event::{Asked, Gave, Id, Open, Val};
 /// Takes the fields of an event, in the order of the table of kinds.
 pub(super) trait Put {
     fn num(&mut self, key: &'static str, n: u64);
+    fn small(&mut self, key: &'static str, n: u32) {
+        self.num(key, u64::from(n));
+    }
     fn flag(&mut self, key: &'static str, is: bool);
     /// One of a few words; `code` is its place among them.
     fn word(&mut self, key: &'static str, word: &'static str, code: u8);
     fn text(&mut self, key: &'static str, text: &str);
-    fn texts(&mut self, key: &'static str, texts: &[&str]);
+    /// One text, or two: the second may be empty.
+    fn pair(&mut self, key: &'static str, texts: [&str; 2]);
     fn id(&mut self, key: &'static str, id: Id);
     fn ids(&mut self, key: &'static str, ids: &[Id]);
     fn asked(&mut self, key: &'static str, asked: &[Asked]);
@@ -24,6 +28,9 @@ pub(super) trait Put {
 /// Gives the fields of an event, in the same order. `None` for what is not there, or is of another type.
 pub(super) trait Get<'t> {
     fn num(&mut self, key: &'static str) -> Option<u64>;
+    fn small(&mut self, key: &'static str) -> Option<u32> {
+        self.num(key)?.try_into().ok()
+    }
     fn flag(&mut self, key: &'static str) -> Option<bool>;
     fn word<T: Copy>(&mut self, key: &'static str, words: &[(&'static str, T)]) -> Option<T>;
     fn text(&mut self, key: &'static str) -> Option<&'t str>;
@@ -40,13 +47,19 @@ pub(super) trait Get<'t> {
 
 /// A type that a field of an event may have.
 pub(super) trait Field<'t>: Sized {
+    /// The most bits that it takes among the small fields of a packed row.
+    const BITS: u32;
+
     fn put(self, key: &'static str, to: &mut impl Put);
     fn get(key: &'static str, from: &mut impl Get<'t>) -> Option<Self>;
 }
 
 macro_rules! fields {
-    ($($ty:ty: $method:ident),* $(,)?) => { $(
+    ($($ty:ty: $method:ident, $bits:literal);* $(;)?) => { $(
         impl<'t> Field<'t> for $ty {
+            const BITS: u32 = $bits;
+
+            #[inline(always)]
             fn put(self, key: &'static str, to: &mut impl Put) {
                 to.$method(key, self);
             }
@@ -58,30 +71,24 @@ macro_rules! fields {
 }
 
 fields! {
-    u64: num, bool: flag, &'t str: text, Id: id, &'t [Id]: ids, &'t [Asked]: asked, Val<'t>: val, Gave: gave,
-    Open: open,
-}
-
-impl<'t> Field<'t> for u32 {
-    fn put(self, key: &'static str, to: &mut impl Put) {
-        to.num(key, u64::from(self));
-    }
-    fn get(key: &'static str, from: &mut impl Get<'t>) -> Option<Self> {
-        from.num(key)?.try_into().ok()
-    }
-}
-
-/// The names of a callback and of an errback; the second is empty where there is one function.
-impl<'t> Field<'t> for [&'t str; 2] {
-    fn put(self, key: &'static str, to: &mut impl Put) {
-        to.texts(key, if self[1].is_empty() { &self[..1] } else { &self });
-    }
-    fn get(key: &'static str, from: &mut impl Get<'t>) -> Option<Self> {
-        from.pair(key)
-    }
+    u64: num, 1;
+    u32: small, 0;
+    bool: flag, 1;
+    &'t str: text, 0;
+    // The names of a callback and of an errback; the second is empty where there is one function.
+    [&'t str; 2]: pair, 1;
+    Id: id, 3;
+    &'t [Id]: ids, 0;
+    &'t [Asked]: asked, 0;
+    Val<'t>: val, 4;
+    Gave: gave, 3;
+    Open: open, 0;
 }
 
 impl<'t, F: Field<'t>> Field<'t> for Option<F> {
+    const BITS: u32 = 1 + F::BITS;
+
+    #[inline(always)]
     fn put(self, key: &'static str, to: &mut impl Put) {
         to.there(self.is_some());
         if let Some(field) = self {
@@ -119,6 +126,12 @@ macro_rules! words {
         }
 
         impl<'t> $crate::ground::trace::field::Field<'t> for $name {
+            const BITS: u32 = {
+                assert!($name::ALL.len() <= 16);
+                4
+            };
+
+            #[inline(always)]
             fn put(self, key: &'static str, to: &mut impl $crate::ground::trace::field::Put) {
                 to.word(key, self.word(), self as u8);
             }

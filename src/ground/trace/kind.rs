@@ -5,6 +5,7 @@ use super::event::{
     Stream, Val, Via, Woke,
 };
 use super::field::{Field, Get, Put};
+use super::packed::fits;
 
 macro_rules! key {
     ($field:ident) => {
@@ -85,8 +86,14 @@ macro_rules! kinds {
                 match self { $(Kind::$name { .. } => Code::$name),* }
             }
 
-            #[inline]
+            /// A packed row has room for the small fields of each kind.
+            const FITS: () = {
+                $(assert!(fits(0 $(+ <$ty as Field<'t>>::BITS)*), $word);)*
+            };
+
+            #[inline(always)]
             pub(super) fn put(&self, to: &mut impl Put) {
+                let () = Self::FITS;
                 match *self {
                     $(Kind::$name { $($field),* } => { $($field.put(key!($field $($key)?), to);)* })*
                 }

@@ -293,8 +293,9 @@ impl Put for Fields<'_> {
         self.key(key);
         write_text(self.0, text);
     }
-    fn texts(&mut self, key: &'static str, texts: &[&str]) {
+    fn pair(&mut self, key: &'static str, texts: [&str; 2]) {
         self.key(key);
+        let texts = if texts[1].is_empty() { &texts[..1] } else { &texts };
         self.list(texts, |out, text| write_text(out, text));
     }
     fn id(&mut self, key: &'static str, id: Id) {

@@ -1,16 +1,18 @@
 //! A recording kept in memory.
 
-use super::event::{ClockKind, Event, EventNumber, Header};
-use super::kind::Kind;
+use super::event::{ClockKind, Event, EventNumber, Header, Place};
+use super::kind::{Code, Kind};
 use super::packed::Packed;
+use super::past::Past;
 use super::recorder::Recorder;
 use super::recording::record_with;
+use super::slot::Common;
 use std::collections::BTreeMap;
 use std::iter::FusedIterator;
 
 /// A recording in memory: of a program that ran, or read from a file.
 ///
-/// It is small: an event takes 32 to 41 bytes, beside the texts, each of which is kept once. Events are unpacked when
+/// It is small: an event takes 18 to 25 bytes, beside the texts, each of which is kept once. Events are unpacked when
 /// they are asked for.
 ///
 /// ```
@@ -38,7 +40,7 @@ pub struct Trace {
 }
 
 impl Trace {
-    /// The most events that [`record`] keeps: 1,000,000 (about 30 MB).
+    /// The most events that [`record`] keeps: 1,000,000 (about 20 MB).
     pub const LIMIT: usize = 1_000_000;
 
     /// A recorder that keeps the first `limit` events.
@@ -205,6 +207,49 @@ impl Trace {
     }
 }
 
+impl Trace {
+    /// Whether the next event will be kept, beside enough of the last ones that nobody else need remember them.
+    #[inline]
+    pub(super) fn remembers(&self) -> bool {
+        if self.ring { self.limit >= Past::BACK } else { self.dropped == 0 && self.packed.len() < self.limit }
+    }
+
+    /// The last event of that kind, of the last `most` ones, that `is_it` answers for.
+    pub(super) fn find_back(
+        &self,
+        code: Code,
+        most: usize,
+        is_it: impl Fn(&Event<'_>) -> bool,
+    ) -> Option<Event<'_>> {
+        let numbers = (0..self.len()).rev().take(most);
+        let of_kind = numbers.filter(|n| self.code(*n) == Some(code));
+        of_kind.filter_map(|n| self.nth(n)).find(is_it)
+    }
+
+    fn code(&self, n: usize) -> Option<Code> {
+        match n.checked_sub(self.older.len()) {
+            Some(n) => self.packed.code(n),
+            None => self.older.code(n),
+        }
+    }
+
+    /// Takes an event of this program in that happened at that place.
+    #[inline(always)]
+    pub(super) fn keep(&mut self, common: &Common<'_>, at: Option<Place>, kind: &Kind<'_>) {
+        self.make_room();
+        self.packed.push_here(common, at, kind);
+    }
+
+    /// In a ring, half of the events go at a time.
+    #[inline]
+    fn make_room(&mut self) {
+        if self.ring && self.packed.len() == self.limit {
+            self.dropped += self.older.len() as u64;
+            self.older = std::mem::take(&mut self.packed);
+        }
+    }
+}
+
 impl Recorder for Trace {
     fn begin(&mut self, header: &Header<'_>) {
         self.prog = header.prog.to_owned();
@@ -215,10 +260,7 @@ impl Recorder for Trace {
 
     fn event(&mut self, event: &Event<'_>) {
         if self.ring {
-            if self.packed.len() == self.limit {
-                self.dropped += self.older.len() as u64;
-                self.older = std::mem::take(&mut self.packed);
-            }
+            self.make_room();
             self.packed.push(event);
             return;
         }

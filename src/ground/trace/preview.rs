@@ -18,17 +18,52 @@ pub(crate) struct Shows {
 
 /// The text of a value, for as long as an event is told. Short ones take no allocation.
 #[derive(Debug)]
-pub(crate) struct Shown {
-    short: [u8; 40],
-    length: usize,
-    long: String,
+pub(crate) enum Shown {
+    /// A text that was there before.
+    Fixed(&'static str),
+    Short {
+        text: [u8; SHORT],
+        length: usize,
+    },
+    Long(String),
 }
 
+/// How many bytes a short text has.
+const SHORT: usize = 40;
+
 impl Default for Shown {
-    #[inline]
+    #[inline(always)]
     fn default() -> Shown {
-        Shown { short: [0; 40], length: 0, long: String::new() }
+        Shown::Fixed("")
     }
+}
+
+/// So many numbers, from 0, are there as texts: most that a program counts with are small.
+const SMALL: usize = 1000;
+
+/// Three digits for each of them.
+static SMALL_DIGITS: [u8; 3 * SMALL] = {
+    let mut digits = [0; 3 * SMALL];
+    let mut n = 0;
+    while n < SMALL {
+        digits[3 * n] = b'0' + (n / 100) as u8;
+        digits[3 * n + 1] = b'0' + (n / 10 % 10) as u8;
+        digits[3 * n + 2] = b'0' + (n % 10) as u8;
+        n += 1;
+    }
+    digits
+};
+
+static SMALL_TEXTS: &str = match std::str::from_utf8(&SMALL_DIGITS) {
+    Ok(texts) => texts,
+    Err(_) => "",
+};
+
+/// The text of a number less than `SMALL`.
+#[inline]
+fn small(n: usize) -> &'static str {
+    let zeros = usize::from(n < 10) + usize::from(n < 100);
+    SMALL_TEXTS.get(3 * n + zeros..3 * n + 3).unwrap_or_default()
 }
 
 impl Shown {
@@ -73,7 +108,7 @@ impl Shown {
             } )* };
         }
         if any.is::<()>() {
-            self.push_str("()");
+            *self = Shown::Fixed("()");
             return true;
         }
         whole!(i32, i64, i8, i16, isize);
@@ -110,7 +145,16 @@ impl Shown {
         false
     }
 
-    fn whole(&mut self, mut n: u64, negative: bool) {
+    #[inline]
+    fn whole(&mut self, n: u64, negative: bool) {
+        if n < SMALL as u64 && !negative {
+            *self = Shown::Fixed(small(n as usize));
+        } else {
+            self.digits(n, negative);
+        }
+    }
+
+    fn digits(&mut self, mut n: u64, negative: bool) {
         let mut digits = [0; 21];
         let mut at = digits.len();
         loop {
@@ -135,12 +179,13 @@ impl Shown {
         self.cut();
     }
 
+    #[inline]
     fn text(&self) -> &str {
-        if self.long.is_empty() {
+        match self {
+            Shown::Fixed(text) => text,
             // Only whole texts were copied there.
-            std::str::from_utf8(&self.short[..self.length]).unwrap_or_default()
-        } else {
-            &self.long
+            Shown::Short { text, length } => std::str::from_utf8(&text[..*length]).unwrap_or_default(),
+            Shown::Long(text) => text,
         }
     }
 
@@ -148,26 +193,34 @@ impl Shown {
         self.push_str(c.encode_utf8(&mut [0; 4]));
     }
 
-    #[inline]
-    fn push_str(&mut self, text: &str) {
-        if self.long.is_empty() {
-            if let Some(room) = self.short.get_mut(self.length..self.length + text.len()) {
-                room.copy_from_slice(text.as_bytes());
-                self.length += text.len();
-                return;
-            }
-            self.long = self.text().to_owned();
+    fn push_str(&mut self, more: &str) {
+        if let Shown::Fixed("") = self {
+            *self = Shown::Short { text: [0; SHORT], length: 0 };
         }
-        self.long.push_str(text);
+        if let Shown::Short { text, length } = self
+            && let Some(room) = text.get_mut(*length..*length + more.len())
+        {
+            room.copy_from_slice(more.as_bytes());
+            *length += more.len();
+            return;
+        }
+        let mut long = match std::mem::take(self) {
+            Shown::Long(text) => text,
+            short => short.text().to_owned(),
+        };
+        long.push_str(more);
+        *self = Shown::Long(long);
     }
 
     /// What is longer than a preview loses its end.
     fn cut(&mut self) {
         // What is in the short place is short.
-        if let Some((end, _)) = self.long.char_indices().nth(MOST) {
-            let dots = self.long[..end].char_indices().rev().nth(2).map_or(end, |(at, _)| at);
-            self.long.truncate(dots);
-            self.long.push_str("...");
+        if let Shown::Long(text) = self
+            && let Some((end, _)) = text.char_indices().nth(MOST)
+        {
+            let dots = text[..end].char_indices().rev().nth(2).map_or(end, |(at, _)| at);
+            text.truncate(dots);
+            text.push_str("...");
         }
     }
 }
@@ -214,6 +267,9 @@ mod tests {
             (shown(i64::MIN), shown(-7_i8), shown(u64::MAX)),
             (i64::MIN.to_string(), "-7".into(), u64::MAX.to_string())
         );
+        for n in [0, 1, 9, 10, 11, 99, 100, 101, 999, 1000, 1001, 12345] {
+            assert_eq!((shown(n), shown(-n)), (n.to_string(), (-n).to_string()));
+        }
         assert_eq!((shown(1.5), shown(true), shown('x')), ("1.5".into(), "true".into(), "'x'".into()));
         assert_eq!(shown("a\n\u{1b}[0m"), r#""a\n\u{1b}[0m""#);
         assert_eq!(shown(Some("x".to_owned())), r#"Some("x")"#);

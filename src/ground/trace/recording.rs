@@ -4,6 +4,7 @@ use super::event::{Event, Header};
 use super::recorder::{Pass, Recorder};
 use super::slot::{self, Current};
 use crate::ground::{failure, unhandled};
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
@@ -97,7 +98,8 @@ impl<R: Recorder + 'static> Recording<R> {
         let gate = recorder.is_gate();
         let recorder = Rc::new(RefCell::new(Some(Box::new(recorder))));
         let sink = Shared { recorder: recorder.clone(), panicked: false, gate };
-        let current = Current::new(Box::new(sink));
+        let place: Rc<dyn Any> = recorder.clone();
+        let current = Current::new(Box::new(sink), place.downcast().ok());
         let before = slot::replace(Some(current.clone()));
         *current.before.borrow_mut() = before;
         Recording { current, recorder, thread: PhantomData }

@@ -2,11 +2,12 @@
 
 use super::event::{At, ClockKind, Ending, Event, EventNumber, Header, Id, IdSlot, Object, Open, Place};
 use super::kind::Kind;
+use super::memory::Trace;
 use super::past::Past;
 use super::recorder::{Pass, Recorder};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// What the library fills in; the rest is filled in by the slot.
 #[derive(Debug, Default)]
@@ -21,16 +22,41 @@ pub(crate) struct Links<'a> {
 /// earlier recording is never taken for one of this. 0 stands for "none".
 pub(crate) type Mark = u32;
 
+/// A duration as nanoseconds; what does not fit (584 years) is the greatest value.
+#[inline]
+pub(crate) fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(u64::from(duration.subsec_nanos()))
+}
+
+/// What an event has beside its place and its kind.
+pub(super) struct Common<'e> {
+    pub(super) s: EventNumber,
+    pub(super) t: u64,
+    pub(super) wall: Option<u64>,
+    pub(super) turn: u32,
+    pub(super) th: Option<u32>,
+    pub(super) frame: EventNumber,
+    pub(super) cause: EventNumber,
+    pub(super) reg: EventNumber,
+    pub(super) label: Option<&'e str>,
+    pub(super) sys: bool,
+}
+
 /// What a recording asks the loop for. Runs no code of the user's.
 pub(crate) trait LoopView {
     /// Nanoseconds on the loop's clock.
     fn now(&self) -> u64;
     fn clock_kind(&self) -> ClockKind;
+    /// Whether the loop runs.
+    fn runs(&self) -> bool;
     /// The program was held for so many nanoseconds, which are not to count.
     fn held(&self, nanos: u64);
     /// Timers, sources and tasks that are left.
     fn open(&self) -> Open;
 }
+
+/// A trace in memory, in a place that the owner of the recording can reach too.
+pub(super) type Memory = Rc<RefCell<Option<Box<Trace>>>>;
 
 /// A recording that goes on.
 pub(crate) struct Current {
@@ -41,6 +67,8 @@ pub(crate) struct Current {
     turn: Cell<u32>,
     /// When the last event was.
     pub(super) last_time: Cell<u64>,
+    /// What the clock said when it was read last.
+    read: Cell<u64>,
     ids: [Cell<u32>; Object::ALL.len()],
     frames: RefCell<Vec<Mark>>,
     pub(super) past: RefCell<Past>,
@@ -48,6 +76,8 @@ pub(crate) struct Current {
     /// For how long a gate held the program.
     held: Cell<u64>,
     pub(super) sink: RefCell<Option<Box<dyn Recorder>>>,
+    /// The same recorder, where it is a trace in memory: that is our own code, and can be called without ceremony.
+    pub(super) memory: Option<Memory>,
     gate: bool,
     view: RefCell<Option<Rc<dyn LoopView>>>,
     clock: Cell<ClockKind>,
@@ -68,6 +98,8 @@ thread_local! {
     /// Whether a recorder is being called.
     static TELLING: Cell<bool> = const { Cell::new(false) };
     static RUNS: Cell<u32> = const { Cell::new(0) };
+    /// The recording whose ids count now: 0 when nobody records, and inside a recorder.
+    static RUN: Cell<u32> = const { Cell::new(0) };
     static LAST: Cell<Mark> = const { Cell::new(0) };
     static CURRENT: RefCell<Option<Rc<Current>>> = const { RefCell::new(None) };
 }
@@ -88,29 +120,47 @@ pub(crate) fn current() -> Option<Rc<Current>> {
     CURRENT.try_with(|current| current.borrow().clone()).ok().flatten()
 }
 
+/// Calls `f`, which calls no code of the user's, with the recording that goes on.
+#[inline(always)]
+fn with<T>(f: impl FnOnce(&Current) -> T) -> Option<T> {
+    CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
+}
+
 /// Makes a recording the one that goes on; answers the one before.
 pub(super) fn replace(next: Option<Rc<Current>>) -> Option<Rc<Current>> {
+    with(Current::settle);
     let _ = ON.try_with(|on| on.set(next.is_some()));
-    CURRENT.try_with(|current| current.replace(next)).ok().flatten()
+    let before = CURRENT.try_with(|current| current.replace(next)).ok().flatten();
+    ids_count();
+    before
+}
+
+/// Whose ids count from now on.
+fn ids_count() {
+    let run = with(|current| if current.sink.borrow().is_some() { current.run } else { 0 });
+    let _ = RUN.try_with(|of| of.set(run.unwrap_or(0)));
 }
 
 impl Current {
-    pub(super) fn new(sink: Box<dyn Recorder>) -> Rc<Current> {
+    pub(super) fn new(sink: Box<dyn Recorder>, memory: Option<Memory>) -> Rc<Current> {
         let run = RUNS.get() + 1;
         RUNS.set(run);
         let gate = sink.is_gate();
+        with(Current::settle);
         Rc::new(Current {
             run,
             base: LAST.get(),
             next: Cell::new(1),
             turn: Cell::new(0),
             last_time: Cell::new(0),
+            read: Cell::new(0),
             ids: Default::default(),
             frames: RefCell::default(),
             past: RefCell::default(),
             started: Instant::now(),
             held: Cell::new(0),
             sink: RefCell::new(Some(sink)),
+            memory,
             gate,
             view: RefCell::default(),
             clock: Cell::new(if gate { ClockKind::Frozen } else { ClockKind::Real }),
@@ -130,26 +180,34 @@ impl Current {
 
     /// Nanoseconds of the system's clock since the recording started.
     fn wall(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        nanos(self.started.elapsed())
+    }
+
+    /// Makes that loop's clock the one that counts; answers the loop before.
+    fn look_at(&self, view: Rc<dyn LoopView>) -> Option<Rc<dyn LoopView>> {
+        self.clock.set(match view.clock_kind() {
+            ClockKind::Real if self.gate => ClockKind::Frozen,
+            kind => kind,
+        });
+        self.view.replace(Some(view))
     }
 
     /// The time of the event that comes now, and the system's where that is another clock.
     fn time(&self) -> (u64, Option<u64>) {
-        let (t, wall) = match &*self.view.borrow() {
-            Some(view) => {
-                let wall = match self.clock.get() {
-                    ClockKind::Real => None,
-                    // Who looks takes no time of the program's.
-                    ClockKind::Virtual => Some(self.wall().saturating_sub(self.held.get())),
-                    ClockKind::Frozen => Some(self.wall()),
-                };
-                (view.now(), wall)
-            }
-            None => (self.wall().saturating_sub(self.held.get()), self.gate.then(|| self.wall())),
+        let now = match &*self.view.borrow() {
+            Some(view) => view.now(),
+            None => self.wall().saturating_sub(self.held.get()),
         };
+        self.read.set(now);
         // A loop's clock may start later than the recording, and a second loop's later than the first one's.
-        let t = t.max(self.last_time.get());
+        let t = now.max(self.last_time.get());
         self.last_time.set(t);
+        let wall = match self.clock.get() {
+            ClockKind::Real => None,
+            // Who looks takes no time of the program's.
+            ClockKind::Virtual => Some(self.wall().saturating_sub(self.held.get())),
+            ClockKind::Frozen => Some(self.wall()),
+        };
         (t, wall)
     }
 
@@ -163,7 +221,7 @@ impl Current {
         if self.gate && kind.is_gate() {
             let asked = Instant::now();
             let answer = sink.pass(&event);
-            let held = u64::try_from(asked.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let held = nanos(asked.elapsed());
             self.held.set(self.held.get().saturating_add(held));
             if let Some(view) = self.view.borrow().clone() {
                 view.held(held);
@@ -180,34 +238,39 @@ impl Current {
 
     fn told(&self, sink: &mut dyn Recorder, event: &Event<'_>) {
         self.next.set(event.s.saturating_add(1));
-        self.past.borrow_mut().push(event);
+        self.remember(event);
         sink.event(event);
     }
 
-    /// An event that comes next.
-    #[inline]
+    /// The event that comes next.
     fn event<'e>(&self, mut kind: Kind<'e>, links: &Links<'e>, more: More) -> Event<'e> {
+        let Common { s, t, wall, turn, th, frame, cause, reg, label, sys } = self.common(&mut kind, links, more);
+        Event { s, t, wall, turn, th, frame, cause, reg, at: links.at.map(At::from), label, sys, kind }
+    }
+
+    /// What it has beside its place and its kind. A begin event that the kind names gets its number.
+    #[inline(always)]
+    fn common<'e>(&self, kind: &mut Kind<'_>, links: &Links<'e>, more: More) -> Common<'e> {
         let s = self.next.get();
-        let (t, wall) = self.time();
-        let number = |mark: Mark| self.number(mark).filter(|n| *n < s).unwrap_or(0);
-        let frame = {
-            let frames = self.frames.borrow();
-            let (last, around) = match frames[..] {
-                [.., around, last] => (last, around),
-                [last] => (last, 0),
-                [] => (0, 0),
-            };
-            // The end of a frame belongs to the frame around it.
-            match kind.begin_mut() {
-                Some(b) => {
-                    let frame = if *b == last { around } else { last };
-                    *b = number(*b);
-                    frame
-                }
-                None => last,
-            }
+        let (t, wall) = match self.clock.get() {
+            ClockKind::Real if more.same_time => (self.last_time.get(), None),
+            _ => self.time(),
         };
-        Event {
+        // One of an earlier recording, and none, come out greater than any.
+        let number = |mark: Mark| match mark.wrapping_sub(self.base) {
+            n if n < s => n,
+            _ => 0,
+        };
+        let frames = self.frames.borrow();
+        let mut frame = frames.last().copied().unwrap_or(0);
+        // The end of a frame belongs to the frame around it.
+        if let Some(b) = kind.begin_mut() {
+            if *b == frame {
+                frame = frames.iter().rev().nth(1).copied().unwrap_or(0);
+            }
+            *b = number(*b);
+        }
+        Common {
             s,
             t,
             wall: more.wall.or(wall),
@@ -216,10 +279,8 @@ impl Current {
             frame: number(frame),
             cause: number(links.cause),
             reg: number(links.reg),
-            at: links.at.map(At::from),
             label: links.label,
             sys: more.sys,
-            kind,
         }
     }
 
@@ -228,6 +289,7 @@ impl Current {
         // Taken out of its slot: whoever is called below may emit again, and is then left out.
         let Some(mut sink) = self.sink.borrow_mut().take() else { return 0 };
         let before = TELLING.try_with(|telling| telling.replace(true));
+        let _ = RUN.try_with(|run| run.set(0));
         let s = self.tell(&mut *sink, kind, links, more);
         if let Ok(before) = before {
             TELLING.set(before);
@@ -238,12 +300,32 @@ impl Current {
         } else {
             *self.sink.borrow_mut() = Some(sink);
         }
+        ids_count();
         if let Kind::TurnBegin { .. } = kind {
             self.turn.set(self.turn.get() + 1);
         }
-        let mark = self.base.saturating_add(s);
+        self.base.saturating_add(s)
+    }
+
+    /// Notes the greatest mark so far, above which those of the next recording begin.
+    fn settle(&self) {
+        let mark = self.base.saturating_add(self.next.get() - 1);
         let _ = LAST.try_with(|last| last.set(last.get().max(mark)));
-        mark
+    }
+
+    /// Records one event in memory and answers its mark. `None` where that is not all there is to do.
+    #[inline(always)]
+    fn keep(&self, kind: &mut Kind<'_>, links: &Links<'_>, more: More) -> Option<Mark> {
+        let mut memory = self.memory.as_ref()?.borrow_mut();
+        let trace = memory.as_deref_mut().filter(|trace| trace.remembers())?;
+        if self.told.get() != Some(self.clock.get()) {
+            return None;
+        }
+        let common = self.common(kind, links, more);
+        trace.keep(&common, links.at, kind);
+        self.next.set(common.s.saturating_add(1));
+        self.turn.set(common.turn);
+        Some(self.base.saturating_add(common.s))
     }
 
     /// Records its end.
@@ -268,6 +350,9 @@ pub(crate) struct More {
     pub(crate) sys: bool,
     /// When it happened by the system's clock, where that was before it is told.
     pub(crate) wall: Option<u64>,
+    /// At the time of the event before: nothing but the library ran since. To read the clock is a third of what an event
+    /// costs.
+    pub(crate) same_time: bool,
 }
 
 #[cold]
@@ -282,33 +367,38 @@ fn tell_header(sink: &mut dyn Recorder, clock: ClockKind) {
 
 /// The id of an object, and whether it was given just now. `None` when nothing records, and inside a recorder: an id
 /// given there would never be announced.
+#[inline]
 pub(crate) fn id(slot: &Cell<IdSlot>, object: Object) -> Option<(Id, bool)> {
-    let found = CURRENT.try_with(|current| {
-        let current = current.borrow();
-        let current = current.as_ref()?;
+    let run = RUN.try_with(Cell::get).unwrap_or(0);
+    match slot.get().get(run) {
+        Some(n) if run != 0 => Some((Id(object, n), false)),
+        _ => new_id(slot, object),
+    }
+}
+
+#[inline(never)]
+fn new_id(slot: &Cell<IdSlot>, object: Object) -> Option<(Id, bool)> {
+    with(|current| {
         if current.sink.borrow().is_none() {
             return None;
-        }
-        if let Some(n) = slot.get().get(current.run) {
-            return Some((Id(object, n), false));
         }
         let count = &current.ids[object as usize];
         count.set(count.get() + 1);
         slot.set(IdSlot::new(current.run, count.get()));
         Some((Id(object, count.get()), true))
-    });
-    found.ok().flatten()
+    })
+    .flatten()
 }
 
 /// The id of an object that has one.
 pub(crate) fn known(slot: &Cell<IdSlot>, object: Object) -> Option<Id> {
-    let run = CURRENT.try_with(|current| current.borrow().as_ref().map(|current| current.run)).ok().flatten()?;
+    let run = with(|current| current.run)?;
     slot.get().get(run).map(|n| Id(object, n))
 }
 
 /// The number of the recording that goes on; 0 when nothing records.
 pub(crate) fn run() -> u32 {
-    current().map_or(0, |current| current.run)
+    with(|current| current.run).unwrap_or(0)
 }
 
 /// Records one event and answers its mark; 0 when nothing records.
@@ -318,21 +408,51 @@ pub(crate) fn emit(kind: Kind<'_>, links: Links<'_>) -> Mark {
 
 /// The same with what few events have.
 pub(crate) fn emit_more(kind: Kind<'_>, links: Links<'_>, more: More) -> Mark {
-    current().map_or(0, |current| current.emit(kind, &links, more))
+    emit_here(kind, links, more)
+}
+
+/// The same, written out where it is called: there the kind is known, and a third of the work falls away. For the busiest
+/// events.
+#[inline(always)]
+pub(crate) fn emit_here(mut kind: Kind<'_>, links: Links<'_>, more: More) -> Mark {
+    let Some(current) = current() else { return 0 };
+    match current.keep(&mut kind, &links, more) {
+        Some(mark) => mark,
+        None => tell(kind, &links, more),
+    }
+}
+
+#[inline(never)]
+fn tell(kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
+    current().map_or(0, |current| current.emit(kind, links, more))
+}
+
+/// What the loop's clock said at the last event that read it.
+pub(crate) fn read_last() -> u64 {
+    with(|current| current.read.get()).unwrap_or(0)
+}
+
+/// Reads it for an event that will be told at the same time.
+pub(crate) fn read_now() -> u64 {
+    with(|current| {
+        current.time();
+        current.read.get()
+    })
+    .unwrap_or(0)
 }
 
 /// A moment as nanoseconds since the recording started.
 pub(crate) fn wall_of(at: Instant) -> Option<u64> {
     let since = at.saturating_duration_since(current()?.started);
-    Some(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+    Some(nanos(since))
 }
 
 /// Counts the Deferreds that have not fired: one more or one less.
 pub(crate) fn unfired(more: bool) {
-    if let Some(current) = current() {
+    with(|current| {
         let n = current.unfired.get();
         current.unfired.set(if more { n + 1 } else { n.saturating_sub(1) });
-    }
+    });
 }
 
 /// An open frame: a begin event whose end is still to come. Events emitted meanwhile are "called from" it.
@@ -350,12 +470,29 @@ impl Frame {
 
     /// The same with what few events have.
     pub(crate) fn open_more(kind: Kind<'_>, links: Links<'_>, more: More) -> Frame {
+        Frame::open_here(kind, links, more)
+    }
+
+    /// The same as [`emit_here`] is for `emit`.
+    #[inline(always)]
+    pub(crate) fn open_here(mut kind: Kind<'_>, links: Links<'_>, more: More) -> Frame {
         let Some(current) = current() else { return Frame { b: 0 } };
-        let b = current.emit(kind, &links, more);
-        if b != 0 {
-            current.frames.borrow_mut().push(b);
+        match current.keep(&mut kind, &links, more) {
+            Some(b) => {
+                current.frames.borrow_mut().push(b);
+                Frame { b }
+            }
+            None => Frame { b: Frame::open_told(kind, &links, more) },
         }
-        Frame { b }
+    }
+
+    #[inline(never)]
+    fn open_told(kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
+        let b = tell(kind, links, more);
+        if b != 0 {
+            with(|current| current.frames.borrow_mut().push(b));
+        }
+        b
     }
 
     /// Records the end event that `kind` makes of the begin event's mark, and closes the frame.
@@ -365,37 +502,82 @@ impl Frame {
 
     /// The same with what few events have.
     pub(crate) fn close_more<'k>(self, kind: impl FnOnce(Mark) -> Kind<'k>, links: Links<'_>, more: More) -> Mark {
+        let kind = kind(self.b);
+        self.close_as(kind, &links, more)
+    }
+
+    fn close_as(self, kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
+        self.close_here(kind, links, more)
+    }
+
+    /// The same for the end event itself, as [`emit_here`] is for `emit`.
+    #[inline(always)]
+    pub(crate) fn close_here(self, mut kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
         if self.b == 0 {
             return 0;
         }
+        // None that was opened in another recording. A turn that `run_one` left in its middle, inside this frame, does
+        // not outlive it.
         let Some(current) = current() else { return 0 };
-        {
-            let mut frames = current.frames.borrow_mut();
-            // None that was opened in another recording.
+        let mut frames = current.frames.borrow_mut();
+        if frames.last() != Some(&self.b) {
             let Some(i) = frames.iter().rposition(|b| *b == self.b) else { return 0 };
-            // A turn that `run_one` left in its middle, inside this frame, does not outlive it.
             frames.truncate(i + 1);
         }
-        let s = current.emit(kind(self.b), &links, more);
-        current.frames.borrow_mut().pop();
-        s
+        drop(frames);
+        match current.keep(&mut kind, links, more) {
+            Some(mark) => {
+                current.frames.borrow_mut().pop();
+                mark
+            }
+            None => Frame::close_told(kind, links, more),
+        }
+    }
+
+    #[inline(never)]
+    fn close_told(kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
+        let mark = tell(kind, links, more);
+        with(|current| current.frames.borrow_mut().pop());
+        mark
+    }
+
+    /// The begin event.
+    pub(crate) fn begin(&self) -> Mark {
+        self.b
     }
 }
 
 /// The frame that runs now; 0 for none. What is registered now can name it as its reason.
 pub(crate) fn frame() -> Mark {
-    current().map_or(0, |c| c.frames.borrow().last().copied().unwrap_or(0))
+    with(|current| current.frames.borrow().last().copied()).flatten().unwrap_or(0)
 }
 
-/// Gives the recording of this thread a loop: its clock is the one that counts from now on.
+/// Gives the recording of this thread a loop: its clock is the one that counts from now on. Not from inside the callback
+/// of another loop, whose clock that is.
 pub(crate) fn lend(view: Rc<dyn LoopView>) {
-    if let Some(current) = current() {
-        current.clock.set(match view.clock_kind() {
-            ClockKind::Real if current.gate => ClockKind::Frozen,
-            kind => kind,
-        });
-        let before = current.view.replace(Some(view));
-        drop(before);
+    let Some(current) = current() else { return };
+    let lent = current.view.borrow().clone();
+    if lent.is_none_or(|lent| !lent.runs()) {
+        current.look_at(view);
+    }
+}
+
+/// Gives it a loop while that runs. One that runs inside another's callback gives the clock back.
+pub(crate) fn lend_while(view: Rc<dyn LoopView>) -> Option<Lent> {
+    let current = current()?;
+    let before = current.look_at(view);
+    before.filter(|before| before.runs()).map(|before| Lent { current, before })
+}
+
+/// The clock of a loop that goes on when another one, inside its callback, has run.
+pub(crate) struct Lent {
+    current: Rc<Current>,
+    before: Rc<dyn LoopView>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.current.look_at(self.before.clone());
     }
 }
 

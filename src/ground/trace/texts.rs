@@ -3,7 +3,8 @@
 //! A recording may hold what strangers sent. Its texts are found by a quick hash, which a stranger may have prepared
 //! for: so a search looks at a few places only, and what it does not find there is kept once more.
 
-use super::event::At;
+use super::event::{At, Place};
+use std::panic::Location;
 
 /// How many places of a table a search looks at.
 const PROBES: usize = 16;
@@ -101,36 +102,97 @@ pub(super) struct Texts {
     spot_table: Table,
     /// The file of the place that was asked for last: mostly that of the next one too.
     last_file: u32,
-    /// What was found last for texts at such addresses, and for places of such lines, plus one. A guess: each is looked at
-    /// before it is believed.
-    by_address: Guesses,
-    by_line: Guesses,
+    /// What was found last for texts at such addresses. A guess: it is looked at before it is believed.
+    by_address: Vec<Guess>,
+    /// What was found last for places of this program at such addresses. There they stay, and need no second look.
+    here: Vec<(usize, u32)>,
 }
 
-#[derive(Clone, Debug)]
-struct Guesses([u32; GUESSES]);
-
-impl Default for Guesses {
-    fn default() -> Guesses {
-        Guesses([0; GUESSES])
-    }
+/// A text that was looked for: where it lay, and what it was. At address 0 there is none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Guess {
+    address: usize,
+    len: u32,
+    /// Where it starts among all texts.
+    start: u32,
+    n: u32,
 }
 
 /// How many guesses are kept: a program has some hundred types and steps that are busy at a time.
 const GUESSES: usize = 256;
 
+/// Whether two texts of the same length are the same. Most are short, and a call would cost more than the comparison.
+#[inline(always)]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    fn ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
+        one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
+    }
+    match one.len() {
+        0..4 => match (one, other) {
+            ([a], [b]) => a == b,
+            ([a0, a1], [b0, b1]) => (a0, a1) == (b0, b1),
+            ([a0, a1, a2], [b0, b1, b2]) => (a0, a1, a2) == (b0, b1, b2),
+            _ => one.is_empty(),
+        },
+        4..8 => ends::<4>(one, other),
+        8..16 => ends::<8>(one, other),
+        16..32 => ends::<16>(one, other),
+        _ => one == other,
+    }
+}
+
 impl Texts {
     /// The number of a text. `None` when there is no more room: 4 GB of texts.
     #[inline]
     pub(super) fn number(&mut self, text: &str) -> Option<u32> {
-        let guess = (text.as_ptr().addr() >> 2 ^ text.len() << 3) % GUESSES;
-        let known = self.by_address.0[guess];
-        if known != 0 && self.text(known - 1) == Some(text) {
-            return Some(known - 1);
+        let address = text.as_ptr().addr();
+        let place = Texts::place(text);
+        if let Some(guess) = self.by_address.get(place)
+            && guess.address == address
+            && guess.len as usize == text.len()
+            && let Some(known) =
+                self.all.as_bytes().get(guess.start as usize..).and_then(|all| all.get(..text.len()))
+            && same(known, text.as_bytes())
+        {
+            return Some(guess.n);
         }
+        self.search_and_guess(text, place)
+    }
+
+    /// The number of a name that the compiler gave to something of this program: it lies there for ever, and needs no
+    /// second look.
+    #[inline]
+    pub(super) fn number_here(&mut self, name: &str) -> Option<u32> {
+        let address = name.as_ptr().addr();
+        let place = Texts::place(name);
+        match self.by_address.get(place) {
+            Some(guess) if guess.address == address && guess.len as usize == name.len() => {
+                debug_assert_eq!(self.text(guess.n), Some(name), "a name of the compiler's");
+                Some(guess.n)
+            }
+            _ => self.search_and_guess(name, place),
+        }
+    }
+
+    /// Where the guess for a text is.
+    #[inline(always)]
+    fn place(text: &str) -> usize {
+        (text.as_ptr().addr().wrapping_mul(0x9e37_79b1) >> 16 ^ text.len()) % GUESSES
+    }
+
+    #[inline(never)]
+    fn search_and_guess(&mut self, text: &str, place: usize) -> Option<u32> {
         let n = self.search(text)?;
-        self.by_address.0[guess] = n + 1;
+        let start = self.start(n);
+        if self.by_address.is_empty() {
+            self.by_address.resize(GUESSES, Guess::default());
+        }
+        self.by_address[place] = Guess { address: text.as_ptr().addr(), len: text.len() as u32, start, n };
         Some(n)
+    }
+
+    fn start(&self, n: u32) -> u32 {
+        n.checked_sub(1).map_or(0, |before| self.ends[before as usize])
     }
 
     fn search(&mut self, text: &str) -> Option<u32> {
@@ -157,20 +219,29 @@ impl Texts {
         slice(&self.all, &self.ends, n)
     }
 
-    /// The number of a place.
+    /// The number of a place of this program.
     #[inline]
-    pub(super) fn spot(&mut self, at: At<'_>) -> Option<u32> {
-        let guess = (at.line() as usize * 8 + at.column() as usize) % GUESSES;
-        let known = self.by_line.0[guess];
-        if known != 0 && self.at(known - 1) == Some(at) {
-            return Some(known - 1);
+    pub(super) fn spot_here(&mut self, place: Place) -> Option<u32> {
+        let address = std::ptr::from_ref(place).addr();
+        let guess = (address / align_of::<Location<'_>>()) % GUESSES;
+        match self.here.get(guess) {
+            Some((known, spot)) if *known == address => Some(*spot),
+            _ => self.note_here(place, guess),
         }
-        let n = self.search_spot(at)?;
-        self.by_line.0[guess] = n + 1;
-        Some(n)
     }
 
-    fn search_spot(&mut self, at: At<'_>) -> Option<u32> {
+    #[cold]
+    fn note_here(&mut self, place: Place, guess: usize) -> Option<u32> {
+        let spot = self.spot(At::from(place))?;
+        if self.here.is_empty() {
+            self.here.resize(GUESSES, (0, 0));
+        }
+        self.here[guess] = (std::ptr::from_ref(place).addr(), spot);
+        Some(spot)
+    }
+
+    /// The number of a place.
+    pub(super) fn spot(&mut self, at: At<'_>) -> Option<u32> {
         let file = match self.text(self.last_file) {
             Some(last) if last == at.file() => self.last_file,
             _ => self.number(at.file())?,
@@ -208,6 +279,8 @@ impl Texts {
         self.all.capacity()
             + (self.ends.capacity() + self.table.slots.capacity() + self.spot_table.slots.capacity()) * 4
             + self.spots.capacity() * size_of::<Spot>()
+            + self.by_address.capacity() * size_of::<Guess>()
+            + self.here.capacity() * size_of::<(usize, u32)>()
     }
 }
 
