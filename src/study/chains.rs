@@ -106,9 +106,10 @@ impl<'t> Chain<'t> {
         }
     }
 
-    /// Its result is on its way: to the next step, or to the chain that waits for it. So it is between two events.
+    /// Its result is on its way: to the next step, to the chain that waits for it, or to its group. So it is between two
+    /// events.
     fn goes_on(&self) -> bool {
-        self.waiter.is_some() || self.steps.values().any(|step| !step.reached)
+        self.waiter.is_some() || self.group.is_some() || self.steps.values().any(|step| !step.reached)
     }
 
     /// Who took a failure out of it.

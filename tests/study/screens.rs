@@ -166,6 +166,8 @@ fn a_member_says_at_once_which_group_keeps_its_error() {
         DeferredList::new(vec![d.named("member")]).start().detach();
         resolver.fail(Failure::msg("no"));
     }));
+    let fired = until(&mut stepper, "d1 \"member\" is fired with error f1 \"no\". It goes to group g1.");
+    assert!(has(&fired, "d1 member == err f1 ==") && !has(&fired, "rests"), "{fired:#?}");
     assert!(has(&until(&mut stepper, "The group keeps it"), "f1 kept by g1"));
 }
 

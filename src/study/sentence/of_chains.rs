@@ -41,10 +41,13 @@ impl Say<'_> {
 
     pub(super) fn fired(&self, d: Id, val: Val<'_>) -> String {
         let name = |id: Id| self.state.title(id);
-        let then = match (self.next_step(d), self.state.chain(d).and_then(|chain| chain.waiter)) {
-            (Some(step), _) => format!(" {}", self.passes(step, val.lane(), "Next is")),
-            (None, Some(waiter)) => format!(" {} waits for it.", name(waiter)),
-            (None, None) => format!(" It has no step yet, so the {} rests there.", noun(val)),
+        let chain = self.state.chain(d);
+        let waiter = chain.and_then(|chain| chain.waiter);
+        let then = match (self.next_step(d), waiter, chain.and_then(|chain| chain.group)) {
+            (Some(step), ..) => format!(" {}", self.passes(step, val.lane(), "Next is")),
+            (None, Some(waiter), _) => format!(" {} waits for it.", name(waiter)),
+            (None, None, Some(group)) => format!(" It goes to group {group}."),
+            (None, None, None) => format!(" It has no step yet, so the {} rests there.", noun(val)),
         };
         format!("{} is fired with {}.{then}", name(d), self.val(val))
     }
