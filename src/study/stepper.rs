@@ -28,7 +28,7 @@ use super::sentence::sentence;
 use super::state::{FrameKind, State};
 use super::timeline::Timeline;
 use super::why::{Link, Why, why};
-use crate::trace::{Event, EventNumber, Header, Id, Kind, Object, Trace};
+use crate::trace::{Event, EventNumber, Header, Id, Kind, Object, Trace, Via};
 use breaks::starts;
 use index::Index;
 use keys::Prompt;
@@ -447,10 +447,19 @@ impl Stepper {
         self.row = 0;
         if !self.pinned
             && let Some(event) = self.timeline.trace().get(s)
-            && let Some(d) = chain_of(&event, &self.state)
+            && let Some(d) = chain_of(&event, &self.state).or_else(|| self.cancelled_for(&event))
         {
             self.selected = Some(d);
         }
+    }
+
+    /// The Deferred whose cancel makes this failure: it is told just before, and gets the failure just after.
+    fn cancelled_for(&self, event: &Event<'_>) -> Option<Id> {
+        let Kind::FNew { via: Via::Cancel, .. } = event.kind else { return None };
+        let trace = self.timeline.trace();
+        let before = trace.get(event.s.checked_sub(1)?)?;
+        let asked = before.kind.begin().and_then(|begin| trace.get(begin)).unwrap_or(before);
+        chain_of(&asked, &self.state)
     }
 
     /// Goes there, and remembers where it came from.

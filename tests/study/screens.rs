@@ -4,8 +4,12 @@ use crate::{every_kind, record};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ropewalk::study::stepper::term::{Look, draw};
+use ropewalk::study::stepper::{After, Front, Live};
 use ropewalk::study::{Key, Stepper};
 use ropewalk::{Deferred, DeferredList, EventLoop, Failure, TestClock, trace};
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 const MS: Duration = Duration::from_millis(1);
@@ -213,4 +217,53 @@ fn the_help_fits_on_the_smallest_screen_and_names_no_key_that_does_nothing() {
     let drawn = screen(&stepper, 80, 24, ASCII);
     assert!(has(&drawn, "  s S   one event") && has(&drawn, "Any key ends this help."), "{drawn:#?}");
     assert!(!has(&drawn, "  v     ") && !has(&drawn, "  l     "), "those are words of the prompt: {drawn:#?}");
+}
+
+#[test]
+fn a_cancel_that_makes_a_failure_is_shown_with_its_deferred() {
+    let mut stepper = Stepper::of(record(|| {
+        for name in ["first", "second"] {
+            let (_resolver, d) = Deferred::<()>::new();
+            let d = d.named(name).add_errback(|_| Ok(()));
+            d.cancel();
+        }
+    }));
+    for n in 1..=3 {
+        stepper.key(Key::Char('e'));
+        if n != 2 {
+            let name = ["first", "second"][n / 2];
+            assert!(has(&screen(&stepper, 80, 24, ASCII), &format!("== d{} {name} ==", n / 2 + 1)), "{n}");
+        }
+    }
+}
+
+#[test]
+fn where_nothing_led_to_an_event_it_says_who_did_it() {
+    let mut stepper = Stepper::of(record(|| trace::note("alone")));
+    stepper.key(Key::Char('w'));
+    assert!(has(&screen(&stepper, 80, 24, ASCII), " nothing led here: the setup"));
+}
+
+#[test]
+fn the_status_says_past_or_present_at_each_width() {
+    /// Keeps the first line of each size, and lets the program run on.
+    struct Status(Rc<RefCell<Vec<String>>>);
+
+    impl Front for Status {
+        fn stop(&mut self, stepper: &mut Stepper) -> io::Result<After> {
+            self.0
+                .borrow_mut()
+                .extend([80, 100, 120, 160].map(|width| screen(stepper, width, 40, ASCII)[0].clone()));
+            Ok(After::Leave)
+        }
+    }
+
+    let seen = Rc::<RefCell<Vec<String>>>::default();
+    trace::record_with(Live::new(Stepper::live(), Status(seen.clone())), || {
+        let event_loop = EventLoop::new().unwrap();
+        event_loop.call_soon(|event_loop| event_loop.stop());
+        event_loop.run().unwrap();
+    });
+    assert!(seen.borrow().iter().all(|line| line.ends_with("AT HEAD, parked")), "{seen:#?}");
+    assert!(seen.borrow()[0].contains("(frozen)") && seen.borrow()[3].contains("(stands still while"), "{seen:#?}");
 }

@@ -218,12 +218,16 @@ impl<R: BufRead, W: Write> Plain<R, W> {
     }
 
     fn why(&mut self, stepper: &Stepper) -> io::Result<()> {
-        for (i, row) in stepper.why().rows().iter().enumerate() {
+        let why = stepper.why();
+        for (i, row) in why.rows().iter().enumerate() {
             let at = row.at.as_ref().map(|(file, line)| format!(", {file}:{line}")).unwrap_or_default();
             match i {
                 0 => writeln!(self.output, "Event {}, {}{at}", row.s, row.text)?,
                 i => writeln!(self.output, "{i}. {} event {}, {}{at}", row.link.words(), row.s, row.text)?,
             }
+        }
+        if why.rows().len() == 1 {
+            writeln!(self.output, "Nothing led here: {}.", stepper.whence())?;
         }
         Ok(())
     }

@@ -145,6 +145,9 @@ pub(super) fn rule(title: &str, width: usize) -> Line {
     Line::of(Tone::Title, cut(&text, width))
 }
 
+/// What it means that a clock is frozen, where there is room for it.
+const FROZEN: &str = " (stands still while you look; peers may time out)";
+
 impl Stepper {
     /// The program's name: that of its file, without folders.
     fn program(&self) -> String {
@@ -162,12 +165,6 @@ impl Stepper {
     /// The line at the top: program, step, turn, time, and whether this is past or present.
     pub(super) fn status(&self, width: usize) -> Line {
         let head = self.timeline.head().s();
-        let clock = match self.timeline.trace().clock() {
-            ClockKind::Virtual if width >= 100 => " (virtual)",
-            ClockKind::Frozen if width >= 120 => " (stands still while you look; peers may time out)",
-            ClockKind::Frozen => " (frozen)",
-            ClockKind::Virtual | ClockKind::Real => "",
-        };
         let turn = self.when();
         let on: Vec<String> =
             self.breaks.iter().filter(|(_, on)| *on).map(|(at, _)| escaped(&at.to_string())).collect();
@@ -177,19 +174,27 @@ impl Stepper {
             (false, _) => "recorded".to_owned(),
         };
         let gap = if width >= 100 { "       " } else { "  " };
-        let mut text = format!(
-            " {}{gap}step {} of {head}{gap}{turn}{gap}{}{clock}{gap}{whence}",
+        let text = format!(
+            " {}{gap}step {} of {head}{gap}{turn}{gap}{}",
             cut(&self.program(), width / 4),
             self.cursor,
             time(self.state.t())
         );
+        let mut more = format!("{gap}{whence}");
         if self.level > 1 {
-            text.push_str(&format!("{gap}level {}", self.level));
+            more.push_str(&format!("{gap}level {}", self.level));
         }
         if !on.is_empty() {
-            text.push_str(&format!("{gap}bp: {}", on.join(" ")));
+            more.push_str(&format!("{gap}bp: {}", on.join(" ")));
         }
-        Line::of(Tone::Strong, cut(&text, width)).fit(width)
+        let room = width.saturating_sub(text.chars().count() + more.chars().count());
+        let clock = match self.timeline.trace().clock() {
+            ClockKind::Virtual if width >= 100 => " (virtual)",
+            ClockKind::Frozen if self.live && room >= FROZEN.len() => FROZEN,
+            ClockKind::Frozen => " (frozen)",
+            ClockKind::Virtual | ClockKind::Real => "",
+        };
+        Line::of(Tone::Strong, cut(&(text + clock + &more), width)).fit(width)
     }
 
     /// The turn of the cursor; or the one that is over, where the program runs outside of the loop.
@@ -325,14 +330,18 @@ impl Stepper {
         link("called from", event.frame);
         link("registered at", event.reg);
         if lines.is_empty() {
-            let whence = match (event.kind, event.turn) {
-                (Kind::TurnBegin { .. } | Kind::TurnEnd { .. }, _) => "the loop".to_owned(),
-                (_, 0) => "the setup".to_owned(),
-                (_, turn) => format!("the program, after turn {turn}"),
-            };
-            lines.push(Line::of(Tone::Dim, cut(&whence, width)).fit(width));
+            lines.push(Line::of(Tone::Dim, cut(&self.whence(), width)).fit(width));
         }
         lines
+    }
+
+    /// Who did it, if nothing in the trace led to the event at the cursor.
+    pub(super) fn whence(&self) -> String {
+        match self.event().map(|event| (event.kind, event.turn)) {
+            Some((Kind::TurnBegin { .. } | Kind::TurnEnd { .. }, _)) => "the loop".to_owned(),
+            Some((_, 0)) | None => "the setup".to_owned(),
+            Some((_, turn)) => format!("the program, after turn {turn}"),
+        }
     }
 
     /// The way back, for a pane: the row at `self.row` is marked if `marked`.
@@ -366,6 +375,10 @@ impl Stepper {
             let tone = if here { Tone::Here } else { Tone::Plain };
             let sign = if here { '>' } else { ' ' };
             lines.push(Line::of(tone, format!("{sign}{} {}", row.s, row.text)).right(width, Tone::Dim, &at));
+        }
+        if why.rows().len() == 1 {
+            lines
+                .push(Line::of(Tone::Dim, cut(&format!(" nothing led here: {}", self.whence()), width)).fit(width));
         }
         let from = (marked_line + 1).saturating_sub(height.max(1));
         let mut lines: Vec<Line> = lines.into_iter().skip(from).take(height).collect();
