@@ -251,6 +251,7 @@ fn the_status_says_past_or_present_at_each_width() {
 
     impl Front for Status {
         fn stop(&mut self, stepper: &mut Stepper) -> io::Result<After> {
+            stepper.key(Key::End);
             self.0
                 .borrow_mut()
                 .extend([80, 100, 120, 160].map(|width| screen(stepper, width, 40, ASCII)[0].clone()));
