@@ -3,7 +3,7 @@
 //! While a callback runs, nothing else runs: no timer, no socket. So a callback must not wait. Twisted's rule is the same;
 //! `defer_to_thread` (lesson 12) and `call_later` are the ways out.
 //! This lesson has the real clock, so its traces differ in their times.
-//! In the stepper: `/due` goes from timer to timer. For each it says how late it was; `t` shows which turn took so long.
+//! In the stepper: `b`, `timer.fire` and Enter; then `c` goes from timer to timer, and `w` says what held it up.
 //!
 //! Exercise: mend it by one line. Put `event_loop.call_later(300 * MS, |_| {});` in the place of `thread::sleep(300 * MS);`.
 //! Which timers are late now? (None: the loop waits, and not the callback.)

@@ -348,6 +348,18 @@ fn breakpoints_stop_a_live_program_and_nothing_else_does() {
 }
 
 #[test]
+fn a_breakpoint_stops_at_a_note_too() {
+    let mut stepper = Stepper::of(record(|| {
+        for part in ["one", "two"] {
+            trace::note(format!("part: {part}"));
+            Deferred::succeed(1).map(|n| n + 1).detach();
+        }
+    }));
+    keys(&mut stepper, "bpart:\nc");
+    assert_eq!(stepper.sentence(), "The program notes: part: two.");
+}
+
+#[test]
 fn going_back_executes_nothing_and_a_key_at_the_head_goes_on() {
     // Back to the start, forward to the head, and on from there.
     let (seen, _) = live(&["n", "SSSSssss", "n", "q"], &[]);

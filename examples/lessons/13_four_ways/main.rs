@@ -3,7 +3,7 @@
 //!
 //! Each model gets the same results, and the three on the loop hear of the same sockets at the same times. What differs is
 //! where the program keeps, during a wait, how far it is.
-//! In the stepper: `/part:` and Enter goes to the next model, `t` from turn to turn. Compare `d.pause` with `x.wait`.
+//! In the stepper: `b`, `part:` and Enter; then `c` goes to the next model, and `t` from turn to turn.
 //!
 //! Exercise: in `futures.rs`, put `poems.push(ropewalk::Deferred::from_result(task.await));` in the place of
 //! `poems.push(task);`. How long does it take now? (225 ms, as blocking: each fetch begins when the one before is over.)

@@ -18,7 +18,7 @@ pub(super) const MOST: usize = 100;
 /// | `poem.rs:40` | each event of this line |
 /// | `next-callback`, `next-turn`, `next-error` | those, as the keys `n`, `t`, `e` find them |
 /// | `lint`, `lint:slow-callback` | where a finding leads, any or of one rule; a live program stops when it shows |
-/// | anything else | events whose object or step has this text in its name |
+/// | anything else | events whose object or step has this text in its name, and notes that have it |
 ///
 /// ```
 /// use ropewalk::{Deferred, Failure, study::{State, stepper::Break}, trace};
@@ -35,6 +35,7 @@ pub(super) const MOST: usize = 100;
 /// assert_eq!(stops("f.*"), 2); // made, handled
 /// assert_eq!(stops("next-callback"), 1); // the errback
 /// assert!(stops("poem") > 0 && stops("poem") == stops("d1"));
+/// assert_eq!(stops("made"), 0); // there is no such name, and no such note
 /// assert_eq!("poem.rs:40".parse(), Ok(Break::Line("poem.rs".to_owned(), 40)));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +54,7 @@ pub enum Break {
     Error,
     /// Where a finding leads, of any rule or of this one.
     Lint(Option<Rule>),
-    /// Events whose object or step has this in its name.
+    /// Events whose object or step has this in its name, and notes that have it.
     Label(String),
 }
 
@@ -159,7 +160,9 @@ impl Break {
                     }
                     _ => false,
                 };
-                step || event.label.is_some_and(named)
+                let note = matches!(event.kind, Kind::Note { msg } if named(msg));
+                step || note
+                    || event.label.is_some_and(named)
                     || objects(&event.kind)
                         .into_iter()
                         .flatten()
