@@ -1,8 +1,8 @@
 //! Lesson 12: push back, and join. A fast reader is stopped while a slow writer is full. Files and threads come back to
 //! the same loop.
 //!
-//! The proxy of part 1 reads from `fast` and writes to `slow`, whose peer has room for 10 bytes. Memory stands for the
-//! network, so it goes the same way each time. `register_producer` is all of the flow control.
+//! The proxy of part 1 reads from `fast` (i2 in a trace) and writes to `slow` (i1), whose peer has room for 10 bytes.
+//! Memory stands for the network, so it goes the same way each time. `register_producer` is all of the flow control.
 //! In the stepper: `w` on the steps of parts 2 and 3: what woke them is work, or a post, in a later turn.
 //!
 //! Exercise: set the water marks to (100, 0). After which line is the reader stopped now?
