@@ -1,8 +1,7 @@
 //! An event in a few words, for lists; which objects it names, and how much of a detail it is.
 
-use super::sentence::printed;
 use super::state::State;
-use super::words::{duration, escaped, lane_word, value};
+use super::words::{duration, escaped, lane_word, printed, value};
 use crate::trace::{Cancel, Dropped, Event, Gave, Id, Kind, Lane, Out, Polled, Slot, Val, Woke};
 
 /// An event in a few words. `state` is any state after it: names come from there.
@@ -29,7 +28,7 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
         Kind::Note { msg } => format!("note: {}", escaped(msg)),
         Kind::Drop { n } => format!("{n} events lost here"),
         Kind::Ask { q, .. } => format!("question: {}", escaped(q)),
-        Kind::Out { text, .. } => format!("prints \"{}\"", escaped(printed(text))),
+        Kind::Out { text, .. } => format!("prints \"{}\"", printed(text)),
         Kind::Gate { held_w, .. } => format!("held for {}", duration(held_w)),
         Kind::End { why, .. } => format!("end: {}", why.word()),
         Kind::TurnBegin { .. } => format!("turn {}", event.turn),

@@ -5,7 +5,7 @@
 //! gave (names, values, messages) is cut to 120 characters, and control characters in it are escaped.
 
 use super::state::{FrameKind, Life, State, Value};
-use super::words::{duration, escaped, short_type, whole};
+use super::words::{duration, escaped, printed, short_type, whole};
 use crate::trace::{
     Dropped, Ending, Event, Gave, Id, Kind, Lane, Loss, Out, Polled, Slot, Stream, Trace, Val, Via, Woke,
 };
@@ -70,10 +70,10 @@ impl Say<'_> {
             Kind::TurnBegin { n } => format!("Turn {n} of the loop begins."),
             Kind::Ask { q, .. } => format!("A question: {}", ended(&whole(q))),
             Kind::Out { text, stream: Stream::Stdout } => {
-                format!("The program prints \"{}\".", escaped(printed(text)))
+                format!("The program prints \"{}\".", printed(text))
             }
             Kind::Out { text, stream: Stream::Stderr } => {
-                format!("The program writes \"{}\" to standard error.", escaped(printed(text)))
+                format!("The program writes \"{}\" to standard error.", printed(text))
             }
             Kind::Gate { held_w, .. } => {
                 format!("The program was held for {} while somebody looked.", duration(held_w))
@@ -469,11 +469,6 @@ fn waited_for(waited: u64, woke: Woke, ready: usize) -> String {
         (Woke::Now | Woke::Io, 0) => "no source is ready".to_owned(),
     };
     format!("The wait is over{long}: {what}.")
-}
-
-/// What a program printed, without the empty lines around it.
-pub(super) fn printed(text: &str) -> &str {
-    text.trim_end().trim_start_matches('\n')
 }
 
 fn bytes(n: u64) -> String {

@@ -130,6 +130,22 @@ fn cut_and_escaped(text: &str, most: usize) -> String {
     shown
 }
 
+/// What a program printed, on one line: without the space around its lines, and without those that are empty.
+pub(super) fn printed(text: &str) -> String {
+    let mut line = String::new();
+    for part in text.lines().map(str::trim).filter(|part| !part.is_empty()) {
+        if !line.is_empty() {
+            line.push_str(" / ");
+        }
+        // No more than is shown: a program may print a lot at once.
+        line.extend(part.chars().take(SHOWN + 1));
+        if line.len() > SHOWN {
+            break;
+        }
+    }
+    escaped(&line)
+}
+
 /// A value's preview; where that is only a type's name, without the paths.
 pub(super) fn value(preview: &str) -> String {
     match preview.strip_prefix('<') {
@@ -167,13 +183,21 @@ fn short_paths(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{duration, escaped, short_paths, whole};
+    use super::{duration, escaped, printed, short_paths, whole};
 
     #[test]
     fn what_could_harm_a_terminal_is_escaped() {
         assert_eq!(escaped("a \u{1b}[2J\nb\u{202e}c \"ä\""), "a \\u{1b}[2J\\nb\\u{202e}c \"ä\"");
         assert_eq!(escaped(&"x".repeat(1 << 20)).len(), 123);
         assert_eq!(whole(&"x".repeat(1 << 20)).len(), 2003);
+    }
+
+    #[test]
+    fn what_was_printed_is_one_line() {
+        assert_eq!(printed("\n  Which?\n\n  This\tone.\n"), "Which? / This\\tone.");
+        assert_eq!(printed(&"x\n".repeat(1 << 20)).len(), 123);
+        assert_eq!(printed(&"x".repeat(1 << 20)).len(), 123);
+        assert_eq!(printed("\n\n"), "");
     }
 
     #[test]
