@@ -80,7 +80,13 @@ impl Changes {
         }
     }
 
+    #[inline]
     fn get(&self, place: u32) -> u32 {
+        if let [.., (from, last)] = self.list[..]
+            && from <= place
+        {
+            return last;
+        }
         let after = self.list.partition_point(|(from, _)| *from <= place);
         after.checked_sub(1).map_or(0, |last| self.list[last].1)
     }
@@ -203,14 +209,21 @@ impl Packed {
     }
 
     /// The page of an event, and which of its rows it is.
+    #[inline]
     fn find_page(&self, n: u32) -> Option<(usize, usize)> {
-        let page = self.firsts.partition_point(|first| *first <= n).checked_sub(1)?;
-        Some((page, (n - self.firsts[page]) as usize))
+        let first = |page: usize| self.firsts.get(page).copied();
+        // Pages have about as many rows each.
+        let guess = (u64::from(n) * self.firsts.len() as u64 / u64::from(self.len.max(1))) as usize;
+        let page = match (first(guess)?, first(guess + 1)) {
+            (start, end) if start <= n && end.is_none_or(|end| n < end) => guess,
+            _ => self.firsts.partition_point(|first| *first <= n).checked_sub(1)?,
+        };
+        Some((page, (n - first(page)?) as usize))
     }
 
     /// The first word of the row of an event, and what comes behind it.
     fn row(&self, n: u32) -> Option<(u32, &[u16])> {
-        let (page, nth) = self.find_page(n).filter(|_| n < self.len)?;
+        let (page, nth) = if n < self.len { self.find_page(n)? } else { return None };
         let page = &self.pages[page];
         let ([low, high], rest) = page.get(page[PAGE - 1 - nth] as usize..)?.split_first_chunk()?;
         Some((two(*low, *high), rest))
