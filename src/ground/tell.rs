@@ -74,6 +74,7 @@ pub(crate) fn failure_text(failure: &Failure) -> String {
     }
 }
 
+#[inline]
 fn val<'s, T: 'static>(info: &Info, outcome: &mut Outcome<T>, via: Via, shown: &'s mut Shown) -> Val<'s> {
     match outcome {
         Ok(value) => match info.show(value) {

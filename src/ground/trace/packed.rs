@@ -52,8 +52,9 @@ pub(super) struct Packed {
     pages: Vec<Box<[u16; PAGE]>>,
     /// Which event is the first of each page.
     firsts: Vec<u32>,
-    /// How many words the rows of the last page have.
-    used: usize,
+    /// The first event of the last page, and how many words it has left.
+    first: u32,
+    left: usize,
     len: u32,
     /// By how much an event's number is greater than its place in the list.
     ahead: Changes,
@@ -120,17 +121,17 @@ impl Packed {
         if place == u32::MAX {
             return false;
         }
-        let mut nth = (place - self.firsts.last().copied().unwrap_or(0)) as usize;
-        if self.pages.is_empty() || self.used + ROOM + nth >= PAGE {
+        if self.left <= ROOM {
             self.turn_page();
-            nth = 0;
         }
+        let nth = (place - self.first) as usize;
+        let start = PAGE - self.left - nth;
         let label = event.label.and_then(|label| self.texts.number(label));
         self.ahead.note(place, event.s.wrapping_sub(place));
         self.turns.note(place, event.turn);
         let Some(page) = self.pages.last_mut() else { return false };
-        page[PAGE - 1 - nth] = self.used as u16;
-        let Some(words) = page.get_mut(self.used..).and_then(<[u16]>::first_chunk_mut) else { return false };
+        page[PAGE - 1 - nth] = start as u16;
+        let Some(words) = page.get_mut(start..).and_then(<[u16]>::first_chunk_mut) else { return false };
         let mut row = Row::<HERE> {
             words,
             length: 2,
@@ -174,7 +175,7 @@ impl Packed {
         debug_assert!(row.length <= ROOM, "a row of {} words", row.length);
         let head = kind.code() as u32 | flags | row.small << head::SMALL;
         (row.words[0], row.words[1]) = (head as u16, (head >> 16) as u16);
-        self.used += row.length;
+        self.left -= row.length + 1;
         self.len += 1;
         true
     }
@@ -185,7 +186,7 @@ impl Packed {
         if let Ok(page) = page.try_into() {
             self.pages.push(page);
             self.firsts.push(self.len);
-            self.used = 0;
+            (self.first, self.left) = (self.len, PAGE);
         }
     }
 
@@ -196,12 +197,13 @@ impl Packed {
     /// Takes the last event off.
     pub(super) fn pop(&mut self) {
         let Some(last) = self.len.checked_sub(1) else { return };
-        if self.firsts.last() == Some(&self.len) {
+        if self.first == self.len {
             self.pages.pop();
             self.firsts.pop();
         }
         if let Some((page, nth)) = self.find_page(last) {
-            self.used = self.pages[page][PAGE - 1 - nth] as usize;
+            self.first = self.firsts[page];
+            self.left = PAGE - nth - self.pages[page][PAGE - 1 - nth] as usize;
         }
         self.ahead.cut(last);
         self.turns.cut(last);

@@ -19,12 +19,8 @@ pub(crate) struct Shows {
 /// The text of a value, for as long as an event is told. Short ones take no allocation.
 #[derive(Debug)]
 pub(crate) enum Shown {
-    /// A text that was there before.
-    Fixed(&'static str),
-    Short {
-        text: [u8; SHORT],
-        length: usize,
-    },
+    Nothing,
+    Short { text: [u8; SHORT], length: usize },
     Long(String),
 }
 
@@ -34,7 +30,7 @@ const SHORT: usize = 40;
 impl Default for Shown {
     #[inline(always)]
     fn default() -> Shown {
-        Shown::Fixed("")
+        Shown::Nothing
     }
 }
 
@@ -66,9 +62,33 @@ fn small(n: usize) -> &'static str {
     SMALL_TEXTS.get(3 * n + zeros..3 * n + 3).unwrap_or_default()
 }
 
+/// The text of a value for which it is there.
+#[inline]
+fn ready<T: 'static>(value: &T) -> Option<&'static str> {
+    let any: &dyn Any = value;
+    macro_rules! number {
+        ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() {
+            return usize::try_from(*v).ok().filter(|n| *n < SMALL).map(small);
+        } )* };
+    }
+    if any.is::<()>() {
+        return Some("()");
+    }
+    number!(i32, i64, i8, i16, isize, u8, u16, u32, u64, usize);
+    None
+}
+
 impl Shown {
     /// A value as an event shows it: for the types everybody uses; for others the type's name in angle brackets.
+    #[inline]
     pub(crate) fn val<T: 'static>(&mut self, value: &T) -> Val<'_> {
+        match ready(value) {
+            Some(text) => Val::Ok { text, ty: type_name::<T>() },
+            None => self.made(value),
+        }
+    }
+
+    fn made<T: 'static>(&mut self, value: &T) -> Val<'_> {
         if !self.known(value) {
             // It takes everything.
             let _ = write!(self, "<{}>", type_name::<T>());
@@ -97,19 +117,15 @@ impl Shown {
         }
         macro_rules! whole {
             ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() {
-                self.whole(v.unsigned_abs() as u64, *v < 0);
+                self.digits(v.unsigned_abs() as u64, *v < 0);
                 return true;
             } )* };
         }
         macro_rules! natural {
             ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() {
-                self.whole(*v as u64, false);
+                self.digits(*v as u64, false);
                 return true;
             } )* };
-        }
-        if any.is::<()>() {
-            *self = Shown::Fixed("()");
-            return true;
         }
         whole!(i32, i64, i8, i16, isize);
         natural!(u8, u16, u32, u64, usize);
@@ -145,15 +161,6 @@ impl Shown {
         false
     }
 
-    #[inline]
-    fn whole(&mut self, n: u64, negative: bool) {
-        if n < SMALL as u64 && !negative {
-            *self = Shown::Fixed(small(n as usize));
-        } else {
-            self.digits(n, negative);
-        }
-    }
-
     fn digits(&mut self, mut n: u64, negative: bool) {
         let mut digits = [0; 21];
         let mut at = digits.len();
@@ -182,7 +189,7 @@ impl Shown {
     #[inline]
     fn text(&self) -> &str {
         match self {
-            Shown::Fixed(text) => text,
+            Shown::Nothing => "",
             // Only whole texts were copied there.
             Shown::Short { text, length } => std::str::from_utf8(&text[..*length]).unwrap_or_default(),
             Shown::Long(text) => text,
@@ -194,7 +201,7 @@ impl Shown {
     }
 
     fn push_str(&mut self, more: &str) {
-        if let Shown::Fixed("") = self {
+        if let Shown::Nothing = self {
             *self = Shown::Short { text: [0; SHORT], length: 0 };
         }
         if let Shown::Short { text, length } = self

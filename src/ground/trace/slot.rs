@@ -193,6 +193,7 @@ impl Current {
     }
 
     /// The time of the event that comes now, and the system's where that is another clock.
+    #[inline]
     fn time(&self) -> (u64, Option<u64>) {
         let now = match &*self.view.borrow() {
             Some(view) => view.now(),
@@ -202,13 +203,17 @@ impl Current {
         // A loop's clock may start later than the recording, and a second loop's later than the first one's.
         let t = now.max(self.last_time.get());
         self.last_time.set(t);
-        let wall = match self.clock.get() {
+        (t, if self.clock.get() == ClockKind::Real { None } else { self.other_time() })
+    }
+
+    #[inline(never)]
+    fn other_time(&self) -> Option<u64> {
+        match self.clock.get() {
             ClockKind::Real => None,
             // Who looks takes no time of the program's.
             ClockKind::Virtual => Some(self.wall().saturating_sub(self.held.get())),
             ClockKind::Frozen => Some(self.wall()),
-        };
-        (t, wall)
+        }
     }
 
     /// Tells an event to the recorder, which was taken out of its place.
@@ -261,13 +266,8 @@ impl Current {
             n if n < s => n,
             _ => 0,
         };
-        let frames = self.frames.borrow();
-        let mut frame = frames.last().copied().unwrap_or(0);
-        // The end of a frame belongs to the frame around it.
+        let frame = self.frames.borrow().last().copied().unwrap_or(0);
         if let Some(b) = kind.begin_mut() {
-            if *b == frame {
-                frame = frames.iter().rev().nth(1).copied().unwrap_or(0);
-            }
             *b = number(*b);
         }
         Common {
@@ -524,21 +524,10 @@ impl Frame {
             let Some(i) = frames.iter().rposition(|b| *b == self.b) else { return 0 };
             frames.truncate(i + 1);
         }
+        // Its end belongs to the frame around it.
+        frames.pop();
         drop(frames);
-        match current.keep(&mut kind, links, more) {
-            Some(mark) => {
-                current.frames.borrow_mut().pop();
-                mark
-            }
-            None => Frame::close_told(kind, links, more),
-        }
-    }
-
-    #[inline(never)]
-    fn close_told(kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
-        let mark = tell(kind, links, more);
-        with(|current| current.frames.borrow_mut().pop());
-        mark
+        current.keep(&mut kind, links, more).unwrap_or_else(|| tell(kind, links, more))
     }
 
     /// The begin event.
