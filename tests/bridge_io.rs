@@ -161,6 +161,12 @@ fn a_message_there_and_back_changes_no_interest() {
     result.unwrap();
     let wants = trace.events().filter(|event| matches!(event.kind, Kind::IoWant { .. })).count();
     assert!(wants <= 2, "{wants} changes of interest");
+    let closed: Vec<_> = trace.events().filter(|event| matches!(event.kind, Kind::IoClose { .. })).collect();
+    assert_eq!(closed.len(), 2);
+    assert!(
+        closed.iter().all(|event| event.at.is_none()),
+        "a line of the library is none of the program's: {closed:?}"
+    );
 }
 
 #[test]

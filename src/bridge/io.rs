@@ -175,6 +175,7 @@ pub(super) fn closed() -> io::Error {
 impl<S: AsFd + 'static> Drop for Io<S> {
     fn drop(&mut self) {
         // The table lets go of it before the descriptor is closed, which is when the last of the two is dropped.
-        let _ = self.event_loop.with(|event_loop| drop(event_loop.remove(self.id)));
+        // A drop has no caller whose line could be told.
+        let _ = self.event_loop.with(|event_loop| event_loop.take_shared(self.id.index, self.id.serial));
     }
 }
