@@ -62,6 +62,8 @@ pub(super) struct Chain<'t> {
     /// The group that it is a member of.
     group: Option<Id>,
     detached: bool,
+    /// The library has added a step of its own: it waits for the result (`run_until`), whoever let go of the chain.
+    awaited: bool,
     state: State,
     steps: BTreeMap<u32, StepNote<'t>>,
     /// The row of the step that ran last.
@@ -87,6 +89,7 @@ impl<'t> Chain<'t> {
             went_to: None,
             group: None,
             detached: false,
+            awaited: false,
             state: State::NotFired,
             steps: BTreeMap::new(),
             step_row: None,
@@ -139,7 +142,9 @@ impl<'t> Chain<'t> {
         };
         match (self.went_to, self.state) {
             (Some(to), _) => status.push_str(&format!(", went to {to}")),
-            (None, State::NotFired | State::Paused(_)) if self.detached => status.push_str(", detached"),
+            (None, State::NotFired | State::Paused(_)) if self.detached && !self.awaited => {
+                status.push_str(", detached");
+            }
             _ => {}
         }
         status
@@ -278,7 +283,9 @@ impl<'t> Chains<'t> {
                 let label = escaped(event.label.unwrap_or_else(|| step_name(names[0])));
                 let step =
                     StepNote { label, at: event.at, ok: lanes.ok(), err: lanes.err(), late: *late, reached: false };
-                self.at(*d).steps.insert(*n, step);
+                let chain = self.at(*d);
+                chain.awaited |= event.sys;
+                chain.steps.insert(*n, step);
             }
             Kind::DFire { d, val } => self.fired(event, *d, val, words),
             Kind::DStep { d, n, lane, .. } => {

@@ -268,3 +268,14 @@ fn the_status_says_past_or_present_at_each_width() {
     assert!(seen.borrow().iter().all(|line| line.ends_with("AT HEAD, parked")), "{seen:#?}");
     assert!(seen.borrow()[0].contains("(frozen)") && seen.borrow()[3].contains("(stands still while"), "{seen:#?}");
 }
+
+#[test]
+fn a_chain_for_which_the_loop_runs_is_not_called_detached() {
+    let mut stepper = Stepper::of(record(|| {
+        let event_loop = EventLoop::builder().clock(&TestClock::new()).build().unwrap();
+        let (resolver, d) = Deferred::new();
+        event_loop.call_later(MS, move |_| resolver.succeed(1));
+        event_loop.run_until(d.named("wanted")).unwrap();
+    }));
+    assert!(has(&until(&mut stepper, "Turn 1 of the loop begins"), "== d1 wanted == not fired =="));
+}
