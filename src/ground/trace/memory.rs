@@ -12,7 +12,7 @@ use std::iter::FusedIterator;
 
 /// A recording in memory: of a program that ran, or read from a file.
 ///
-/// It is small: an event takes 18 to 25 bytes, beside the texts, each of which is kept once. Events are unpacked when
+/// It is small: an event takes 15 to 23 bytes, beside the texts, each of which is kept once. Events are unpacked when
 /// they are asked for.
 ///
 /// ```

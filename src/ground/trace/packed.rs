@@ -13,7 +13,7 @@ use super::texts::Texts;
 /// How many words a page has: 16 KB, some 700 events.
 const PAGE: usize = 1 << 13;
 
-/// The most words that a row can have: 31 that every event may have, and 21 of its own (those of `io.write`). A power of
+/// The most words that a row can have: 27 that every event may have, and 21 of its own (those of `io.write`). A power of
 /// two, so that a place in it needs no check.
 const ROOM: usize = 64;
 
@@ -34,10 +34,8 @@ mod head {
     pub(super) const WALL: u32 = 1 << 13;
     pub(super) const THREAD: u32 = 1 << 14;
     pub(super) const SYS: u32 = 1 << 15;
-    /// The time has a second word.
-    pub(super) const LATE: u32 = 1 << 16;
     /// Where the small fields begin.
-    pub(super) const SMALL: u32 = 17;
+    pub(super) const SMALL: u32 = 16;
 }
 
 /// Whether a row has room for small fields of so many bits.
@@ -57,8 +55,10 @@ pub(super) struct Packed {
     left: usize,
     len: u32,
     /// By how much an event's number is greater than its place in the list.
-    ahead: Changes,
-    turns: Changes,
+    ahead: Changes<u32>,
+    turns: Changes<u32>,
+    /// All of an event's time but the 16 bits that its row has.
+    times: Changes<u64>,
     pub(super) texts: Texts,
     ids: Vec<Id>,
     asked: Vec<Asked>,
@@ -67,14 +67,14 @@ pub(super) struct Packed {
 /// A number that is mostly that of the event before: the places where it changes, and what it is from there on. 0 at
 /// first.
 #[derive(Clone, Debug, Default)]
-struct Changes {
-    list: Vec<(u32, u32)>,
-    last: u32,
+struct Changes<N> {
+    list: Vec<(u32, N)>,
+    last: N,
 }
 
-impl Changes {
+impl<N: Copy + Default + PartialEq> Changes<N> {
     #[inline(always)]
-    fn note(&mut self, place: u32, n: u32) {
+    fn note(&mut self, place: u32, n: N) {
         if n != self.last {
             self.last = n;
             self.list.push((place, n));
@@ -82,20 +82,24 @@ impl Changes {
     }
 
     #[inline]
-    fn get(&self, place: u32) -> u32 {
+    fn get(&self, place: u32) -> N {
         if let [.., (from, last)] = self.list[..]
             && from <= place
         {
             return last;
         }
         let after = self.list.partition_point(|(from, _)| *from <= place);
-        after.checked_sub(1).map_or(0, |last| self.list[last].1)
+        after.checked_sub(1).map_or(N::default(), |last| self.list[last].1)
     }
 
     /// Forgets what begins at that place.
     fn cut(&mut self, place: u32) {
         self.list.pop_if(|(from, _)| *from >= place);
-        self.last = self.list.last().map_or(0, |(_, n)| *n);
+        self.last = self.list.last().map_or(N::default(), |(_, n)| *n);
+    }
+
+    fn size(&self) -> usize {
+        self.list.capacity() * size_of::<(u32, N)>()
     }
 }
 
@@ -129,6 +133,7 @@ impl Packed {
         let label = event.label.and_then(|label| self.texts.number(label));
         self.ahead.note(place, event.s.wrapping_sub(place));
         self.turns.note(place, event.turn);
+        self.times.note(place, event.t >> 16);
         let Some(page) = self.pages.last_mut() else { return false };
         page[PAGE - 1 - nth] = start as u16;
         let Some(words) = page.get_mut(start..).and_then(<[u16]>::first_chunk_mut) else { return false };
@@ -143,12 +148,8 @@ impl Packed {
             asked: &mut self.asked,
         };
         let mut flags = 0;
-        row.both(event.t as u32);
+        row.word(event.t as u16);
         kind.put(&mut row);
-        if event.t >> 32 != 0 {
-            flags |= head::LATE;
-            row.number((event.t >> 32) as u32);
-        }
         row.link(&mut flags, head::FRAME, event.frame);
         row.link(&mut flags, head::CAUSE, event.cause);
         row.link(&mut flags, head::REG, event.reg);
@@ -207,6 +208,7 @@ impl Packed {
         }
         self.ahead.cut(last);
         self.turns.cut(last);
+        self.times.cut(last);
         self.len = last;
     }
 
@@ -244,9 +246,8 @@ impl Packed {
         let s = n.wrapping_add(self.ahead.get(n));
         let mut from = Unpack { packed: self, rest, s, small: head >> head::SMALL };
         let code = Code::new((head & head::CODE) as u8)?;
-        let t = from.both()?;
+        let t = self.times.get(n) << 16 | u64::from(from.word()?);
         let kind = Kind::get(code, &mut from)?;
-        let t = u64::from(t) | u64::from(from.rare(head, head::LATE)?.unwrap_or(0)) << 32;
         let mut link = |flag| from.rare(head, flag).map(|back| back.map_or(0, |back| s.wrapping_sub(back)));
         let (frame, cause, reg) = (link(head::FRAME)?, link(head::CAUSE)?, link(head::REG)?);
         let at = from.rare(head, head::AT)?.and_then(|spot| self.texts.at(spot));
@@ -297,7 +298,9 @@ impl Packed {
         let events = self.pages.len() * size_of::<[u16; PAGE]>()
             + self.pages.capacity() * size_of::<usize>()
             + self.firsts.capacity() * 4
-            + (self.ahead.list.capacity() + self.turns.list.capacity()) * 8
+            + self.ahead.size()
+            + self.turns.size()
+            + self.times.size()
             + self.ids.capacity() * size_of::<Id>()
             + self.asked.capacity() * size_of::<Asked>();
         (events, self.texts.size())
@@ -476,10 +479,18 @@ fn two(low: u16, high: u16) -> u32 {
 
 impl<'t> Unpack<'t> {
     #[inline]
-    fn number(&mut self) -> Option<u32> {
+    fn word(&mut self) -> Option<u16> {
         let (word, rest) = self.rest.split_first()?;
         self.rest = rest;
-        if *word == LARGE { self.both() } else { Some(u32::from(*word)) }
+        Some(*word)
+    }
+
+    #[inline]
+    fn number(&mut self) -> Option<u32> {
+        match self.word()? {
+            LARGE => self.both(),
+            word => Some(u32::from(word)),
+        }
     }
 
     fn both(&mut self) -> Option<u32> {
