@@ -3,13 +3,14 @@
 //!
 //! `read_line` holds the program until there is something to read. The text says what happens, in order, and that is the
 //! good side of it. But while one server is slow, nobody else is served: the times add up.
-//! There is no loop yet, and nothing to step through.
+//! There is no loop yet, and so no turns: a stepper shows what the program notes and prints, and how long it waited.
 //!
 //! Exercise: fetch them in the order tide, rope, rain. Is it sooner over? (No: a sum has no order.)
 
 mod lesson;
 
 use lesson::{Outcome, Poem, RAIN, ROPE, TIDE, ask, tell};
+use ropewalk::trace;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::ExitCode;
@@ -44,12 +45,15 @@ fn main() -> ExitCode {
 }
 
 fn lesson() -> Outcome {
+    // A loop would do it: whoever steps through this program, or records it, hears of it from here on.
+    ropewalk::study::env::obey();
     let answer = ask(
         "One server takes 30 ms, one 75 and one 120. How long do all three take?",
         "225 ms: each wait begins when the one before is over.",
     )?;
     let began = Instant::now();
     for poem in [&RAIN, &ROPE, &TIDE] {
+        trace::note(format!("part: {}", poem.name));
         let text = fetch(serve(poem)?)?;
         tell(format_args!("{}, {} ms: {text}", poem.name, (3 * poem.every).as_millis()))?;
     }

@@ -11,7 +11,7 @@
 //! | `ascii`, `no-color` | how the screen looks |
 //!
 //! Words are separated by commas; `break` may come several times. The first loop of the process starts the recording, for
-//! its thread; it ends with that thread. (A statically linked C library ends a process without the destructors of the
+//! its thread (or [`obey`], where there is no loop); it ends with that thread. (A statically linked C library ends a process without the destructors of the
 //! main thread: then the last events may be missing, and no page is written. What came before the loop's last wait, or
 //! before it was stopped, is in the trace.)
 
@@ -140,11 +140,20 @@ thread_local! {
     static RECORDING: RefCell<Option<Recording<Recorders>>> = const { RefCell::new(None) };
 }
 
-/// Whether a loop of this process was asked already.
+/// Whether the variable was looked at already.
 static ASKED: AtomicBool = AtomicBool::new(false);
 
-/// A loop is about to be built: the first one of the process starts what the environment asks for.
-pub(crate) fn loop_is_built() {
+/// Starts what the variable asks for, for this thread. The first loop of the process does it by itself; so this is for a
+/// program that has none, or does much before. Later calls do nothing.
+///
+/// ```
+/// use ropewalk::{Deferred, study::env, testing::success_of, trace};
+///
+/// env::obey(); // `ROPEWALK=step` steps through what follows
+/// trace::note("no loop is needed here");
+/// assert_eq!(success_of(Deferred::succeed(6).map(|n| n * 7)), 42);
+/// ```
+pub fn obey() {
     if ASKED.swap(true, Ordering::Relaxed) {
         return;
     }

@@ -69,11 +69,9 @@ enum Same {
     Trace,
     /// The chains: there are threads, or the real clock.
     Chains,
-    /// What it prints: there is no loop, and so no trace.
-    Output,
 }
 
-/// What a lesson prints and, unless it has no loop, the chains of its trace. Run in `folder`, twice where it is recorded.
+/// What a lesson prints, and the chains of its trace. Run in `folder`, and recorded twice.
 fn story(program: &Path, name: &str, same: Same, folder: &Path) -> String {
     let scratch = Folder::new(name);
     let plain = run(program, "", folder);
@@ -83,16 +81,13 @@ fn story(program: &Path, name: &str, same: Same, folder: &Path) -> String {
         assert_eq!(output.stdout, plain.stdout, "{name}: recording changes nothing");
         std::fs::read(path).unwrap()
     };
-    let mut chains = String::new();
-    if same != Same::Output {
-        let (one, two) = (recorded("one"), recorded("two"));
-        assert!(same != Same::Trace || one == two, "{name}: two runs give the same trace, byte for byte");
-        let trace = Trace::read_json(&one[..]).unwrap();
-        let asks = trace.events().filter(|event| matches!(event.kind, Kind::Ask { .. })).count();
-        assert_eq!(asks, 1, "{name} asks one question");
-        chains = text_chain(&trace).stable().to_string();
-        assert_eq!(chains, text_chain(&Trace::read_json(&two[..]).unwrap()).stable().to_string());
-    }
+    let (one, two) = (recorded("one"), recorded("two"));
+    assert!(same != Same::Trace || one == two, "{name}: two runs give the same trace, byte for byte");
+    let trace = Trace::read_json(&one[..]).unwrap();
+    let asks = trace.events().filter(|event| matches!(event.kind, Kind::Ask { .. })).count();
+    assert_eq!(asks, 1, "{name} asks one question");
+    let chains = text_chain(&trace).stable().to_string();
+    assert_eq!(chains, text_chain(&Trace::read_json(&two[..]).unwrap()).stable().to_string());
     let [stdout, stderr] = [plain.stdout, plain.stderr].map(|text| String::from_utf8(text).unwrap());
     for line in stdout.lines().chain(stderr.lines()) {
         assert!(line.chars().count() <= 80, "{name}: wider than a terminal of 80 columns: {line}");
@@ -148,7 +143,7 @@ macro_rules! lessons {
 }
 
 lessons! {
-    "01_blocking", Output => waiting_is_the_program,
+    "01_blocking", Chains => waiting_is_the_program,
     "02_by_hand", Trace => a_loop_is_wait_then_call,
     "03_order", Trace => order_is_by_phase_and_not_by_text,
     "04_blocked", Chains => a_callback_owns_the_loop,
