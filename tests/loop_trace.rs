@@ -1,10 +1,12 @@
 //! What the loop tells a recording: frames that nest, and the three links of each event.
 
+use std::cell::Cell;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::rc::Rc;
 use std::time::Duration;
 
-use ropewalk::trace::{self, Event, Kind, Out, Slot, Woke};
+use ropewalk::trace::{self, Event, Kind, Out, Recording, Slot, Trace, Woke};
 use ropewalk::{EventLoop, Interest, TestClock};
 
 fn find<'t>(events: &[Event<'t>], wanted: impl Fn(&Kind<'t>) -> bool) -> Event<'t> {
@@ -164,4 +166,24 @@ fn changes_of_timers_and_posts_of_other_threads_are_told() {
     let called = find(events, |kind| matches!(kind, Kind::CbBegin { slot: Slot::Post, .. }));
     assert_eq!(called.reg, post.s);
     assert_eq!(called.at.unwrap().file(), "tests/loop_trace.rs");
+}
+
+#[test]
+fn a_recording_that_begins_inside_a_callback_tells_of_waits_by_the_loops_clock() {
+    let virtual_loop = EventLoop::builder().clock(&TestClock::new()).build().unwrap();
+    for event_loop in [virtual_loop, EventLoop::new().unwrap()] {
+        let hand = Rc::new(Cell::new(None));
+        let recording = hand.clone();
+        event_loop.call_later(Duration::from_millis(20), move |event_loop| {
+            recording.set(Some(Recording::begin(Trace::with_limit(1000))));
+            event_loop.call_later(Duration::from_millis(2), |event_loop| event_loop.stop());
+        });
+        event_loop.run().unwrap();
+        let trace = hand.take().and_then(Recording::finish).expect("it began, and goes on");
+        let ended = trace.events().filter_map(|event| match event.kind {
+            Kind::PollEnd { waited, woke: Woke::Timer, .. } => Some(waited),
+            _ => None,
+        });
+        assert!(ended.sum::<u64>() > 1_500_000, "{:#?}", trace.events().collect::<Vec<_>>());
+    }
 }

@@ -83,6 +83,10 @@ impl LoopView for View {
         self.clock.now()
     }
 
+    fn address(&self) -> usize {
+        self.event_loop.as_ptr().addr()
+    }
+
     fn clock_kind(&self) -> ClockKind {
         match self.clock {
             Clock::Real(_) => ClockKind::Real,

@@ -61,7 +61,7 @@ impl EventLoop {
         let frame = Frame::open_more(Kind::CbBegin { o: site.id, slot }, links, more);
         self.inner.turn.outer.set(tasks::tell::calls(site.id));
         self.inner.turn.call_frame.set(Some(frame));
-        self.inner.turn.began.set(trace::read_last());
+        self.inner.turn.began.set(self.read_last());
     }
 
     #[cold]
@@ -70,9 +70,19 @@ impl EventLoop {
         let turn = &self.inner.turn;
         tasks::tell::called(turn.outer.take());
         let told = frame.close(|b| Kind::CbEnd { b, out }, Links::default()) != 0;
-        let took = trace::read_last().saturating_sub(turn.began.get());
+        let took = self.read_last().saturating_sub(turn.began.get());
         turn.busy.set(turn.busy.get() + took);
         told
+    }
+
+    /// What this loop's clock said at the last event. One that is not told by this clock, as the recording began inside a
+    /// callback, says nothing of it.
+    fn read_last(&self) -> u64 {
+        trace::read_last(self.address()).unwrap_or_else(|| self.inner.clock.now())
+    }
+
+    fn address(&self) -> usize {
+        Rc::as_ptr(&self.inner).addr()
     }
 
     /// A wait begins. Answers its mark and its time.
@@ -84,7 +94,7 @@ impl EventLoop {
         let watch = inner.sources.borrow().watched(NAMED);
         match trace::emit(Kind::PollBegin { timeout, next, watch: &watch }, Links::default()) {
             0 => None,
-            begun => Some((begun, trace::read_last())),
+            begun => Some((begun, self.read_last())),
         }
     }
 
@@ -104,7 +114,7 @@ impl EventLoop {
                 ready.push(Asked { i, r, w });
             }
         }
-        let now = trace::read_now();
+        let now = trace::read_now(self.address()).unwrap_or_else(|| inner.clock.now());
         let woke = if any_source {
             Woke::Io
         } else if inner.mailbox.has_mail() || inner.any_task_woken() {

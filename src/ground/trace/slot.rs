@@ -46,6 +46,8 @@ pub(super) struct Common<'e> {
 pub(crate) trait LoopView {
     /// Nanoseconds on the loop's clock.
     fn now(&self) -> u64;
+    /// Where the loop lies, to tell it from others.
+    fn address(&self) -> usize;
     fn clock_kind(&self) -> ClockKind;
     /// Whether the loop runs.
     fn runs(&self) -> bool;
@@ -80,6 +82,8 @@ pub(crate) struct Current {
     pub(super) memory: Option<Memory>,
     gate: bool,
     view: RefCell<Option<Rc<dyn LoopView>>>,
+    /// Whose view that is: 0 for nobody's.
+    viewed: Cell<usize>,
     clock: Cell<ClockKind>,
     /// Which clock the recorder was told.
     told: Cell<Option<ClockKind>>,
@@ -163,6 +167,7 @@ impl Current {
             memory,
             gate,
             view: RefCell::default(),
+            viewed: Cell::new(0),
             clock: Cell::new(if gate { ClockKind::Frozen } else { ClockKind::Real }),
             told: Cell::new(None),
             unfired: Cell::new(0),
@@ -189,6 +194,7 @@ impl Current {
             ClockKind::Real if self.gate => ClockKind::Frozen,
             kind => kind,
         });
+        self.viewed.set(view.address());
         self.view.replace(Some(view))
     }
 
@@ -427,18 +433,16 @@ fn tell(kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
     current().map_or(0, |current| current.emit(kind, links, more))
 }
 
-/// What the loop's clock said at the last event that read it.
-pub(crate) fn read_last() -> u64 {
-    with(|current| current.read.get()).unwrap_or(0)
+/// What the clock of the loop at that address said at the last event that read it. `None` where that is not the clock of
+/// the recording.
+pub(crate) fn read_last(of: usize) -> Option<u64> {
+    with(|current| Some(current.read.get()).filter(|_| current.viewed.get() == of)).flatten()
 }
 
 /// Reads it for an event that will be told at the same time.
-pub(crate) fn read_now() -> u64 {
-    with(|current| {
-        current.time();
-        current.read.get()
-    })
-    .unwrap_or(0)
+pub(crate) fn read_now(of: usize) -> Option<u64> {
+    with(|current| current.time());
+    read_last(of)
 }
 
 /// A moment as nanoseconds since the recording started.
