@@ -194,6 +194,9 @@ fn a_report_tells_what_led_to_it_whoever_records_and_when_the_trace_is_full() {
     assert!(in_memory.contains(" by m1 \"tick\", 1 step\n") && in_memory.contains("  why        s"), "{in_memory}");
     assert!(in_memory.contains("it rested for 20.000 ms\n"), "{in_memory}");
     assert_eq!(said(Nothing), in_memory);
+    // One that has the events of another recording already, of the same numbers.
+    let ((), used) = trace::record_with(Trace::with_limit(1000), || (0..100).for_each(|_| trace::note("before")));
+    assert_eq!(said(used), in_memory);
     // A ring that forgets too much, one that does not, and one that is not the only recorder.
     assert_eq!(said(Trace::ring(1)), in_memory);
     assert_eq!(said(Trace::ring(5000)), in_memory);

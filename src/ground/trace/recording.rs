@@ -2,7 +2,7 @@
 
 use super::event::{Event, Header};
 use super::recorder::{Pass, Recorder};
-use super::slot::{self, Current};
+use super::slot::{self, Current, Memory};
 use crate::ground::{failure, unhandled};
 use std::any::Any;
 use std::cell::RefCell;
@@ -99,7 +99,12 @@ impl<R: Recorder + 'static> Recording<R> {
         let recorder = Rc::new(RefCell::new(Some(Box::new(recorder))));
         let sink = Shared { recorder: recorder.clone(), panicked: false, gate };
         let place: Rc<dyn Any> = recorder.clone();
-        let current = Current::new(Box::new(sink), place.downcast().ok());
+        // A trace that has the events of another recording already, with the same numbers, remembers none for this one.
+        let memory = place
+            .downcast()
+            .ok()
+            .filter(|memory: &Memory| memory.borrow().as_ref().is_some_and(|trace| trace.is_empty()));
+        let current = Current::new(Box::new(sink), memory);
         let before = slot::replace(Some(current.clone()));
         *current.before.borrow_mut() = before;
         Recording { current, recorder, thread: PhantomData }
