@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 fn names(trace: &Trace) -> Vec<&'static str> {
     trace.events().map(|event| event.kind.name()).collect()
@@ -281,6 +281,76 @@ fn a_recorder_may_end_its_own_recording() {
     trace::note("one");
     trace::note("two");
     assert_eq!(count.get(), 1);
+}
+
+/// A recorder that ends its own recording at the first event of that name.
+struct EndsAt(&'static str, Rc<Cell<Option<Recording<EndsAt>>>>);
+
+impl Recorder for EndsAt {
+    fn event(&mut self, event: &Event<'_>) {
+        if event.kind.name() == self.0 {
+            drop(self.1.take());
+        }
+    }
+}
+
+#[test]
+fn a_recording_goes_on_well_where_another_ended_in_the_middle_of_an_event() {
+    for name in ["turn.begin", "post", "cb.begin", "d.step", "d.ret", "cb.end"] {
+        let ((), trace) = trace::record(|| {
+            let event_loop = EventLoop::new().unwrap();
+            let remote = event_loop.remote();
+            for _ in 0..2 {
+                let step = |n: i32| {
+                    (0..20).for_each(|_| trace::note("step"));
+                    n
+                };
+                let call = move |_: &EventLoop| drop(Deferred::succeed(1).map(step));
+                assert!(remote.post(call).is_ok());
+            }
+            trace::note("before");
+            let hand = Rc::new(Cell::new(None));
+            hand.set(Some(Recording::begin(EndsAt(name, hand.clone()))));
+            let start = Instant::now();
+            while start.elapsed() < Duration::from_millis(20) {}
+            event_loop.turn(Some(Duration::ZERO)).unwrap();
+        });
+        // Its first event says when it took over again.
+        let times = trace.events().skip(1).map(|event| event.t);
+        assert!(times.clone().next().unwrap() >= 20_000_000, "{name}: {:?}", times.collect::<Vec<_>>());
+        for event in trace.events() {
+            let begin = event.kind.begin().map(|b| trace.get(b).map(|begin| begin.kind.name()));
+            assert!(begin.is_none_or(|begin| begin.is_some()), "{name}: {event:?} ends what did not begin here");
+            let frame = trace.get(event.frame);
+            assert!(
+                frame.is_none_or(|frame| frame.kind.opens_frame()),
+                "{name}: {event:?} is called from {frame:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_recorder_that_is_told_of_its_end_knows_the_objects_of_the_recording_that_goes_on() {
+    /// Adds a step when it hears of its end.
+    struct Adds(Rc<Cell<Option<Deferred<i32>>>>);
+    impl Recorder for Adds {
+        fn event(&mut self, event: &Event<'_>) {
+            if let Kind::End { .. } = event.kind {
+                self.0.set(self.0.take().map(|d| d.map(|n| n + 1)));
+            }
+        }
+    }
+    let (_resolver, d) = Deferred::new();
+    let hand = Rc::new(Cell::new(None));
+    let first = Recording::begin(Adds(hand.clone()));
+    trace::note("heard by the first");
+    let second = Recording::begin(Trace::with_limit(100));
+    hand.set(Some(d.map(|n: i32| n)));
+    drop(first);
+    let trace = finish(second);
+    assert_eq!(names(&trace).iter().filter(|name| **name == "d.new").count(), 1, "{:?}", names(&trace));
+    assert_eq!(names(&trace).iter().filter(|name| **name == "d.add").count(), 2, "{:?}", names(&trace));
 }
 
 #[test]

@@ -71,6 +71,8 @@ pub(crate) struct Current {
     pub(super) last_time: Cell<u64>,
     /// What the clock said when it was read last.
     read: Cell<u64>,
+    /// Whether others may have run since: no event is at the time of the one before then.
+    interrupted: Cell<bool>,
     ids: [Cell<u32>; Object::ALL.len()],
     frames: RefCell<Vec<Mark>>,
     pub(super) past: RefCell<Past>,
@@ -133,6 +135,9 @@ fn with<T>(f: impl FnOnce(&Current) -> T) -> Option<T> {
 /// Makes a recording the one that goes on; answers the one before.
 pub(super) fn replace(next: Option<Rc<Current>>) -> Option<Rc<Current>> {
     with(Current::settle);
+    if let Some(next) = &next {
+        next.interrupted.set(true);
+    }
     let _ = ON.try_with(|on| on.set(next.is_some()));
     let before = CURRENT.try_with(|current| current.replace(next)).ok().flatten();
     ids_count();
@@ -158,6 +163,7 @@ impl Current {
             turn: Cell::new(0),
             last_time: Cell::new(0),
             read: Cell::new(0),
+            interrupted: Cell::new(false),
             ids: Default::default(),
             frames: RefCell::default(),
             past: RefCell::default(),
@@ -264,7 +270,7 @@ impl Current {
     fn common<'e>(&self, kind: &mut Kind<'_>, links: &Links<'e>, more: More) -> Common<'e> {
         let s = self.next.get();
         let (t, wall) = match self.clock.get() {
-            ClockKind::Real if more.same_time => (self.last_time.get(), None),
+            ClockKind::Real if more.same_time && !self.interrupted.replace(false) => (self.last_time.get(), None),
             _ => self.time(),
         };
         // One of an earlier recording, and none, come out greater than any.
@@ -295,7 +301,7 @@ impl Current {
         // Taken out of its slot: whoever is called below may emit again, and is then left out.
         let Some(mut sink) = self.sink.borrow_mut().take() else { return 0 };
         let before = TELLING.try_with(|telling| telling.replace(true));
-        let _ = RUN.try_with(|run| run.set(0));
+        ids_count();
         let s = self.tell(&mut *sink, kind, links, more);
         if let Ok(before) = before {
             TELLING.set(before);
@@ -303,9 +309,9 @@ impl Current {
         if self.ended.get() {
             // It ended itself.
             drop(sink);
-        } else {
-            *self.sink.borrow_mut() = Some(sink);
+            return 0;
         }
+        *self.sink.borrow_mut() = Some(sink);
         ids_count();
         if let Kind::TurnBegin { .. } = kind {
             self.turn.set(self.turn.get() + 1);
@@ -492,9 +498,11 @@ impl Frame {
 
     #[inline(never)]
     fn open_told(kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
-        let b = tell(kind, links, more);
+        // The recorder may end its recording, or begin another, where nobody knows of this frame.
+        let Some(current) = current() else { return 0 };
+        let b = current.emit(kind, links, more);
         if b != 0 {
-            with(|current| current.frames.borrow_mut().push(b));
+            current.frames.borrow_mut().push(b);
         }
         b
     }
