@@ -354,6 +354,33 @@ fn a_recorder_that_is_told_of_its_end_knows_the_objects_of_the_recording_that_go
 }
 
 #[test]
+fn an_event_of_another_recording_is_no_reason_for_one_of_this() {
+    // One of a loop that ran meanwhile, and one inside this.
+    let (one, two) = (EventLoop::new().unwrap(), EventLoop::new().unwrap());
+    let (first, second) = (one.record(Trace::with_limit(1000)), two.record(Trace::with_limit(1000)));
+    let hand = Rc::new(Cell::new(None));
+    let fired = hand.clone();
+    two.call_soon(move |_| fired.set(Some(Deferred::succeed(1))));
+    two.turn(Some(Duration::ZERO)).unwrap();
+    one.call_soon(move |_| {
+        (0..30).for_each(|_| trace::note("one"));
+        drop(hand.take().map(|d| d.map(|n| n)));
+        let (d, _) = trace::record(|| Deferred::succeed(2));
+        (0..30).for_each(|_| trace::note("one"));
+        drop(d.map(|n| n));
+    });
+    one.turn(Some(Duration::ZERO)).unwrap();
+    drop(second);
+    let trace = finish(first);
+    let steps: Vec<_> = trace.events().filter(|event| matches!(event.kind, Kind::DStep { .. })).collect();
+    assert_eq!(steps.len(), 2);
+    for step in steps {
+        assert_eq!(trace.get(step.cause), None, "{step:?}");
+        assert!(matches!(trace.get(step.reg).map(|reg| reg.kind), Some(Kind::DAdd { .. })), "{step:?}");
+    }
+}
+
+#[test]
 fn a_ring_keeps_the_last_events() {
     let ((), trace) = trace::record_with(Trace::ring(10), || (0..95).for_each(|n| trace::note(format!("n{n}"))));
     assert!((10..=20).contains(&trace.len()), "{}", trace.len());

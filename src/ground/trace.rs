@@ -18,6 +18,7 @@ mod file;
 mod json;
 mod kind;
 mod lines;
+mod marks;
 mod memory;
 mod packed;
 mod past;
@@ -37,14 +38,15 @@ pub use event::{
 pub use file::TraceFile;
 pub use kind::Kind;
 pub use lines::JsonLines;
+pub(crate) use marks::Mark;
 pub use memory::{Events, Trace, record};
 pub(crate) use past::{fired_by, rested, why};
 pub(crate) use preview::{Shown, Shows};
 pub use recorder::{Pass, Recorder};
 pub use recording::{Recording, record_with};
 pub(crate) use slot::{
-    Current, Frame, Lent, Links, LoopView, Mark, More, Resumed, emit, emit_here, emit_more, frame, id, is_telling,
-    known, lend, lend_while, loop_ends, nanos, on, ran, read_last, read_now, run, take_over, unfired, wall_of,
+    Current, Frame, Lent, Links, LoopView, More, Resumed, emit, emit_here, emit_more, frame, id, is_telling, known,
+    lend, lend_while, loop_ends, nanos, on, ran, read_last, read_now, run, take_over, unfired, wall_of,
 };
 pub use source::source_text;
 

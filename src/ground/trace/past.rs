@@ -2,8 +2,9 @@
 
 use super::event::{Event, EventNumber, Id};
 use super::kind::{Code, Kind};
+use super::marks::Mark;
 use super::memory::Trace;
-use super::slot::{Current, Mark, current};
+use super::slot::{Current, current};
 use std::cell::RefMut;
 use std::rc::Rc;
 

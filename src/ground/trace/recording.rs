@@ -124,8 +124,7 @@ impl<R: Recorder + 'static> Recording<R> {
     fn end(&self) {
         if !self.current.ended.get() {
             self.current.emit_end();
-            self.current.ended.set(true);
-            slot::leave();
+            self.current.end();
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::event::{At, ClockKind, Ending, Event, EventNumber, Header, Id, IdSlot, Object, Open, Place};
 use super::kind::Kind;
+use super::marks::{Mark, Marks};
 use super::memory::Trace;
 use super::past::Past;
 use super::recorder::{Pass, Recorder};
@@ -17,10 +18,6 @@ pub(crate) struct Links<'a> {
     pub(crate) at: Option<Place>,
     pub(crate) label: Option<&'a str>,
 }
-
-/// An event as the library keeps it in its links: counted through all recordings of the thread, so that one of an
-/// earlier recording is never taken for one of this. 0 stands for "none".
-pub(crate) type Mark = u32;
 
 /// A duration as nanoseconds; what does not fit (584 years) is the greatest value.
 #[inline]
@@ -63,8 +60,7 @@ pub(super) type Memory = Rc<RefCell<Option<Box<Trace>>>>;
 /// A recording that goes on.
 pub(crate) struct Current {
     run: u32,
-    /// The greatest mark of the recordings before.
-    base: Mark,
+    marks: Marks,
     next: Cell<EventNumber>,
     turn: Cell<u32>,
     /// When the last event was.
@@ -106,7 +102,6 @@ thread_local! {
     static RUNS: Cell<u32> = const { Cell::new(0) };
     /// The recording whose ids count now: 0 when nobody records, and inside a recorder.
     static RUN: Cell<u32> = const { Cell::new(0) };
-    static LAST: Cell<Mark> = const { Cell::new(0) };
     static CURRENT: RefCell<Option<Rc<Current>>> = const { RefCell::new(None) };
 }
 
@@ -134,7 +129,6 @@ fn with<T>(f: impl FnOnce(&Current) -> T) -> Option<T> {
 
 /// Makes a recording the one that goes on; answers the one before.
 pub(super) fn replace(next: Option<Rc<Current>>) -> Option<Rc<Current>> {
-    with(Current::settle);
     if let Some(next) = &next {
         next.interrupted.set(true);
     }
@@ -155,10 +149,9 @@ impl Current {
         let run = RUNS.get() + 1;
         RUNS.set(run);
         let gate = sink.is_gate();
-        with(Current::settle);
         Rc::new(Current {
             run,
-            base: LAST.get(),
+            marks: Marks::default(),
             next: Cell::new(1),
             turn: Cell::new(0),
             last_time: Cell::new(0),
@@ -184,9 +177,16 @@ impl Current {
         })
     }
 
-    /// The number that an event has in this recording; `None` for one of an earlier recording.
+    /// The number that an event has in this recording; `None` for one of another recording.
     pub(super) fn number(&self, mark: Mark) -> Option<EventNumber> {
-        mark.checked_sub(self.base).filter(|n| *n != 0)
+        Some(self.marks.number(mark, self.next.get())).filter(|n| *n != 0)
+    }
+
+    /// It has ended: there will be no more events.
+    pub(super) fn end(&self) {
+        self.ended.set(true);
+        self.marks.give_back(self.next.get());
+        leave();
     }
 
     /// Nanoseconds of the system's clock since the recording started.
@@ -269,15 +269,12 @@ impl Current {
     #[inline(always)]
     fn common<'e>(&self, kind: &mut Kind<'_>, links: &Links<'e>, more: More) -> Common<'e> {
         let s = self.next.get();
+        self.marks.ready_for(s);
         let (t, wall) = match self.clock.get() {
             ClockKind::Real if more.same_time && !self.interrupted.replace(false) => (self.last_time.get(), None),
             _ => self.time(),
         };
-        // One of an earlier recording, and none, come out greater than any.
-        let number = |mark: Mark| match mark.wrapping_sub(self.base) {
-            n if n < s => n,
-            _ => 0,
-        };
+        let number = |mark: Mark| self.marks.number(mark, s);
         let frame = self.frames.borrow().last().copied().unwrap_or(0);
         if let Some(b) = kind.begin_mut() {
             *b = number(*b);
@@ -307,7 +304,7 @@ impl Current {
             TELLING.set(before);
         }
         if self.ended.get() {
-            // It ended itself.
+            // It ended itself, and its marks are others' now.
             drop(sink);
             return 0;
         }
@@ -316,13 +313,7 @@ impl Current {
         if let Kind::TurnBegin { .. } = kind {
             self.turn.set(self.turn.get() + 1);
         }
-        self.base.saturating_add(s)
-    }
-
-    /// Notes the greatest mark so far, above which those of the next recording begin.
-    fn settle(&self) {
-        let mark = self.base.saturating_add(self.next.get() - 1);
-        let _ = LAST.try_with(|last| last.set(last.get().max(mark)));
+        self.marks.of(s)
     }
 
     /// Records one event in memory and answers its mark. `None` where that is not all there is to do.
@@ -337,7 +328,7 @@ impl Current {
         trace.keep(&common, links.at, kind);
         self.next.set(common.s.saturating_add(1));
         self.turn.set(common.turn);
-        Some(self.base.saturating_add(common.s))
+        Some(self.marks.of(common.s))
     }
 
     /// Records its end.
@@ -616,7 +607,7 @@ impl Drop for Resumed {
 }
 
 /// Takes ended recordings out of the slot.
-pub(crate) fn leave() {
+fn leave() {
     while let Some(ended) = current().filter(|current| current.ended.get()) {
         let left = replace(ended.before.take());
         drop(left);
