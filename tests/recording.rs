@@ -142,6 +142,42 @@ fn each_loop_may_have_a_recording_of_its_own() {
     assert!(nobody.is_empty());
 }
 
+#[test]
+fn no_recording_is_forgotten_whichever_end_while_a_loop_has_its_own() {
+    type Hand = Rc<Cell<Option<Recording<Trace>>>>;
+    let begin = || Recording::begin(Trace::with_limit(100));
+    let hand = |recording| -> Hand { Rc::new(Cell::new(recording)) };
+    let goes_on = |recordings: Vec<Recording<Trace>>| {
+        for recording in recordings {
+            trace::note("here");
+            let trace = finish(recording);
+            assert!(matches!(trace.nth(trace.len() - 2).map(|event| event.kind), Some(Kind::Note { msg: "here" })));
+        }
+        let ((), nobody) = trace::record(|| ());
+        assert!(nobody.is_empty());
+    };
+    // What recorded before; the loop's own; one that begins inside, and stays in front.
+    for ends in ["what recorded", "the loop's own", "nothing"] {
+        let event_loop = EventLoop::new().unwrap();
+        let first = begin();
+        let own = hand(Some(event_loop.record(Trace::with_limit(100))));
+        let (middle, last, inside) = (begin(), hand(Some(begin())), hand(None));
+        let ended = match ends {
+            "what recorded" => last.clone(),
+            "the loop's own" => own.clone(),
+            _ => Hand::default(),
+        };
+        let begun = inside.clone();
+        event_loop.call_soon(move |_| {
+            drop(ended.take());
+            begun.set(Some(begin()));
+        });
+        event_loop.turn(Some(Duration::ZERO)).unwrap();
+        let all = [inside.take(), last.take(), Some(middle), own.take(), Some(first)];
+        goes_on(all.into_iter().flatten().collect());
+    }
+}
+
 /// A gate that notes what it is asked, and takes some time.
 #[derive(Default)]
 struct Gate {

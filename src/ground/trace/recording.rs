@@ -168,3 +168,24 @@ pub fn record_with<R: Recorder + 'static, T>(recorder: R, f: impl FnOnce() -> T)
     let recorder = recording.finish();
     (value, recorder.expect("the recorder is back in its slot once nothing records"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Recording;
+    use crate::trace::{Trace, note};
+    use std::rc::Rc;
+
+    #[test]
+    fn recordings_that_overlap_do_not_keep_each_other() {
+        let begin = || Recording::begin(Trace::with_limit(10));
+        let mut last = begin();
+        let mut all = Vec::new();
+        for _ in 0..10 {
+            let next = begin();
+            note("heard by the next one");
+            all.push(Rc::downgrade(last.current()));
+            drop(std::mem::replace(&mut last, next));
+        }
+        assert_eq!(all.iter().filter(|ended| ended.strong_count() > 0).count(), 0);
+    }
+}

@@ -340,6 +340,11 @@ impl Current {
         }
     }
 
+    /// Who recorded before.
+    fn below(&self) -> Option<Rc<Current>> {
+        self.before.borrow().clone()
+    }
+
     fn open(&self) -> Open {
         let of_loop = self.view.borrow().as_ref().map(|view| view.open()).unwrap_or_default();
         Open { d: self.unfired.get(), ..of_loop }
@@ -592,24 +597,44 @@ pub(crate) fn take_over(recording: &Rc<Current>) -> Option<Resumed> {
     if recording.ended.get() || current().is_some_and(|current| Rc::ptr_eq(&current, recording)) {
         return None;
     }
-    Some(Resumed(replace(Some(recording.clone()))))
+    Some(Resumed { before: replace(Some(recording.clone())), runs: RUNS.get() })
 }
 
 /// Gives the slot back to whom it was taken from.
-pub(crate) struct Resumed(Option<Rc<Current>>);
+pub(crate) struct Resumed {
+    before: Option<Rc<Current>>,
+    /// How many recordings there had been.
+    runs: u32,
+}
 
 impl Drop for Resumed {
     fn drop(&mut self) {
-        let ended = replace(self.0.take().filter(|before| !before.ended.get()));
-        drop(ended);
+        let before = self.before.take();
+        let began_meanwhile = |current: &Rc<Current>| current.run > self.runs;
+        match current().filter(began_meanwhile) {
+            None => drop(replace(before)),
+            // One that goes on stays in front.
+            Some(mut first) => {
+                while let Some(next) = first.below().filter(began_meanwhile) {
+                    first = next;
+                }
+                drop(first.before.replace(before));
+            }
+        }
         leave();
     }
 }
 
-/// Takes ended recordings out of the slot.
+/// Takes ended recordings out of the slot, and out of the list of those before.
 fn leave() {
     while let Some(ended) = current().filter(|current| current.ended.get()) {
-        let left = replace(ended.before.take());
-        drop(left);
+        drop(replace(ended.below()));
+    }
+    let mut next = current();
+    while let Some(current) = next {
+        while let Some(ended) = current.below().filter(|below| below.ended.get()) {
+            drop(current.before.replace(ended.below()));
+        }
+        next = current.below();
     }
 }
