@@ -342,6 +342,33 @@ fn a_trace_in_memory_is_told_the_same_as_any_recorder() {
 }
 
 #[test]
+fn what_a_recorder_takes_is_neither_a_callbacks_time_nor_a_waits() {
+    /// Takes a millisecond for each event that begins something.
+    struct Slow(TestClock, Trace);
+    impl Recorder for Slow {
+        fn event(&mut self, event: &Event<'_>) {
+            if matches!(event.kind, Kind::CbBegin { .. } | Kind::PollBegin { .. }) {
+                self.0.jump_by(Duration::from_millis(1)).expect("nothing is due");
+            }
+            self.1.event(event);
+        }
+    }
+    let clock = TestClock::new();
+    let event_loop = EventLoop::builder().clock(&clock).build().expect("a loop");
+    let recording = event_loop.record(Slow(clock, Trace::with_limit(100)));
+    event_loop.call_soon(|_| ());
+    event_loop.turn(Some(Duration::ZERO)).expect("the loop can turn");
+    let Slow(clock, trace) = recording.finish().expect("a trace");
+    assert_eq!(clock.now(), Duration::from_millis(2));
+    let times = trace.events().filter_map(|event| match event.kind {
+        Kind::TurnEnd { busy, .. } => Some(("busy", busy)),
+        Kind::PollEnd { waited, .. } => Some(("waited", waited)),
+        _ => None,
+    });
+    assert_eq!(times.collect::<Vec<_>>(), [("waited", 0), ("busy", 0)]);
+}
+
+#[test]
 fn a_loop_inside_a_callback_of_another_gives_the_clock_back() {
     let clocks = [TestClock::new(), TestClock::new()];
     let [outer, inner] = clocks.clone().map(|clock| EventLoop::builder().clock(&clock).build().expect("a loop"));

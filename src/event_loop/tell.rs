@@ -61,7 +61,7 @@ impl EventLoop {
         let frame = Frame::open_more(Kind::CbBegin { o: site.id, slot }, links, more);
         self.inner.turn.outer.set(tasks::tell::calls(site.id));
         self.inner.turn.call_frame.set(Some(frame));
-        self.inner.turn.began.set(self.read_last());
+        self.inner.turn.began.set(self.told_last());
     }
 
     #[cold]
@@ -81,6 +81,11 @@ impl EventLoop {
         trace::read_last(self.address()).unwrap_or_else(|| self.inner.clock.now())
     }
 
+    /// What it said when the last event had been told: what a recorder takes is neither a callback's nor a wait's.
+    fn told_last(&self) -> u64 {
+        trace::told_last(self.address()).unwrap_or_else(|| self.inner.clock.now())
+    }
+
     fn address(&self) -> usize {
         Rc::as_ptr(&self.inner).addr()
     }
@@ -94,7 +99,7 @@ impl EventLoop {
         let watch = inner.sources.borrow().watched(NAMED);
         match trace::emit(Kind::PollBegin { timeout, next, watch: &watch }, Links::default()) {
             0 => None,
-            begun => Some((begun, self.read_last())),
+            begun => Some((begun, self.told_last())),
         }
     }
 

@@ -46,7 +46,7 @@ pub use recorder::{Pass, Recorder};
 pub use recording::{Recording, record_with};
 pub(crate) use slot::{
     Current, Frame, Lent, Links, LoopView, More, Resumed, emit, emit_here, emit_more, frame, id, is_telling, known,
-    lend, lend_while, loop_ends, nanos, on, ran, read_last, read_now, run, take_over, unfired, wall_of,
+    lend, lend_while, loop_ends, nanos, on, ran, read_last, read_now, run, take_over, told_last, unfired, wall_of,
 };
 pub use source::source_text;
 

@@ -441,6 +441,11 @@ pub(crate) fn read_last(of: usize) -> Option<u64> {
     with(|current| Some(current.read.get()).filter(|_| current.viewed.get() == of)).flatten()
 }
 
+/// The same, where it says too when the recorder was done with that event: a trace in memory takes no time to speak of.
+pub(crate) fn told_last(of: usize) -> Option<u64> {
+    read_last(of).filter(|_| with(|current| current.memory.is_some()) == Some(true))
+}
+
 /// Reads it for an event that will be told at the same time.
 pub(crate) fn read_now(of: usize) -> Option<u64> {
     with(|current| current.time());
