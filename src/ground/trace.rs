@@ -15,6 +15,7 @@ mod channel;
 mod event;
 mod field;
 mod file;
+mod frame;
 mod json;
 mod kind;
 mod lines;
@@ -36,6 +37,7 @@ pub use event::{
     NotAnId, Object, Open, Out, Place, Polled, Slot, Stream, VERSION, Val, Via, Woke,
 };
 pub use file::TraceFile;
+pub(crate) use frame::{Frame, frame};
 pub use kind::Kind;
 pub use lines::JsonLines;
 pub(crate) use marks::Mark;
@@ -45,8 +47,8 @@ pub(crate) use preview::{Shown, Shows};
 pub use recorder::{Pass, Recorder};
 pub use recording::{Recording, record_with};
 pub(crate) use slot::{
-    Current, Frame, Lent, Links, LoopView, More, Resumed, emit, emit_here, emit_more, frame, id, is_telling, known,
-    lend, lend_while, loop_ends, nanos, on, ran, read_last, read_now, run, take_over, told_last, unfired, wall_of,
+    Current, Lent, Links, LoopView, More, Resumed, emit, emit_here, emit_more, id, is_telling, known, lend,
+    lend_while, loop_ends, nanos, on, ran, read_last, read_now, run, take_over, told_last, unfired, wall_of,
 };
 pub use source::source_text;
 

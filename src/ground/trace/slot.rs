@@ -70,7 +70,7 @@ pub(crate) struct Current {
     /// Whether others may have run since: no event is at the time of the one before then.
     interrupted: Cell<bool>,
     ids: [Cell<u32>; Object::ALL.len()],
-    frames: RefCell<Vec<Mark>>,
+    pub(super) frames: RefCell<Vec<Mark>>,
     pub(super) past: RefCell<Past>,
     started: Instant,
     /// For how long a gate held the program.
@@ -123,7 +123,7 @@ pub(crate) fn current() -> Option<Rc<Current>> {
 
 /// Calls `f`, which calls no code of the user's, with the recording that goes on.
 #[inline(always)]
-fn with<T>(f: impl FnOnce(&Current) -> T) -> Option<T> {
+pub(super) fn with<T>(f: impl FnOnce(&Current) -> T) -> Option<T> {
     CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
 }
 
@@ -318,7 +318,7 @@ impl Current {
 
     /// Records one event in memory and answers its mark. `None` where that is not all there is to do.
     #[inline(always)]
-    fn keep(&self, kind: &mut Kind<'_>, links: &Links<'_>, more: More) -> Option<Mark> {
+    pub(super) fn keep(&self, kind: &mut Kind<'_>, links: &Links<'_>, more: More) -> Option<Mark> {
         let mut memory = self.memory.as_ref()?.borrow_mut();
         let trace = memory.as_deref_mut().filter(|trace| trace.remembers())?;
         if self.told.get() != Some(self.clock.get()) {
@@ -431,7 +431,7 @@ pub(crate) fn emit_here(mut kind: Kind<'_>, links: Links<'_>, more: More) -> Mar
 }
 
 #[inline(never)]
-fn tell(kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
+pub(super) fn tell(kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
     current().map_or(0, |current| current.emit(kind, links, more))
 }
 
@@ -464,94 +464,6 @@ pub(crate) fn unfired(more: bool) {
         let n = current.unfired.get();
         current.unfired.set(if more { n + 1 } else { n.saturating_sub(1) });
     });
-}
-
-/// An open frame: a begin event whose end is still to come. Events emitted meanwhile are "called from" it.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Frame {
-    b: Mark,
-}
-
-impl Frame {
-    /// Records a begin event and opens its frame. A frame of mark 0 is one that nobody records.
-    pub(crate) fn open(kind: Kind<'_>, links: Links<'_>) -> Frame {
-        Frame::open_more(kind, links, More::default())
-    }
-
-    /// The same with what few events have.
-    pub(crate) fn open_more(kind: Kind<'_>, links: Links<'_>, more: More) -> Frame {
-        Frame::open_here(kind, links, more)
-    }
-
-    /// The same as [`emit_here`] is for `emit`.
-    #[inline(always)]
-    pub(crate) fn open_here(mut kind: Kind<'_>, links: Links<'_>, more: More) -> Frame {
-        let Some(current) = current() else { return Frame { b: 0 } };
-        match current.keep(&mut kind, &links, more) {
-            Some(b) => {
-                current.frames.borrow_mut().push(b);
-                Frame { b }
-            }
-            None => Frame { b: Frame::open_told(kind, &links, more) },
-        }
-    }
-
-    #[inline(never)]
-    fn open_told(kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
-        // The recorder may end its recording, or begin another, where nobody knows of this frame.
-        let Some(current) = current() else { return 0 };
-        let b = current.emit(kind, links, more);
-        if b != 0 {
-            current.frames.borrow_mut().push(b);
-        }
-        b
-    }
-
-    /// Records the end event that `kind` makes of the begin event's mark, and closes the frame.
-    pub(crate) fn close<'k>(self, kind: impl FnOnce(Mark) -> Kind<'k>, links: Links<'_>) -> Mark {
-        self.close_more(kind, links, More::default())
-    }
-
-    /// The same with what few events have.
-    pub(crate) fn close_more<'k>(self, kind: impl FnOnce(Mark) -> Kind<'k>, links: Links<'_>, more: More) -> Mark {
-        let kind = kind(self.b);
-        self.close_as(kind, &links, more)
-    }
-
-    fn close_as(self, kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
-        self.close_here(kind, links, more)
-    }
-
-    /// The same for the end event itself, as [`emit_here`] is for `emit`.
-    #[inline(always)]
-    pub(crate) fn close_here(self, mut kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
-        if self.b == 0 {
-            return 0;
-        }
-        // None that was opened in another recording. A turn that `run_one` left in its middle, inside this frame, does
-        // not outlive it.
-        let Some(current) = current() else { return 0 };
-        let mut frames = current.frames.borrow_mut();
-        if frames.last() != Some(&self.b) {
-            let Some(i) = frames.iter().rposition(|b| *b == self.b) else { return 0 };
-            frames.truncate(i + 1);
-        }
-        // Its end belongs to the frame around it.
-        frames.pop();
-        drop(frames);
-        current.keep(&mut kind, links, more).unwrap_or_else(|| tell(kind, links, more))
-    }
-
-    /// The begin event.
-    pub(crate) fn begin(&self) -> Mark {
-        self.b
-    }
-}
-
-/// The frame that runs now; 0 for none. What is registered now can name it as its reason.
-pub(crate) fn frame() -> Mark {
-    with(|current| current.frames.borrow().last().copied()).flatten().unwrap_or(0)
 }
 
 /// Gives the recording of this thread a loop: its clock is the one that counts from now on. Not from inside the callback
