@@ -10,6 +10,7 @@ use ropewalk::study::text_chain;
 use ropewalk::trace::{Kind, Trace};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The example, which `cargo test` has built; for a single test it may have to be built first.
 fn example(name: &str) -> PathBuf {
@@ -50,7 +51,10 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn new(name: &str) -> Folder {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lesson-{name}-{}", std::process::id()));
+        // Two tests run the same lesson at a time.
+        static FOLDERS: AtomicU32 = AtomicU32::new(0);
+        let (process, n) = (std::process::id(), FOLDERS.fetch_add(1, Ordering::Relaxed));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("lesson-{name}-{process}-{n}"));
         std::fs::create_dir_all(&path).unwrap();
         Folder(path)
     }
