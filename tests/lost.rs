@@ -169,6 +169,20 @@ fn a_recording_adds_ids_and_the_events_that_led_there() {
     assert_eq!(kinds, ["FLost", "DRet", "DStep", "DFire"]);
 }
 
+/// The report of an audit that fails inside the timer "tick" and is dropped so much later.
+fn audit_is_dropped_after(rest: Duration) -> String {
+    report(|| {
+        let clock = TestClock::new();
+        let event_loop = EventLoop::builder().clock(&clock).build().expect("a loop");
+        let (resolver, audit) = Deferred::new();
+        let audit = audit.named("audit").add_callback(count_lines);
+        let tick = Duration::from_millis(10);
+        event_loop.call_later(tick, move |_| resolver.succeed("")).named("tick");
+        event_loop.call_later(tick + rest, move |_| drop(audit));
+        clock.advance(Duration::from_millis(100)).expect("the loop can turn");
+    })
+}
+
 #[test]
 fn a_report_tells_what_led_to_it_whoever_records_and_when_the_trace_is_full() {
     /// Forgets everything.
@@ -177,18 +191,7 @@ fn a_report_tells_what_led_to_it_whoever_records_and_when_the_trace_is_full() {
         fn event(&mut self, _: &Event<'_>) {}
     }
     fn said<R: Recorder + 'static>(recorder: R) -> String {
-        let (said, _) = trace::record_with(recorder, || {
-            report(|| {
-                let clock = TestClock::new();
-                let event_loop = EventLoop::builder().clock(&clock).build().expect("a loop");
-                let (resolver, audit) = Deferred::new();
-                let audit = audit.named("audit").add_callback(count_lines);
-                event_loop.call_later(Duration::from_millis(10), move |_| resolver.succeed("")).named("tick");
-                event_loop.call_later(Duration::from_millis(30), move |_| drop(audit));
-                clock.advance(Duration::from_millis(100)).expect("the loop can turn");
-            })
-        });
-        said
+        trace::record_with(recorder, || audit_is_dropped_after(Duration::from_millis(20))).0
     }
     let in_memory = said(Trace::with_limit(1000));
     assert!(in_memory.contains(" by m1 \"tick\", 1 step\n") && in_memory.contains("  why        s"), "{in_memory}");
@@ -208,17 +211,7 @@ fn a_report_tells_what_led_to_it_whoever_records_and_when_the_trace_is_full() {
 
 #[test]
 fn a_recording_tells_for_how_long_an_error_rested_on_the_loops_clock() {
-    let (said, _) = trace::record(|| {
-        report(|| {
-            let clock = TestClock::new();
-            let event_loop = EventLoop::builder().clock(&clock).build().expect("a loop");
-            let (resolver, audit) = Deferred::new();
-            let audit = audit.named("audit").add_callback(count_lines);
-            event_loop.call_later(Duration::from_millis(10), move |_| resolver.succeed("")).named("tick");
-            event_loop.call_later(Duration::from_micros(30_060), move |_| drop(audit));
-            clock.advance(Duration::from_millis(100)).expect("the loop can turn");
-        })
-    });
+    let (said, _) = trace::record(|| audit_is_dropped_after(Duration::from_micros(20_060)));
     assert!(said.contains("\n  lost       no errback after step 0; it rested for 20.060 ms\n"), "{said}");
     assert!(said.contains(" by m1 \"tick\", 1 step\n"), "{said}");
 }
