@@ -20,7 +20,7 @@ use crate::event_loop::{Closed, DelayedCall, EventLoop, Handle};
 use crate::ground::step::{Outcome, Returned};
 use crate::ground::{CallbackResult, Deferred, Failure, Resolver};
 use crate::task::call::call;
-use crate::trace::Place;
+use crate::trace::{Place, nanos};
 
 /// Calls a function again and again. Twisted's `LoopingCall`.
 ///
@@ -87,10 +87,6 @@ struct Run {
     /// When the intervals were counted last.
     counted: Option<u64>,
     place: Place,
-}
-
-fn nanos(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Run {
