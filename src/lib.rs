@@ -151,7 +151,7 @@ pub use task::TimeoutError;
 /// What the top of the crate does when a loop is about to be built. The loop's floor calls it, and does not know what
 /// it is.
 #[cfg(feature = "trace-env")]
-pub(crate) const LOOP_IS_BUILT: fn() = study::env::obey;
+pub(crate) const LOOP_IS_BUILT: fn() = study::env::init;
 
 /// The chapters of the book, whose code is compiled and run with the tests.
 #[cfg(doctest)]

@@ -46,7 +46,7 @@ fn main() -> ExitCode {
 
 fn lesson() -> Outcome {
     // A loop would do it: whoever steps through this program, or records it, hears of it from here on.
-    ropewalk::study::env::obey();
+    ropewalk::study::env::init();
     let answer = ask(
         "One server takes 30 ms, one 75 and one 120. How long do all three take?",
         "225 ms: each wait begins when the one before is over.",

@@ -11,7 +11,7 @@
 //! | `ascii`, `no-color` | how the screen looks |
 //!
 //! Words are separated by commas; `break` may come several times. The first loop of the process starts the recording, for
-//! its thread (or [`obey`], where there is no loop); it ends with that thread. (A statically linked C library ends a process without the destructors of the
+//! its thread (or [`init`], where there is no loop); it ends with that thread. (A statically linked C library ends a process without the destructors of the
 //! main thread: then the last events may be missing, and no page is written. What came before the loop's last wait, or
 //! before it was stopped, is in the trace.)
 
@@ -149,11 +149,11 @@ static ASKED: AtomicBool = AtomicBool::new(false);
 /// ```
 /// use ropewalk::{Deferred, study::env, testing::success_of, trace};
 ///
-/// env::obey(); // `ROPEWALK=step` steps through what follows
+/// env::init(); // `ROPEWALK=step` steps through what follows
 /// trace::note("no loop is needed here");
 /// assert_eq!(success_of(Deferred::succeed(6).map(|n| n * 7)), 42);
 /// ```
-pub fn obey() {
+pub fn init() {
     if ASKED.swap(true, Ordering::Relaxed) {
         return;
     }
