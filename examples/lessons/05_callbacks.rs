@@ -4,8 +4,8 @@
 //! raises has nowhere to go: it was called by the loop, and not by whoever wanted the poem. Lesson 06 mends that.
 //! In the stepper: `n` to a callback, then `w`: what woke it, and who had asked for it? Those are different places.
 //!
-//! Exercise: give `broken_at` of ROPE the value 9. Which line of the output goes, and which ones change?
-//! (The line of on_error goes. The third line of rope comes in its place, and at the end three poems are not saved.)
+//! Exercise: give `broken_at` of ROPE the value 9. Which line of the output goes, and what comes?
+//! (The line of on_error goes. The third line of rope comes, then its on_done; at the end three poems are not saved.)
 
 mod lesson;
 
@@ -77,6 +77,7 @@ fn lesson() -> Outcome {
             *lines.borrow_mut() += line;
         });
         let on_done = Box::new(move || {
+            put(format_args!("{}: on_done", poem.name));
             all.borrow_mut().0.push(whole.take());
             either();
         });
