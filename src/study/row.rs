@@ -42,6 +42,7 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
                 n => format!("{n} ready"),
             };
             match waited {
+                0 if (woke, ready.len()) == (Woke::Now, 0) => "looked: nothing ready".to_owned(),
                 0 => format!("wait over: {what}"),
                 waited => format!("wait over, {}: {what}", duration(waited)),
             }

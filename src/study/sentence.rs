@@ -454,7 +454,7 @@ impl Say<'_> {
 
 fn waited_for(waited: u64, woke: Woke, ready: usize) -> String {
     if (waited, woke, ready) == (0, Woke::Now, 0) {
-        return "The loop did not wait: no source is ready.".to_owned();
+        return "The loop looked, without waiting: no source is ready.".to_owned();
     }
     let long = match waited {
         0 => String::new(),

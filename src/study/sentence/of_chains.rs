@@ -30,10 +30,13 @@ impl Say<'_> {
     pub(super) fn added(&self, d: Id, n: u32, lanes: Lanes, names: [&str; 2], late: bool) -> String {
         let name = |id: Id| self.state.title(id);
         let label = self.event.label.unwrap_or_else(|| step_name(names[0]));
-        let what = match (lanes.ok(), lanes.err()) {
-            (true, true) => "a callback and an errback",
-            (true, false) => "a callback",
-            _ => "an errback",
+        let what = match (lanes.ok(), lanes.err(), step_name(names[1])) {
+            (true, true, "" | "closure") => "a callback and an errback".to_owned(),
+            (true, true, errback) => {
+                format!("a callback, and beside it the errback \"{}\"", escaped(errback))
+            }
+            (true, false, _) => "a callback".to_owned(),
+            _ => "an errback".to_owned(),
         };
         let when = if late { " It has fired already, so the step runs now, inside the add." } else { "" };
         format!("Step {n} \"{}\" is added to {}: {what}.{when}", escaped(label), name(d))
