@@ -461,6 +461,13 @@ fn the_prompt_says_how_to_begin_and_that_a_question_has_an_answer() {
 }
 
 #[test]
+fn the_prompt_says_why_the_time_of_a_turn_is_a_later_one() {
+    let (_, said) = plain(record(every_kind::poem), b"t\n\nq\n");
+    let turn = said.lines().find(|line| line.contains("Turn 2 of")).expect("it goes to turn 2");
+    assert!(turn.contains("begins. The test clock was moved on by 50.0 ms before it. (turn 2, "), "{said}");
+}
+
+#[test]
 fn enter_alone_finds_the_same_once_more() {
     let (_, said) = plain(record(every_kind::poem), b"/audit\n\nr d1\n\nq\n");
     let events: Vec<&str> = said.lines().filter(|line| line.starts_with("> ") && line.contains(": ")).collect();

@@ -111,8 +111,9 @@ impl<R: BufRead, W: Write> Plain<R, W> {
         }
         about.push(stepper.when());
         about.push(super::view::time(stepper.state().t()));
+        let jump = stepper.clock_jump().map(|jump| format!(" {jump}")).unwrap_or_default();
         let live = if stepper.is_live() && stepper.is_at_head() { ", the program waits" } else { "" };
-        writeln!(self.output, "{}: {} ({}{live})", stepper.cursor(), stepper.sentence(), about.join(", "))?;
+        writeln!(self.output, "{}: {}{jump} ({}{live})", stepper.cursor(), stepper.sentence(), about.join(", "))?;
         match stepper.is_answered() {
             Some(false) => writeln!(self.output, "Enter shows the answer."),
             _ => Ok(()),

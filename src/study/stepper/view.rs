@@ -275,12 +275,8 @@ impl Stepper {
             };
             return Some(format!("{which} was raised at {at}{} (s{}).", inside.unwrap_or_default(), born.s));
         }
-        if let Kind::TurnBegin { .. } = event.kind
-            && trace.clock() == ClockKind::Virtual
-            && let Some(before) = self.timeline.len_at(event.s).checked_sub(2).and_then(|i| trace.nth(i))
-            && event.t > before.t
-        {
-            return Some(format!("The test clock was moved on by {} before it.", duration(event.t - before.t)));
+        if let Some(jump) = self.clock_jump() {
+            return Some(jump);
         }
         if matches!(
             event.kind,
@@ -291,6 +287,17 @@ impl Stepper {
         let callback = self.state.callback()?;
         let name = self.frame_name(&trace.get(callback.s)?);
         Some(format!("This runs inside {name}: nothing else can run until that is done."))
+    }
+
+    /// At the begin of a turn: how far the test clock was moved on.
+    pub(super) fn clock_jump(&self) -> Option<String> {
+        let event = self.event()?;
+        let trace = self.timeline.trace();
+        let before = self.timeline.len_at(event.s).checked_sub(2).and_then(|i| trace.nth(i))?;
+        let is_told = matches!(event.kind, Kind::TurnBegin { .. })
+            && trace.clock() == ClockKind::Virtual
+            && event.t > before.t;
+        is_told.then(|| format!("The test clock was moved on by {} before it.", duration(event.t - before.t)))
     }
 
     /// `the callback "reply"`, `step 0 "count" of d1`: what a frame is called inside of a sentence.
