@@ -3,7 +3,7 @@
 //!
 //! A chain that ends with an error *rests* while somebody still has it: an errback may yet come. When it goes away with
 //! the error inside, the error is *lost*, and that is reported at this moment.
-//! In the stepper: `e` goes from one event of an error to the next. Level `2` shows also who lets go of a chain.
+//! In the stepper: `e` goes from one event of an error to the next. Level `2` shows also when a chain is let go.
 //!
 //! Exercise: mend the first chain by one call behind `.add_callback(count_stanzas)`. The report names the line.
 //! (`.add_errback(|_| Ok(0))`, or `.log_errors("count")` in a chain whose error you mean to ignore.)
