@@ -27,9 +27,9 @@ function redraw() {
   drawObjects(i);
   drawEvents(i);
   drawOutput(i);
-  document.querySelectorAll("[data-rove]").forEach(rove);
+  $$("[data-rove]").forEach(rove);
   if (region && key && !focus.isConnected) {
-    const again = [...region.querySelectorAll("[data-key]")].find((e) => e.dataset.key === key) || region.querySelector("[tabindex='0'], button");
+    const again = $$("[data-key]", region).find((e) => e.dataset.key === key) || region.querySelector("[tabindex='0'], button");
     later.push(() => again?.focus({ preventScroll: true }));
   }
   settle();
@@ -54,7 +54,9 @@ function drawBar(i) {
     $("ask").open = false;
     $("answer").textContent = show(ask.answer, 1000);
   }
-  for (const [id, off] of [["go-first", i === 0], ["go-back", i === 0], ["go-turn-back", i === 0], ["go-on", i === T.n - 1], ["go-turn", i === T.n - 1], ["go-last", i === T.n - 1], ["back", !own.length]]) $(id).disabled = off;
+  for (const id of ["go-first", "go-back", "go-turn-back"]) $(id).disabled = i === 0;
+  for (const id of ["go-on", "go-turn", "go-last"]) $(id).disabled = i === T.n - 1;
+  $("back").disabled = !own.length;
   $("level").value = view.level;
   $("kinds-n").textContent = view.hidden.size ? `${FAMILIES.length - view.hidden.size} of ${FAMILIES.length}` : "all";
   const link = hash();
@@ -97,6 +99,11 @@ function select(id, beside) {
   if (id === null) view.sel = [];
   else if (beside) view.sel = view.sel.includes(id) ? view.sel.filter((other) => other !== id) : [...view.sel, id];
   else view.sel = view.sel.length === 1 && view.sel[0] === id ? [] : [id];
+  choose();
+}
+
+/** Shows what a person has chosen. */
+function choose() {
   redraw();
   keepAddress(false);
 }
@@ -192,22 +199,24 @@ function say(text) {
 const KEYS = [
   ["s", "S", "one event on, back", (back) => stepBy(back ? -1 : 1), "→ ←"],
   ["n", "N", "next, previous callback or step", (back) => toPlace(either(T.starts, back), "No more callbacks there."), "⇧→ ⇧←"],
-  ["f", "F", "to the end, the start of this frame", (back) => toPlace(frameEdge(back), "No frame is open here."), ""],
+  ["f", "F", "to the end, the start of this frame", (back) => toPlace(frameEdge(back), "No frame is open here.")],
   ["t", "T", "next, previous turn", (back) => jump(turnFrom(back)), "PgDn PgUp"],
-  ["e", "E", "next, previous event of a failure", (back) => toPlace(either(T.errors, back), "No failure there."), ""],
-  ["r", "R", "next, previous event of the selected Deferred", (back) => toPlace(ofSelected(back), "No event of it there."), ""],
-  ["c", "C", "next, previous breakpoint", toBreak, ""],
-  ["w", "W", "to what led here: one hop, the whole way", (far) => toPlace(far ? whole() : (because(view.i)?.to ?? -1), "Nothing in the trace caused this."), ""],
-  ["g", "", "to where it was registered", () => toPlace(at(T.ev[view.i].reg), "This was registered nowhere."), ""],
-  ["b", "", "breakpoints", () => openBreaks(), ""],
-  ["m", "", "mark this event (then a letter)", () => (pending = "m"), ""],
-  ["'", "", "go to a mark (then its letter)", () => (pending = "'"), ""],
-  ["1", "2 3", "level of detail", null, ""],
+  ["e", "E", "next, previous event of a failure", (back) => toPlace(either(T.errors, back), "No failure there.")],
+  ["r", "R", "next, previous event of the selected Deferred", (back) => toPlace(ofSelected(back), "No event of it there.")],
+  ["c", "C", "next, previous breakpoint", toBreak],
+  ["w", "W", "to what led here: one hop, the whole way", (far) => toPlace(far ? whole() : (because(view.i)?.to ?? -1), "Nothing in the trace caused this.")],
+  ["g", "", "to where it was registered", () => toPlace(at(T.ev[view.i].reg), "This was registered nowhere.")],
+  ["b", "", "breakpoints", () => openBreaks()],
+  ["m", "", "mark this event (then a letter)", () => (pending = "m")],
+  ["'", "", "go to a mark (then its letter)", () => (pending = "'")],
+  ["1", "2 3", "level of detail", null],
   ["v", "", "the parts of a run side by side, where it has some", () => (P.parts.length ? document.querySelector("[data-key=parts]").click() : say("This run has no parts."))],
-  ["p", "", "play, stop", () => play(), ""],
-  ["/", "", "find", () => $("find-text").focus(), ""],
-  ["x", "", "save or share", () => openSave(), ""],
-  ["?", "", "this help", () => $("help-box").showModal(), ""],
+  ["p", "", "play, stop", () => play()],
+  ["/", "", "find", () => $("find-text").focus()],
+  ["x", "", "save or share", () => openSave()],
+  ["?", "", "this help", () => $("help-box").showModal()],
+  ["Home", "End", "first, last event", null],
+  ["Backspace", "", "back along your own jumps", null],
 ];
 let pending = "";
 
@@ -298,15 +307,17 @@ function onKey(event) {
   }
 }
 
+const stopsIn = (region) => $$("button:not(:disabled), select", region);
+
 /** One tab stop in a region; arrows go on inside. */
 function rove(region) {
-  const items = [...region.querySelectorAll("button:not(:disabled), select")];
+  const items = stopsIn(region);
   const keep = items.find((e) => e === document.activeElement) || items.find((e) => e.getAttribute("aria-current") === "step") || items.find((e) => e.dataset.key && e.dataset.key === region.dataset.last) || items[0];
   for (const e of items) e.tabIndex = e === keep ? 0 : -1;
 }
 
 function roving(event, region) {
-  const items = [...region.querySelectorAll("button:not(:disabled), select")];
+  const items = stopsIn(region);
   const k = items.indexOf(document.activeElement), to = items[k + (/Down|Right/.test(event.key) ? 1 : -1)];
   event.preventDefault();
   if (!to) return;
@@ -318,8 +329,7 @@ function roving(event, region) {
 function setLevel(level) {
   view.level = level;
   filter();
-  redraw();
-  keepAddress(false);
+  choose();
 }
 
 // Play: whole events, nothing in between. Silent for screen readers.
@@ -384,7 +394,7 @@ function openBreaks() {
 }
 
 function drawBreaks() {
-  $("breaks").replaceChildren(...view.breaks.map((b, k) => h("li", {}, h("label", {}, h("input", { type: "checkbox", checked: b.on, onchange: (event) => (b.on = event.target.checked) }), ` ${show(b.text, 80)}`), h("button", { text: "Remove", onclick: () => {
+  $("breaks").replaceChildren(...view.breaks.map((b, k) => h("li", {}, h("label", {}, h("input", { type: "checkbox", checked: b.on, onchange: (event) => (b.on = event.target.checked) }), ` ${show(b.text, 80)}`), button({ text: "Remove", onclick: () => {
     view.breaks.splice(k, 1);
     drawBreaks();
   } }))));
@@ -404,7 +414,7 @@ function download(name, type, text) {
 
 /** The rails that are drawn, as a picture of its own: the lanes and the words beside them. */
 function railPicture() {
-  const rails = [...document.querySelectorAll("#rails .rail")], styles = getComputedStyle(document.documentElement);
+  const rails = $$("#rails .rail"), styles = getComputedStyle(document.documentElement);
   let y = 10;
   const width = 760, parts = [];
   for (const rail of rails) {
@@ -412,8 +422,8 @@ function railPicture() {
     track.setAttribute("x", 10);
     track.setAttribute("y", y);
     parts.push(new XMLSerializer().serializeToString(track));
-    for (const e of rail.querySelectorAll(".head, .row")) {
-      const r = e.getBoundingClientRect(), words = [...e.querySelectorAll("h3, b, .ty, .st, .t, .n")].map((p) => p.textContent.trim()).filter(Boolean).join("   ") || e.textContent;
+    for (const e of $$(".head, .row", rail)) {
+      const r = e.getBoundingClientRect(), words = $$("h3, b, .ty, .st, .t, .n", e).map((p) => p.textContent.trim()).filter(Boolean).join("   ") || e.textContent;
       const text = svg("text", { x: 14 + parseFloat(getComputedStyle(e).paddingLeft), y: y + r.top - box.top + r.height / 2 + 4, "font-size": 12.5, "font-family": "sans-serif", "font-weight": e.classList.contains("head") ? 700 : 400, fill: styles.getPropertyValue("--ink"), text: words });
       parts.push(new XMLSerializer().serializeToString(text));
     }
@@ -425,7 +435,7 @@ function railPicture() {
 
 /** The handout: the drawn rails and the events of their objects. */
 function fillPrint() {
-  const rails = [...document.querySelectorAll("#rails .rail")];
+  const rails = $$("#rails .rail");
   const ids = new Set(rails.map((r) => r.dataset.rail));
   for (const rail of rails) for (const id of drawRail(rail.dataset.rail, view.i, view.links).drawn) ids.add(id);
   const list = [...new Set([...ids].flatMap((id) => T.objs.get(id)?.ev ?? []))].sort((a, b) => a - b).slice(0, 2000);
@@ -475,8 +485,12 @@ function start() {
     view.file = null;
     move(Number(slider.value) - 1);
   });
-  for (const e of document.querySelectorAll("[data-icon]")) e.append(svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: e.dataset.icon })));
-  const on = (id, act) => $(id).addEventListener("click", act);
+  for (const e of $$("[data-icon]")) e.append(svg("svg", { viewBox: "0 0 16 16", "aria-hidden": "true" }, svg("path", { d: e.dataset.icon })));
+  const on = (id, act, what = "click") => $(id).addEventListener(what, act);
+  const submit = (id, act) => on(id, (event) => {
+    event.preventDefault();
+    act();
+  }, "submit");
   on("go-first", () => jump(0));
   on("go-last", () => jump(T.n - 1));
   on("go-back", () => stepBy(-1));
@@ -489,59 +503,48 @@ function start() {
   on("save", openSave);
   on("help", () => $("help-box").showModal());
   on("strip", (event) => {
-    const w = $("strip").clientWidth, share = (event.clientX - $("strip").getBoundingClientRect().left) / w, ax = axis(view.i);
-    let best = ax.from;
-    for (let k = ax.from; k <= ax.to; k++) if (Math.abs(ax.x(k) - share) < Math.abs(ax.x(best) - share)) best = k;
-    jump(best);
+    const { left, width } = $("strip").getBoundingClientRect(), ax = axis(view.i);
+    jump(nearest(Array.from({ length: ax.to - ax.from + 1 }, (_, k) => ax.from + k), ax.x, (event.clientX - left) / width));
   });
   on("save-trace", () => download("trace.jsonl", "application/x-ndjson", $("trace").textContent.trim() + "\n"));
   on("save-svg", () => {
     $("save-box").close();
     download("rails.svg", "image/svg+xml", railPicture());
   });
-  $("file").addEventListener("change", (event) => {
+  on("file", (event) => {
     view.file = event.target.value;
     view.line = null;
     drawSource(view.i);
     settle();
-  });
-  $("level").addEventListener("change", (event) => setLevel(Number(event.target.value)));
+  }, "change");
+  on("level", (event) => setLevel(Number(event.target.value)), "change");
   $("kinds-list").append(...FAMILIES.map(([word], k) => h("label", {}, h("input", { type: "checkbox", checked: true, onchange: (event) => {
     view.hidden[event.target.checked ? "delete" : "add"](k);
     filter();
     redraw();
   } }), ` ${word}`)));
-  $("find").addEventListener("submit", (event) => {
-    event.preventDefault();
-    find(false);
-  });
-  $("find-text").addEventListener("keydown", (event) => {
+  submit("find", () => find(false));
+  on("find-text", (event) => {
     if (event.key === "Enter" && event.shiftKey) {
       event.preventDefault();
       find(true);
     }
-  });
-  $("break-form").addEventListener("submit", (event) => {
-    event.preventDefault();
+  }, "keydown");
+  submit("break-form", () => {
     const text = $("break-text").value.trim();
     if (text) view.breaks.push({ text, on: true });
     $("break-text").value = "";
     drawBreaks();
   });
-  document.querySelectorAll("input[name=axis]").forEach((e) => e.addEventListener("change", () => {
+  for (const e of $$("input[name=axis]")) e.addEventListener("change", () => {
     view.axis = e.value;
-    redraw();
-    keepAddress(false);
-  }));
-  $("keys").append(...KEYS.map(([low, high, words, , more]) => h("div", {}, h("span", {}, [low, ...high.split(" ")].filter(Boolean).map((k) => [h("kbd", { text: k }), " "]), more), h("span", { text: words }))), h("div", {}, h("span", {}, h("kbd", { text: "Home" }), " ", h("kbd", { text: "End" })), h("span", { text: "first, last event" })), h("div", {}, h("span", {}, h("kbd", { text: "Backspace" })), h("span", { text: "back along your own jumps" })));
+    choose();
+  });
+  $("keys").append(...KEYS.map(([low, high, words, , more]) => h("div", {}, h("span", {}, `${low} ${high}`.trim().split(" ").map((k) => [h("kbd", { text: k }), " "]), more), h("span", { text: words }))));
   // A button that the mouse pressed does not keep the arrow keys.
   document.querySelector(".transport").addEventListener("mousedown", (event) => event.target.closest("button") && event.preventDefault());
   document.addEventListener("keydown", onKey);
-  window.addEventListener("popstate", () => {
-    fromHash();
-    redraw();
-  });
-  window.addEventListener("hashchange", () => {
+  for (const what of ["popstate", "hashchange"]) window.addEventListener(what, () => {
     if (location.hash === hash()) return;
     fromHash();
     redraw();

@@ -161,7 +161,11 @@ const BACK = 90, AHEAD = 30;
 function chainRows(id, upto) {
   if (id[0] === "x") return taskRows(id, upto);
   const o = object(id), steps = stepsOf(id), rows = [];
-  const add = (mark, lane, text, note, i, more) => rows.push({ mark, lane, text, note, ev: i < 0 ? [] : [i], ...more });
+  const add = (mark, lane, text, note, i, more) => {
+    rows.push({ mark, lane, text, note, ev: i < 0 ? [] : [i], ...more });
+    return rows[rows.length - 1];
+  };
+  const last = (mark) => rows.findLast((row) => row.mark === mark);
   const seen = upTo(o.ev, upto);
   const known = o.made >= 0 ? o.made <= upto : seen >= 0;
   const first = seen > BACK + 40 ? seen - BACK : 0;
@@ -169,17 +173,15 @@ function chainRows(id, upto) {
   if (first) add("gap", lane, `${first} events before, not drawn`, "", o.ev[0]);
   if (o.group && o.group.made <= upto) add("group", "c", `${o.group.mode || "all"} of ${o.group.of.length}`, "", o.group.made, { members: o.group.of });
   const toLane = (val) => (failed(val) ? "e" : "c");
-  const arrive = (val, i, verb) => {
-    const to = toLane(val);
-    const text = (verb ? verb + " " : "") + value(val, true);
-    add("value", to, text, "", i, { from: lane });
-    lane = to;
+  const arrive = (val, i, note) => {
+    lane = toLane(val);
+    add("value", lane, value(val, true), note, i);
   };
   for (let j = first; j <= seen; j++) {
     const i = o.ev[j], e = T.ev[i];
     const end = e.b ? T.ev[at(e.b)] : null;
     if (e.k === "canceller.end" && end?.d === id) {
-      const ask = rows.findLast((row) => row.mark === "ask");
+      const ask = last("ask");
       if (ask) {
         ask.ev.push(i);
         ask.note = e.fired ? "the canceller fired it" : "the canceller did not fire it";
@@ -194,62 +196,48 @@ function chainRows(id, upto) {
     switch (e.k) {
       case "d.fire":
         fired = true;
-        lane = toLane(e.val);
-        arrive(e.val, i);
-        rows[rows.length - 1].note = `fired ${where(e.at)}${firedBy(i)}`;
+        arrive(e.val, i, `fired ${where(e.at)}${firedBy(i)}`);
         break;
       case "d.step": {
         const s = steps.get(e.n);
         next = e.n + 1;
         lane = e.lane === "e" ? "e" : "c";
-        add("step", lane, show(s?.name || `step ${e.n}`, 80), `${where(s?.at)}${s?.late ? " inside the add" : ""}`, i, { n: e.n, sys: s?.sys, running: true });
-        ran = rows[rows.length - 1];
+        ran = add("step", lane, stepName(s, e), `${where(s?.at)}${s?.late ? " inside the add" : ""}`, i, { n: e.n, running: true });
         break;
       }
       case "d.ret":
         if (ran && ran.n === e.n) {
           ran.running = false;
           if (isId(e.inner)) {
-            add("pause", lane, `gave back ${e.inner}`, "", i, { inner: e.inner, since: e.t });
-            pause = rows[rows.length - 1];
-          } else if (ran.sys) ran.ev.push(i);
-          else arrive(e.val, i);
+            pause = add("pause", lane, `gave back ${e.inner}`, "", i, { inner: e.inner, since: e.t });
+          } else if (steps.get(e.n)?.sys) ran.ev.push(i);
+          else arrive(e.val, i, "");
         }
         break;
       case "d.pass": {
         const s = steps.get(e.n);
         next = e.n + 1;
         lane = e.lane === "e" ? "e" : "c";
-        add("pass", lane, show(s?.name || `step ${e.n}`, 80), `${where(s?.at)} ${lane === "e" ? "no errback" : "no callback"}, passed by`, i, { n: e.n });
+        add("pass", lane, stepName(s, e), `${where(s?.at)} ${lane === "e" ? "no errback" : "no callback"}, passed by`, i, { n: e.n });
         break;
       }
       case "d.pause":
-        if (pause) {
-          pause.ev.push(i);
-          pause.text = `paused on ${show(e.on, 20)}`;
-          pause.since = e.t;
-        } else {
-          add("pause", lane, `paused on ${show(e.on, 20)}`, "", i, { inner: isId(e.on) ? e.on : null, since: e.t });
-          pause = rows[rows.length - 1];
-        }
+        if (pause) pause.ev.push(i);
+        else pause = add("pause", lane, "", "", i, { inner: isId(e.on) ? e.on : null });
+        pause.text = `paused on ${show(e.on, 20)}`;
+        pause.since = e.t;
         break;
       case "d.resume":
-        if (pause) {
-          pause.over = true;
-          pause.note = e.t > pause.since ? duration(e.t - pause.since) : "";
-        }
-        add("resume", lane, `resumed with ${value(e.val, true)}`, "", i, { to: toLane(e.val), sent: e.from });
-        if (toLane(e.val) !== lane) {
-          rows[rows.length - 1].cross = true;
-          lane = toLane(e.val);
-        }
+        if (pause && e.t > pause.since) pause.note = duration(e.t - pause.since);
+        lane = toLane(e.val);
+        add("resume", lane, `resumed with ${value(e.val, true)}`, "", i);
         pause = null;
         break;
       case "d.cancel":
-        add("ask", lane, "cancel", cancelWords(e), i, { paused: !!pause });
+        add("ask", lane, "cancel", cancelWords(e), i);
         break;
       case "canceller.begin":
-        rows.findLast((row) => row.mark === "ask")?.ev.push(i);
+        last("ask")?.ev.push(i);
         break;
       case "d.swallow":
         add("swallow", "c", "late result swallowed", where(e.at), i);
@@ -281,7 +269,7 @@ function chainRows(id, upto) {
   for (const s of ahead.slice(0, AHEAD)) {
     const gap = soon && !(lane === "e" ? s.e : s.c);
     soon = false;
-    add("todo", lane, show(s.name || `step ${s.n}`, 80), `${where(s.at)}${gap ? " will be passed by" : ""}`, s.add, { n: s.n, c: s.c, e: s.e });
+    add("todo", lane, stepName(s, s), `${where(s.at)}${gap ? " will be passed by" : ""}`, s.add, { n: s.n, c: s.c, e: s.e });
   }
   if (ahead.length > AHEAD) add("gap", lane, `${ahead.length - AHEAD} more steps`, "", ahead[AHEAD].add);
   return { rows, over, known };
@@ -299,7 +287,6 @@ function taskRows(id, upto) {
     const end = e.b ? T.ev[at(e.b)] : null;
     if (e.k === "x.spawn" && e.x === id) add("value", "spawned", where(e.at), i);
     else if (e.k === "x.poll" && e.x === id) {
-      if (pause) pause.over = true;
       pause = null;
       add("step", `poll ${e.n}`, "", i, { n: e.n, running: true });
     } else if (e.k === "x.ret" && end?.x === id) {
@@ -310,21 +297,23 @@ function taskRows(id, upto) {
         add("value", "ready", "", i);
       } else if (pause) pause.ev.push(i);
     } else if (e.k === "x.wait" && e.x === id) {
-      add("pause", `awaits ${isId(e.on) ? title(e.on) : "something"}`, where(e.at), i, { inner: isId(e.on) && e.on[0] === "d" ? e.on : null, since: e.t });
+      add("pause", `awaits ${isId(e.on) ? title(e.on) : "something"}`, where(e.at), i, { inner: isId(e.on) && e.on[0] === "d" ? e.on : null });
       pause = rows[rows.length - 1];
     } else if (e.k === "x.wake" && e.x === id) {
-      add("resume", `woken${e.self ? " by itself" : ""}`, "", i, { to: "c", sent: null });
+      add("resume", `woken${e.self ? " by itself" : ""}`, "", i);
     } else if (e.k === "x.drop" && e.x === id) add("value", done ? "gone" : "dropped before its end", "", i);
   }
   return { rows, over: "", known: seen >= 0 };
 }
 
+const stepName = (s, e) => show(s?.name || `step ${e.n}`, 80);
+
 function cancelWords(e) {
-  const how = typeof e.how === "string" ? e.how : "";
-  if (how === "canceller") return `${where(e.at)} the canceller is asked`;
-  if (how === "none") return `${where(e.at)} no canceller: it fails now, a late result will be swallowed`;
-  if (how === "forward") return `${where(e.at)} passed on to ${show(e.to, 20)}`;
-  return `${where(e.at)} ${show(how, 40)}${how === "too late" ? ": nothing happens" : ""}`;
+  const how = show(e.how, 40), words = {
+    canceller: "the canceller is asked", none: "no canceller: it fails now, a late result will be swallowed",
+    forward: `passed on to ${show(e.to, 20)}`, "too late": "too late: nothing happens",
+  };
+  return `${where(e.at)} ${words[how] ?? how}`;
 }
 
 function lastPlace(o) {

@@ -60,7 +60,7 @@ const eventAt = (r) => (forced < 0 || r < forced ? visible[r] : r === forced ? v
 function eventRow(r) {
   const i = eventAt(r), e = T.ev[i], here = i === view.i;
   const links = view.links;
-  const letters = ["C", "W", "R"].filter((l) => links[l] === i);
+  const letters = PARENTS.filter((l) => links[l] === i);
   const cls = ["vrow", here && "here", i > view.i && "future", r === forced && "forced", e.k === "f.lost" ? "k-lost" : e.k === "f.resting" ? "k-rest" : ERROR.test(e.k) || failed(e.val) ? "k-err" : e.k === "turn.begin" && "k-turn", ...letters, view.hits?.has(i) && "hit"];
   const depth = Math.min(T.depth[i], 12);
   return h("div", {
@@ -69,7 +69,7 @@ function eventRow(r) {
   },
   span("num", e.s),
   Array.from({ length: depth }, () => h("span", { class: "ind", "aria-hidden": "true" })),
-  letters.map((l) => h("span", { class: `link ${l}`, text: l, title: KINSHIP[l] })),
+  letters.map(letter),
   span("what", ` ${brief(i)}`),
   span("place", e.sys ? "sys" : where(e.at)));
 }
@@ -87,8 +87,9 @@ let sourceRows, sourceFile = null;
 /** The last line of a file that ran at or before `i`, and the next one that will. */
 function linesAt(i) {
   let run = -1, next = -1;
-  for (let k = i; k >= 0 && k > i - 4000; k--) if (T.ev[k].at && T.src.has(place(T.ev[k].at)?.f)) { run = k; break; }
-  for (let k = i + 1; k < T.n && k < i + 4000; k++) if (T.ev[k].at && T.src.has(place(T.ev[k].at)?.f)) { next = k; break; }
+  const has = (k) => T.ev[k].at && T.src.has(place(T.ev[k].at)?.f);
+  for (let k = i; k >= 0 && k > i - 4000 && run < 0; k--) if (has(k)) run = k;
+  for (let k = i + 1; k < T.n && k < i + 4000 && next < 0; k++) if (has(k)) next = k;
   return { run, next };
 }
 
@@ -110,8 +111,8 @@ function drawSource(i) {
   const changed = sourceFile !== f;
   sourceFile = f;
   const letters = new Map();
-  for (const l of ["C", "W", "R"]) {
-    const p = view.links[l] >= 0 && T.ev[view.links[l]].at ? place(T.ev[view.links[l]].at) : null;
+  for (const l of PARENTS) {
+    const at = T.ev[view.links[l]]?.at, p = at && place(at);
     if (p?.f === f) letters.set(p.line, (letters.get(p.line) || "") + l);
   }
   view.source = { f, file, ran: ran?.f === f ? ran.line : 0, will: will?.f === f ? will.line : 0, letters, i, drawn: drawnAt(f, i) };
@@ -126,10 +127,8 @@ function drawVisits() {
   const aside = $("visits");
   if (!list) return aside.replaceChildren();
   const k = upTo(list, view.i);
-  aside.replaceChildren(
-    `line ${line}: `, h("button", { class: "goto", title: "Previous visit", "aria-label": "Previous visit of this line", disabled: k < 0 || (k === 0 && list[0] === view.i), onclick: () => jump(list[list[k] === view.i ? k - 1 : k]), text: "‹" }),
-    ` ${k + 1}/${list.length} `, h("button", { class: "goto", title: "Next visit", "aria-label": "Next visit of this line", disabled: k + 1 >= list.length, onclick: () => jump(list[k + 1]), text: "›" }),
-  );
+  const visit = (text, which, i) => goto(text, which, () => jump(i), { title: `${which} visit`, "aria-label": `${which} visit of this line`, disabled: i === undefined });
+  aside.replaceChildren(`line ${line}: `, visit("‹", "Previous", list[list[k] === view.i ? k - 1 : k]), ` ${k + 1}/${list.length} `, visit("›", "Next", list[k + 1]));
 }
 
 /** By line: what of the drawn rails was made or added there. */
@@ -185,7 +184,7 @@ function sourceRow(r) {
     h("span", { class: "gut" },
       span(`ln${line === s.ran ? " run" : line === s.will ? " next" : ""}`, line),
       line === s.ran ? span("vh", "ran last: ") : line === s.will ? span("vh", "runs next: ") : null,
-      [...letters].map((l) => h("span", { class: `link ${l}`, title: KINSHIP[l], text: l })), fit.map(([, tag]) => tag)),
+      [...letters].map(letter), fit.map(([, tag]) => tag)),
     h("span", { text: show(s.file.lines[r].replace(/\t/g, "    "), 400) }), marks.length > fit.length ? span("vh", ` and ${marks.length - fit.length} more`) : null);
 }
 
@@ -203,15 +202,16 @@ function visit(line) {
 
 // Now, why, findings, output.
 
+const NOUNS = { d: "Deferred", m: "timer", i: "source", x: "task", w: "job", f: "failure", p: "posted call", g: "group" };
+
 function drawNow(i) {
   const e = T.ev[i], state = stateAt(i), rows = [];
   const row = (name, ...what) => rows.push(h("dt", { text: name }), h("dd", {}, what));
-  const go = (k, text) => h("button", { class: "goto", "data-key": `now/${k}`, onclick: () => jump(k), text });
   row("event", h("b", { text: `${e.s}` }), `  ${show(e.k, 30)}`, e.th ? `  on ${show(e.th, 20)}` : "");
   row("time", `${duration(e.t)}`, e.turn ? `, ${T.turns[upTo(T.turnEnds, i - 1) + 1].outside ? "after " : ""}turn ${e.turn}` : ", before the first turn", T.head.clock && T.head.clock !== "real" ? ` (${show(T.head.clock, 12)} clock)` : "");
   for (const o of T.touched[i].slice(0, 30)) {
     const status = state.status(o.id);
-    row(o.id, h("button", { class: "goto", "data-key": `now/${o.id}`, onclick: () => chooseObject(o), text: name(o.id) || (o.id[0] === "f" ? message(o.id).trim() : { d: "Deferred", m: "timer", i: "source", p: "posted call", w: "job", x: "task", g: "group" }[o.id[0]]) || o.id }), status && ": ",
+    row(o.id, goto(name(o.id) || message(o.id).trim() || NOUNS[o.id[0]], `now/${o.id}`, () => chooseObject(o)), status && ": ",
       h("span", { class: status === "error" || status === "lost" ? "val-e" : "", text: isRail(o) ? statusWords(o.id, i) : status }));
   }
   if (e.val) rows.push(h("dt", { text: "value" }), h("dd", { class: `v ${e.val.err !== undefined ? "val-e" : "val-c"}` }, value(e.val, true), e.val.ty ? span("future", `  ${short(e.val.ty)}`) : null));
@@ -220,8 +220,8 @@ function drawNow(i) {
     return file ? `${show(file.path, 80)}:${p.line}:${p.col}` : show(e.at, 60);
   })());
   const frames = state.frames.slice(-12);
-  row("frames", frames.length ? h("span", { class: "frames" }, frames.map((f, k) => [k ? h("span", { "aria-hidden": "true", text: "›" }) : null, go(f, brief(f))])) : !i || !e.turn ? "none: set-up" : e.k === "turn.end" ? "none: back in the loop" : "none: outside of the loop's turns");
-  const live = Object.entries(state.live).filter(([l, n]) => n && "dmixwf".includes(l)).map(([l, n]) => `${n} ${{ d: n === 1 ? "Deferred" : "Deferreds", m: n === 1 ? "timer" : "timers", i: n === 1 ? "source" : "sources", x: n === 1 ? "task" : "tasks", w: n === 1 ? "job" : "jobs", f: n === 1 ? "failure" : "failures" }[l]}`);
+  row("frames", frames.length ? h("span", { class: "frames" }, frames.map((f, k) => [k ? h("span", { "aria-hidden": "true", text: "›" }) : null, goto(brief(f), `now/${f}`, () => jump(f))])) : !i || !e.turn ? "none: set-up" : e.k === "turn.end" ? "none: back in the loop" : "none: outside of the loop's turns");
+  const live = Object.entries(state.live).filter(([l, n]) => n && "dmixwf".includes(l)).map(([l, n]) => `${n} ${NOUNS[l]}${n === 1 ? "" : "s"}`);
   row("open", live.join(", ") || "nothing");
   $("now").replaceChildren(h("dl", {}, rows));
 }
@@ -230,7 +230,7 @@ function drawWhy(i) {
   const kids = [];
   const hop = (k, letter, rel, cls) => {
     const place = where(T.ev[k].at);
-    kids.push(h("li", {}, h("button", { class: `hop ${cls}`, "data-key": `why/${k}/${rel}`, onclick: () => jump(k) },
+    kids.push(h("li", {}, button({ class: `hop ${cls}`, "data-key": `why/${k}/${rel}`, onclick: () => jump(k) },
       letter ? h("span", { class: `link ${letter}`, "aria-hidden": "true", text: letter }) : h("span"), span("rel", rel), span("hs", `s${T.ev[k].s}`), span("what", brief(k)), span("place", place))));
   };
   const near = parents(i);
@@ -243,7 +243,7 @@ function drawWhy(i) {
       if (inside >= 0) hop(inside, "", "⋯ inside", "reg");
     }
   }
-  for (const l of ["C", "W", "R"]) if (near[l] >= 0 && !kids.some((li) => li.firstChild.classList.contains(l))) hop(near[l], l, `${{ C: "← ", W: "⇠ ", R: "⋯ " }[l]}${KINSHIP[l]}`, l);
+  for (const l of PARENTS) if (near[l] >= 0 && !kids.some((li) => li.firstChild.classList.contains(l))) hop(near[l], l, `${{ C: "← ", W: "⇠ ", R: "⋯ " }[l]}${KINSHIP[l]}`, l);
   const end = T.ev[i].k === "turn.begin" ? "This is where the loop itself begins: nothing in the trace caused it." : `${T.ev[i].turn ? "Outside of the loop's turns" : "Set-up of the program"}: nothing in the trace caused it.`;
   $("why").replaceChildren(kids.length ? h("ol", { "aria-label": "What led here, the nearest first" }, kids) : h("p", { class: "empty", text: end }));
 }
@@ -259,7 +259,7 @@ function readLints() {
 }
 
 function drawLints(i) {
-  $("lints").replaceChildren(h("ol", {}, lints.slice(0, 500).map((l, k) => h("li", {}, h("button", { class: `find-row${l.i > i ? " future" : ""}`, "data-key": `lint/${k}`, onclick: () => jump(l.i) }, h("span", { text: show(l.text, 300) }), span("s", `s${T.ev[l.i].s}`))))));
+  $("lints").replaceChildren(h("ol", {}, lints.slice(0, 500).map((l, k) => h("li", {}, button({ class: `find-row${l.i > i ? " future" : ""}`, "data-key": `lint/${k}`, onclick: () => jump(l.i) }, h("span", { text: show(l.text, 300) }), span("s", `s${T.ev[l.i].s}`))))));
 }
 
 function drawOutput(i) {

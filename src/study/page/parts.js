@@ -60,12 +60,16 @@ function drawParts(i) {
   const from = Math.max(0, Math.min(reached - TIMES / 2, P.times.length - TIMES)), times = P.times.slice(from, from + TIMES);
   const go = (k, text) => {
     const here = k === i;
-    return h("button", { class: `${k > i ? "future " : ""}${here ? "here" : ""} ${ERROR.test(T.ev[k].k) || failed(T.ev[k].val) ? "k-err" : ""}`, "aria-current": here ? "step" : null, "data-key": `part/${k}/${text ? 1 : 0}`, title: sentence(k), onclick: () => jump(k), text: text || brief(k).replace("note: ", "") });
+    return button({ class: `${k > i ? "future " : ""}${here ? "here" : ""} ${ERROR.test(T.ev[k].k) || failed(T.ev[k].val) ? "k-err" : ""}`, "aria-current": here ? "step" : null, "data-key": `part/${k}/${text ? 1 : 0}`, title: sentence(k), onclick: () => jump(k), text: text || brief(k).replace("note: ", "") });
   };
   const more = (n, what) => n > 0 && h("tr", {}, h("td", { class: "future", colspan: P.parts.length + 1, text: `${n} ${what}, not drawn` }));
+  const row = (name, cell) => h("tr", {}, h("th", { scope: "row", text: name }), P.parts.map(cell));
   return h("table", { class: "parts" },
     h("thead", {}, h("tr", {}, h("th", { text: "after" }), P.parts.map((part, p) => h("th", { scope: "col", class: p === now && "here" }, go(part.from, part.name))))),
-    h("tbody", {}, more(from, "times before"), times.map((time) => h("tr", {}, h("th", { scope: "row", text: time ? duration(time) : "0" }), P.cells.get(time).map((list, p) => h("td", { class: p === now && time === P.times[reached] && "at" }, list.slice(0, PER_CELL).map((k) => go(k)), list.length > PER_CELL && go(list[PER_CELL], `${list.length - PER_CELL} more`))))), more(P.times.length - from - times.length, "times after")),
-    h("tfoot", {}, SUMS.map(([name, sum]) => h("tr", {}, h("th", { scope: "row", text: name }), P.parts.map((part) => h("td", { text: sum(part.n) })))),
-      h("tr", {}, h("th", { scope: "row", text: "errors" }), P.parts.map((part) => h("td", {}, part.n.errors.map(({ i, text }) => go(i, text)), !part.n.errors.length && "no failure")))));
+    h("tbody", {}, more(from, "times before"), times.map((time) => row(time ? duration(time) : "0", (_, p) => {
+      const list = P.cells.get(time)[p];
+      return h("td", { class: p === now && time === P.times[reached] && "at" }, list.slice(0, PER_CELL).map((k) => go(k)), list.length > PER_CELL && go(list[PER_CELL], `${list.length - PER_CELL} more`));
+    })), more(P.times.length - from - times.length, "times after")),
+    h("tfoot", {}, SUMS.map(([name, sum]) => row(name, (part) => h("td", { text: sum(part.n) }))),
+      row("errors", (part) => h("td", {}, part.n.errors.map(({ i, text }) => go(i, text)), !part.n.errors.length && "no failure"))));
 }

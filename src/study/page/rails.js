@@ -58,13 +58,14 @@ const MARK_WORDS = { value: "value", step: "step", pass: "passed by:", todo: "no
 
 /** Draws one rail into an element of its own. */
 function drawRail(id, i, links) {
-  const marks = svg("svg", { class: "track", "aria-hidden": "true", focusable: "false" });
+  const marks = drawing("track");
   const drawn = new Set();
   let y = 0;
   const lanes = svg("g"), paths = svg("g"), nodes = svg("g");
   marks.append(lanes, paths, nodes);
-  const put = (tag, props, text) => (tag === "path" && /go|dbl|stub/.test(props.class) && !props.over ? paths : nodes).append(text === undefined ? svg(tag, props) : svg(tag, { ...props, text }));
-  const line = (cls, d) => put("path", { class: cls, d });
+  const put = (...kids) => nodes.append(...kids);
+  const word = (cls, x, y, text) => put(svg("text", { class: cls, x, y, text }));
+  const line = (cls, d) => paths.append(path(cls, d));
 
   function chainList(id, depth) {
     drawn.add(id);
@@ -77,11 +78,10 @@ function drawRail(id, i, links) {
       span("ty", `${o.ty ? (task ? "" : `Deferred<${short(o.ty)}>`) : ""} ${where(o.at)}`),
       span(`st ${status}`, statusWords(id, i)),
     );
-    const top = y + HEAD - (depth ? 7 : 4);
     if (!depth) y += HEAD;
     const nameY = depth ? y + 12 : y + 10;
-    put("text", { class: "lane c", x: xc, y: nameY, "data-l": 1 }, task ? "task" : "ok");
-    if (!task) put("text", { class: "lane e", x: xe, y: nameY }, "err");
+    word("lane c", xc, nameY, task ? "task" : "ok");
+    if (!task) word("lane e", xe, nameY, "err");
     y += depth ? HEAD : 16;
     const list = h("ol", { "aria-label": depth ? `${title(id)}, which is waited for` : title(id), style: depth ? null : "padding-top:16px" });
     const startY = y - 4;
@@ -96,19 +96,18 @@ function drawRail(id, i, links) {
     let open = null;
     rows.forEach((row) => {
       const mid = y + ROW / 2;
-      const lane = row.mark === "resume" ? row.to : row.lane;
-      const x = laneX(depth, lane);
-      const left = textX(open?.drew && /resume|ask/.test(row.mark) ? depth + 1 : depth) + (row.mark === "member" ? 20 : 0);
+      const lane = row.lane, x = laneX(depth, lane);
+      const left = textX(open?.drew && /resume|ask/.test(row.mark) ? depth + 1 : depth);
       const item = h("li"), here = row.ev.includes(i);
-      const letters = ["C", "W", "R"].filter((l) => links[l] >= 0 && row.ev.includes(links[l]));
+      const letters = PARENTS.filter((l) => row.ev.includes(links[l]));
       item.append(
-        h("button", {
+        button({
           class: `row ${row.mark} ${lane}${here ? " here" : ""} ${letters.join(" ")}`, style: `padding-left:${left}px`,
           "data-key": `${id}/${row.mark}/${row.ev[0] ?? row.n ?? ""}`, "aria-current": here ? "step" : null,
           title: `${row.text} ${row.note}`.trim(), onclick: row.ev.length ? () => jump(row.ev[0]) : null,
         },
-        span("vh", `${MARK_WORDS[row.mark] ?? ""}${row.n !== undefined && row.mark !== "member" ? ` ${row.n}` : ""} ${row.mark === "step" ? `(${laneWord(row.lane)} lane)` : ""}`),
-        letters.map((l) => h("span", { class: `link ${l}`, title: KINSHIP[l], text: l })),
+        span("vh", `${MARK_WORDS[row.mark] ?? ""}${row.n !== undefined ? ` ${row.n}` : ""} ${row.mark === "step" ? `(${laneWord(row.lane)} lane)` : ""}`),
+        letters.map(letter),
         span("t", row.text), span("n", row.note),
         row.ev.length ? h("span", { class: "s", "aria-hidden": "true", text: `s${T.ev[row.ev[0]].s}` }) : null),
       );
@@ -135,7 +134,7 @@ function drawRail(id, i, links) {
           if (row.e) over.push(["todo", "e", xe, mid, row.n]);
           break;
         case "unfired":
-          put("circle", { class: "node todo", cx: xc, cy: mid, r: 5 });
+          put(dot("node todo", xc, mid, 5));
           break;
         case "pause": {
           go(x, mid, lane);
@@ -151,7 +150,7 @@ function drawRail(id, i, links) {
             item.append(sub.head, sub.list);
             open.end = y;
           } else if (row.inner && !drawn.has(row.inner)) {
-            item.append(h("button", { class: "row gap", style: `padding-left:${textX(depth)}px`, onclick: () => select(row.inner) }, span("t", `${title(row.inner)}: look at it by itself`)));
+            item.append(button({ class: "row gap", style: `padding-left:${textX(depth)}px`, onclick: () => select(row.inner) }, span("t", `${title(row.inner)}: look at it by itself`)));
             y += ROW;
           }
           break;
@@ -160,23 +159,19 @@ function drawRail(id, i, links) {
           if (open) {
             line("dbl", `M${open.x - 2} ${open.y + 6}V${mid}M${open.x + 2} ${open.y + 6}V${mid}`);
             if (open.drew && open.last) {
-              line(`go ${row.to}`, `M${open.last.x} ${open.last.y}V${mid}H${x + 12}`);
-              line(`go ${row.to}`, `M${x + 15} ${mid - 4}l-6 4l6 4`);
+              line(`go ${lane}`, `M${open.last.x} ${open.last.y}V${mid}H${x + 12}M${x + 15} ${mid - 4}l-6 4l6 4`);
             }
-            if (row.to !== open.lane) line("dbl", `M${open.x - 2} ${mid}Q${open.x - 2} ${mid + 5} ${x - 6} ${mid + 1.5}M${open.x + 2} ${mid}Q${open.x + 4} ${mid + 2} ${x - 6} ${mid - 1.5}`);
-          } else if (py) go(x, mid, row.to);
+            if (lane !== open.lane) line("dbl", `M${open.x - 2} ${mid}Q${open.x - 2} ${mid + 5} ${x - 6} ${mid + 1.5}M${open.x + 2} ${mid}Q${open.x + 4} ${mid + 2} ${x - 6} ${mid - 1.5}`);
+          } else if (py) go(x, mid, lane);
           open = null;
           px = x;
           py = mid;
-          over.push(["tok", row.to, x, mid]);
+          over.push(["tok", lane, x, mid]);
           break;
         case "rest":
-          go(xe, mid, "e");
-          over.push(["rest", "e", xe, mid]);
-          break;
         case "lost":
           go(xe, mid, "e");
-          over.push(["lost", "e", xe, mid]);
+          over.push([row.mark, "e", xe, mid]);
           break;
         case "ask":
           line("stub", `M${x - 14} ${mid}h8m-3 -3l3 3l-3 3`);
@@ -186,16 +181,15 @@ function drawRail(id, i, links) {
           break;
         case "group": {
           const members = row.members.slice(0, 40);
-          const top = mid;
           const ol = h("ol", { "aria-label": "Its members" });
           for (const [k, m] of members.entries()) {
             const my = y + ROW / 2, st = statusAt(i, m);
-            ol.append(h("li", {}, h("button", { class: "row member", "data-key": `${id}/member/${m}`, style: `padding-left:${textX(depth) + 22}px`, onclick: () => select(m) }, span("t", `${k} ${title(m)}`), span("n", statusWords(m, i)))));
+            ol.append(h("li", {}, button({ class: "row member", "data-key": `${id}/member/${m}`, style: `padding-left:${textX(depth) + 22}px`, onclick: () => select(m) }, span("t", `${k} ${title(m)}`), span("n", statusWords(m, i)))));
             line("stub", `M${xe} ${my}h${22}`);
             over.push(["member", failed(lastValue(m, i)) ? "e" : "c", xe + 28, my, LIVE.has(st)]);
             y += ROW;
           }
-          line("stub", `M${xe} ${top}V${y}C${xe} ${y + 8} ${xc} ${y} ${xc} ${y + 12}`);
+          line("stub", `M${xe} ${mid}V${y}C${xe} ${y + 8} ${xc} ${y} ${xc} ${y + 12}`);
           item.append(ol);
           if (row.members.length > 40) {
             item.append(h("div", { class: "row gap", style: `padding-left:${textX(depth) + 22}px`, text: `and ${row.members.length - 40} more` }));
@@ -212,59 +206,59 @@ function drawRail(id, i, links) {
       const end = (open.end ?? open.y + ROW) - 6;
       line("dbl", `M${open.x - 2} ${open.y + 6}V${end}M${open.x + 2} ${open.y + 6}V${end}`);
     }
-    const lane = (x) => lanes.append(svg("path", { class: "dash", d: `M${x} ${startY}V${y - 4}` }));
+    const lane = (x) => lanes.append(path("dash", `M${x} ${startY}V${y - 4}`));
     if (rows.length && !task) lane(xe);
     if (rows.length) lane(xc);
     if (!rows.length) {
       list.append(h("li", { class: "row gap", style: `padding-left:${textX(depth)}px`, text: chain.known ? "nothing yet" : "not made yet" }));
       y += ROW;
     }
-    const tokens = over.filter(([what]) => what === "tok");
     // Where the value is now: at its row, or where it last passed by.
-    const path = over.filter(([what]) => /tok|node|pass|stop|rest|lost/.test(what)), now = path[path.length - 1];
+    const now = over.findLast(([what]) => /tok|node|pass|stop|rest|lost/.test(what));
     if (now?.[0] === "tok" && id[0] === "d" && !chain.over) now[6] = true;
     if (now?.[0] === "pass") over.push(["tok", now[1], now[2], now[3], false, false, true]);
     for (const [what, lane, x, my, a, b, big] of over) mark(what, lane, x, my, a, b, big);
-    const last = tokens.length ? { x: tokens[tokens.length - 1][2], y: tokens[tokens.length - 1][3] + 6 } : null;
-    return { head, list, last, top };
+    const [, , x, tokenY] = over.findLast(([what]) => what === "tok") ?? [];
+    return { head, list, last: x && { x, y: tokenY + 6 } };
   }
 
   function mark(what, lane, x, my, a, b, big) {
-    const text = (cls, dx, t) => put("text", { class: `num_ ${cls}`, x: x + dx, y: my + 4 }, t);
-    const half = (digits) => Math.max(10, String(digits).length * 3.5 + 4);
-    const box = (cls, n) => put("rect", { class: `node ${cls}`, x: x - half(n), y: my - 9, width: 2 * half(n), height: 18, rx: lane === "e" ? 1 : 6 });
+    const number = (cls, dx, n) => word(`num_ ${cls}`, x + dx, my + 4, n);
+    const numbered = (cls, n) => {
+      const half = Math.max(10, String(n).length * 3.5 + 4);
+      put(box(`node ${cls}`, x - half, my - 9, 2 * half, 18, lane === "e" ? 1 : 6));
+    };
     switch (what) {
       case "tok":
       case "member":
-        if (lane === "e") put("path", { class: "tok e", d: big ? `M${x} ${my - 7}l7 7l-7 7l-7 -7z` : `M${x} ${my - 5}l5 5l-5 5l-5 -5z` });
-        else put("circle", { class: a && what === "member" ? "node todo" : "tok c", cx: x, cy: my, r: big ? 6 : 4 });
-        if (big) put("circle", { class: "halo", cx: x, cy: my, r: 10.5 });
+        if (lane === "e") put(path("tok e", diamond(x, my, big ? 7 : 5)));
+        else put(dot(a && what === "member" ? "node todo" : "tok c", x, my, big ? 6 : 4));
+        if (big) put(dot("halo", x, my, 10.5));
         break;
       case "node":
-        box(`${lane}${a ? " on" : ""}`, b);
-        text(a ? "on" : lane, 0, b);
+        numbered(`${lane}${a ? " on" : ""}`, b);
+        number(a ? "on" : lane, 0, b);
         break;
       case "other":
-        put("rect", { class: "node todo", x: x - 7, y: my - 6, width: 14, height: 12, rx: 3 });
+        put(box("node todo", x - 7, my - 6, 14, 12, 3));
         break;
       case "pass":
-        put("path", { class: `go ${lane}`, d: `M${x - 5} ${my}h10`, over: 1 });
-        text("soft", -16, a);
+        put(path(`go ${lane}`, `M${x - 5} ${my}h10`));
+        number("soft", -16, a);
         break;
       case "todo":
-        box("todo", a);
-        text("soft", 0, a);
+        numbered("todo", a);
+        number("soft", 0, a);
         break;
       case "stop":
-        put("rect", { class: "node stop", x: x - 6, y: my - 7, width: 12, height: 14, rx: 3 });
-        put("path", { class: "dbl", d: `M${x - 2} ${my - 4}v8M${x + 2} ${my - 4}v8`, over: 1 });
+        put(box("node stop", x - 6, my - 7, 12, 14, 3), path("dbl", `M${x - 2} ${my - 4}v8M${x + 2} ${my - 4}v8`));
         break;
       case "rest":
-        put("circle", { class: "rest", cx: x, cy: my, r: 9 });
-        put("text", { class: "bang", x, y: my + 4 }, "!");
+        put(dot("rest", x, my, 9));
+        word("bang", x, my + 4, "!");
         break;
       case "lost":
-        put("path", { class: "lost", d: `M${x - 6} ${my - 6}l12 12M${x + 6} ${my - 6}l-12 12` });
+        put(path("lost", `M${x - 6} ${my - 6}l12 12M${x + 6} ${my - 6}l-12 12`));
         break;
     }
   }
@@ -279,33 +273,28 @@ function drawRails(i) {
   const box = $("rails"), chips = $("chips"), links = parents(i);
   const shown = shownRails(i), all = view.all;
   const kids = [], drawn = new Set();
-  if (all) kids.push(tiles(i));
-  if (view.parts) kids.push(drawParts(i));
-  for (const id of view.parts ? [] : shown.slice(0, 12)) {
-    if (drawn.has(id)) continue;
+  const draw = (id) => {
     const rail = drawRail(id, i, links);
     for (const other of rail.drawn) drawn.add(other);
     kids.push(rail.box);
-  }
+  };
+  if (all) kids.push(tiles(i));
+  if (view.parts) kids.push(drawParts(i));
+  for (const id of view.parts ? [] : shown.slice(0, 12)) if (!drawn.has(id)) draw(id);
   // What the event is about is always in the picture.
   const focus = T.focus[i];
-  if (!view.parts && !view.sel.length && focus && !drawn.has(focus)) {
-    const rail = drawRail(focus, i, links);
-    for (const other of rail.drawn) drawn.add(other);
-    kids.push(rail.box);
-  }
+  if (!view.parts && !view.sel.length && focus && !drawn.has(focus)) draw(focus);
   if (!kids.length) kids.push(h("p", { class: "empty" }, T.first
-    ? ["No Deferred and no task yet. The first is ", h("button", { class: "goto", "data-key": "first", onclick: () => jump(object(T.first).ev[0]), text: title(T.first) }), "."]
+    ? ["No Deferred and no task yet. The first is ", goto(title(T.first), "first", () => jump(object(T.first).ev[0])), "."]
     : "No Deferred and no task in this trace."));
   view.drawn = drawn;
   box.replaceChildren(...kids);
-  const chip = (text, on, key, what, tip) => h("button", { "aria-pressed": String(!!on), "data-key": key, onclick: what, title: tip, text });
+  const chip = (text, on, key, onclick, title) => button({ "aria-pressed": String(!!on), "data-key": key, onclick, title, text });
   chips.replaceChildren();
   fill(chips, {}, [
     P.parts.length > 0 && chip("side by side", view.parts, "parts", () => {
       view.parts = !view.parts;
-      redraw();
-      keepAddress(false);
+      choose();
     }, "The parts of this run, over one axis of time (v)"),
     chip("follow", !view.sel.length && !view.parts, "follow", () => select(null), "Show what the event is about"),
     ...[...new Set([...view.sel, ...drawn])].slice(0, 6).map((id) => chip(title(id), view.sel.includes(id), id, (event) => select(id, event.ctrlKey || event.metaKey || event.shiftKey), "Keep this one (Shift: beside the others)")),
@@ -329,7 +318,7 @@ function tiles(i) {
   const pages = Math.ceil(T.rails.length / PER_PAGE);
   const box = h("div", { class: "tiles" });
   for (const o of T.rails.slice(page * PER_PAGE, (page + 1) * PER_PAGE)) {
-    box.append(h("button", { class: `tile${o.made > i ? " dim" : ""}`, "aria-pressed": String(view.sel.includes(o.id)), "data-key": `tile/${o.id}`, onclick: (event) => select(o.id, event.shiftKey) },
+    box.append(button({ class: `tile${o.made > i ? " dim" : ""}`, "aria-pressed": String(view.sel.includes(o.id)), "data-key": `tile/${o.id}`, onclick: (event) => select(o.id, event.shiftKey) },
       h("span", { text: title(o.id) }), sparkline(o.id, i), span("n", statusWords(o.id, i))));
   }
   const turn = (by) => () => {
@@ -337,30 +326,28 @@ function tiles(i) {
     redraw();
   };
   return h("div", {}, box, pages > 1 ? h("div", { class: "more" },
-    h("button", { disabled: page === 0, onclick: turn(-1), text: "Previous" }), `${page + 1} of ${pages}`,
-    h("button", { disabled: page + 1 >= pages, onclick: turn(1), text: "Next" })) : null);
+    button({ disabled: page === 0, onclick: turn(-1), text: "Previous" }), `${page + 1} of ${pages}`,
+    button({ disabled: page + 1 >= pages, onclick: turn(1), text: "Next" })) : null);
 }
 
 /** A chain as a small line from left to right. */
 function sparkline(id, i) {
-  const picture = svg("svg", { class: "track", "aria-hidden": "true", viewBox: "0 0 180 26", preserveAspectRatio: "xMinYMid meet" });
+  const picture = drawing("track", { viewBox: "0 0 180 26", preserveAspectRatio: "xMinYMid meet" });
   const rows = chainRows(id, i).rows.slice(-14);
   const step = Math.min(22, 170 / Math.max(rows.length, 1));
-  const put = (tag, props) => picture.append(svg(tag, props));
+  const put = (...kids) => picture.append(...kids);
   let x = 8, py = 0;
-  for (const row of rows) {
-    const lane = row.mark === "resume" ? row.to : row.lane, y = lane === "e" || row.mark === "rest" || row.mark === "lost" ? 20 : 7;
-    const open = row.mark === "todo" || row.mark === "unfired";
-    if (py) put("path", { class: open ? "dash" : row.mark === "resume" ? "dbl" : `go ${lane}`, d: `M${x - step} ${py}L${x} ${open ? py : y}` });
-    if (row.mark === "rest") put("circle", { class: "rest", cx: x, cy: y, r: 5 });
-    else if (row.mark === "lost") put("path", { class: "lost", d: `M${x - 4} ${y - 4}l8 8M${x + 4} ${y - 4}l-8 8` });
-    else if (row.mark === "pause") put("path", { class: "dbl", d: `M${x - 2} ${y - 5}v10M${x + 2} ${y - 5}v10` });
-    else if (row.mark === "step") put("rect", { class: `node ${lane}`, x: x - 4, y: y - 4, width: 8, height: 8, rx: 2 });
-    else if (lane === "e" && row.mark === "value") put("path", { class: "tok e", d: `M${x} ${y - 4}l4 4l-4 4l-4 -4z` });
-    else if (!open && row.mark !== "pass") put("circle", { class: `tok ${lane}`, cx: x, cy: y, r: 3 });
-    else if (open) put("circle", { class: "node todo", cx: x, cy: py || y, r: 3 });
-    if (!open) py = y;
-    else py = py || y;
+  for (const { mark, lane } of rows) {
+    const y = lane === "e" ? 20 : 7, open = mark === "todo" || mark === "unfired";
+    if (py) put(path(open ? "dash" : mark === "resume" ? "dbl" : `go ${lane}`, `M${x - step} ${py}L${x} ${open ? py : y}`));
+    if (open) put(dot("node todo", x, py || y, 3));
+    else if (mark === "rest") put(dot("rest", x, y, 5));
+    else if (mark === "lost") put(path("lost", `M${x - 4} ${y - 4}l8 8M${x + 4} ${y - 4}l-8 8`));
+    else if (mark === "pause") put(path("dbl", `M${x - 2} ${y - 5}v10M${x + 2} ${y - 5}v10`));
+    else if (mark === "step") put(box(`node ${lane}`, x - 4, y - 4, 8, 8, 2));
+    else if (lane === "e" && mark === "value") put(path("tok e", diamond(x, y, 4)));
+    else if (mark !== "pass") put(dot(`tok ${lane}`, x, y, 3));
+    py = open ? py || y : y;
     x += step;
   }
   return picture;

@@ -45,24 +45,24 @@ const tick = (i) => THUMB / 2 + (i / Math.max(T.n - 1, 1)) * (size.ticks[0] - TH
 
 function drawTicks() {
   const [w] = size.ticks, x = tick;
-  const kids = [svg("line", { class: "ticks-base", x1: THUMB / 2, x2: w - THUMB / 2, y1: 13, y2: 13 }), svg("line", { class: "ticks-done", id: "done", x1: THUMB / 2, x2: THUMB / 2, y1: 13, y2: 13 })];
-  if (T.turns.length < w / 6) for (const turn of T.turns) if (turn.from) kids.push(svg("line", { class: "ticks-turn", x1: x(turn.from), x2: x(turn.from), y1: 5, y2: 21 }));
+  const kids = [path("ticks-base", `M${THUMB / 2} 13H${w - THUMB / 2}`), path("ticks-done", "", { id: "done" })];
+  if (T.turns.length < w / 6) for (const turn of T.turns) if (turn.from) kids.push(path("ticks-turn", `M${x(turn.from)} 5v16`));
   const once = (places, cls, shape) => {
     let last = -9;
     for (const i of places) {
       const at = x(i);
       if (at - last < 3) continue;
       last = at;
-      kids.push(svg("path", { class: cls, d: shape(at) }));
+      kids.push(path(cls, shape(at)));
     }
   };
-  once(T.errors.filter((i) => T.ev[i].k === "f.new" || T.ev[i].k === "f.lost"), "ticks-err", (a) => `M${a} 0l3.5 3.5l-3.5 3.5l-3.5 -3.5z`);
+  once(T.errors.filter((i) => T.ev[i].k === "f.new" || T.ev[i].k === "f.lost"), "ticks-err", (a) => diamond(a, 3.5, 3.5));
   once(lints.map((l) => l.i).sort((a, b) => a - b), "ticks-lint", (a) => `M${a - 3.5} 26h7l-3.5 -6z`);
   once([...view.marks.values()], "ticks-mark", (a) => `M${a - 2} 18h4v8h-4z`);
   $("ticks").replaceChildren(...kids);
 }
 
-const drawDone = (i) => $("done").setAttribute("x2", tick(i));
+const drawDone = (i) => $("done").setAttribute("d", `M${THUMB / 2} 13H${tick(i)}`);
 
 function drawStrip(i) {
   const [w] = size.strip, ax = axis(i);
@@ -75,13 +75,13 @@ function drawStrip(i) {
     const a = Math.max(turn.from, ax.from), b = Math.min(turn.to, ax.to);
     const left = x(a) - half, right = Math.max(n + 1 < T.turns.length && !half && T.turns[n + 1].from <= ax.to ? x(T.turns[n + 1].from) : x(b) + half, left + 2);
     const here = i >= turn.from && i <= turn.to;
-    kids.push(svg("rect", { class: `tb${turn.outside ? " out" : ""}${here ? " here" : ""}`, x: left, y: 2, width: right - left, height: 34, rx: 2, "data-i": turn.from }));
+    kids.push(box(`tb${turn.outside ? " out" : ""}${here ? " here" : ""}`, left, 2, right - left, 34, 2));
     // A name that does not fit is left out.
     if (right - left > (turn.outside && turn.turn ? 58 : 40)) kids.push(svg("text", { class: "tt", x: left + 5, y: 14, text: turn.turn === 0 ? "setup" : turn.outside ? "program" : right - left > 64 ? `turn ${turn.turn}` : turn.turn }));
     for (const [from, to] of turn.waits) {
       if (to < ax.from || from > ax.to) continue;
       const x1 = x(Math.max(from, ax.from)), x2 = x(Math.min(to, ax.to));
-      kids.push(svg("path", { class: "tw", d: wave(x1, x2, 25) }));
+      kids.push(path("tw", wave(x1, x2, 25)));
       const time = duration(T.ev[to].t - T.ev[from].t);
       if (T.ev[to].t > T.ev[from].t && right - left > 118) kids.push(svg("text", { class: "tt", x: half ? right - 5 : Math.max(left + 56, (x1 + x2) / 2), y: 14, "text-anchor": half ? "end" : "middle", text: `wait ${time}` }));
     }
@@ -92,12 +92,11 @@ function drawStrip(i) {
       if (x2 - last < 1.5) continue;
       last = x2;
       const bad = T.errors[upTo(T.errors, to)] >= from;
-      kids.push(svg("rect", { class: `tr${bad ? " bad" : ""}`, x: x1, y: 20, width: Math.max(x2 - x1, 2.5), height: 10, rx: 1.5 }));
-      if (bad) kids.push(svg("path", { class: "ticks-err", d: `M${(x1 + x2) / 2} 31l3 3l-3 3l-3 -3z` }));
+      kids.push(box(`tr${bad ? " bad" : ""}`, x1, 20, Math.max(x2 - x1, 2.5), 10, 1.5));
+      if (bad) kids.push(path("ticks-err", diamond((x1 + x2) / 2, 34, 3)));
     }
   }
-  kids.push(svg("path", { class: "tc", d: `M${x(i)} 0V38` }));
-  $("strip").replaceChildren(...kids);
+  $("strip").replaceChildren(...kids, path("tc", `M${x(i)} 0V38`));
 }
 
 function wave(from, to, y) {
@@ -140,21 +139,16 @@ function drawObjects(i) {
 
 function laneRow(r) {
   const o = lanes.list[r], { i, ax, x } = lanes.draw;
-  const picture = svg("svg", { class: "ob", "aria-hidden": "true", focusable: "false" });
+  const picture = drawing("ob");
   const start = upTo(o.ev, ax.from - 1) + 1, stop = upTo(o.ev, ax.to);
   // How it stood where this part begins.
   let status = lanes.before.status(o.id);
-  const put = (tag, props) => picture.append(svg(tag, props));
+  const put = (...kids) => picture.append(...kids);
   const seg = (from, to, status) => {
     const cls = SEGMENT[status];
     if (!cls) return;
-    const cut = i > from && i < to ? [[from, i], [i, to]] : [[from, to]];
-    for (const [a, b] of cut) {
-      const late = a >= i ? " late" : "";
-      if (cls === "dbl") {
-        put("line", { class: `dbl${late}`, x1: x(a), x2: x(b), y1: 9.5, y2: 9.5 });
-        put("line", { class: `dbl${late}`, x1: x(a), x2: x(b), y1: 12.5, y2: 12.5 });
-      } else put("line", { class: cls + late, x1: x(a), x2: x(b), y1: 11, y2: 11 });
+    for (const [a, b] of i > from && i < to ? [[from, i], [i, to]] : [[from, to]]) {
+      for (const y of cls === "dbl" ? [9.5, 12.5] : [11]) put(svg("line", { class: cls + (a >= i ? " late" : ""), x1: x(a), x2: x(b), y1: y, y2: y }));
     }
   };
   const marks = [];
@@ -169,28 +163,29 @@ function laneRow(r) {
   }
   for (const [kind, k, e] of marks) {
     const a = x(k), late = k > i ? " late" : "";
-    if (kind === "n") put("circle", { class: `m-n${late}`, cx: a, cy: 11, r: 3.5 });
-    else if (kind === "v" && failed(e.val)) put("path", { class: `m-e${late}`, d: `M${a} 5.5l5.5 5.5l-5.5 5.5l-5.5 -5.5z` });
-    else if (kind === "v") put("circle", { class: `m-c${late}`, cx: a, cy: 11, r: 4.5 });
-    else if (kind === "r") put("path", { class: `m-r${late}`, d: `M${a - 2} 4h4l-.8 8h-2.4zM${a - 1.5} 14h3v3h-3z` });
-    else if (kind === "l") put("path", { class: `m-l${late}`, d: `M${a - 5} 8l2 -2l3 3l3 -3l2 2l-3 3l3 3l-2 2l-3 -3l-3 3l-2 -2l3 -3z` });
-    else put("path", { class: late, d: `M${a - 3} 8h6v6h-6z` });
+    put(kind === "n" ? dot(`m-n${late}`, a, 11, 3.5)
+      : kind === "v" && failed(e.val) ? path(`m-e${late}`, diamond(a, 11, 5.5))
+      : kind === "v" ? dot(`m-c${late}`, a, 11, 4.5)
+      : kind === "r" ? path(`m-r${late}`, `M${a - 2} 4h4l-.8 8h-2.4zM${a - 1.5} 14h3v3h-3z`)
+      : kind === "l" ? path(`m-l${late}`, `M${a - 5} 8l2 -2l3 3l3 -3l2 2l-3 3l3 3l-2 2l-3 -3l-3 3l-2 -2l3 -3z`)
+      : path(late, `M${a - 3} 8h6v6h-6z`));
   }
-  put("path", { class: "cur", d: `M${x(i)} 0V22`, fill: "none", style: "stroke:var(--here-line)" });
+  put(path("cur", `M${x(i)} 0V22`));
   const now = statusAt(i, o.id);
-  return h("button", {
+  return button({
     class: `lane-row${o.ev[0] > i ? " future" : ""}${view.sel.includes(o.id) ? " sel" : ""}`, "data-key": `lane/${o.id}`,
     title: `${title(o.id)}${now ? `: ${now}` : ""}`,
     onclick: (event) => {
       const rect = picture.getBoundingClientRect();
       if (event.detail === 0 || event.clientX < rect.left) return chooseObject(o);
       // The event of this object that is next to the pointer.
-      let best = o.ev[0];
-      for (let j = start; j <= stop; j++) if (Math.abs(x(o.ev[j]) - (event.clientX - rect.left)) < Math.abs(x(best) - (event.clientX - rect.left))) best = o.ev[j];
-      jump(best);
+      jump(nearest([o.ev[0], ...o.ev.slice(start, stop + 1)], x, event.clientX - rect.left));
     },
   }, h("span", { class: "t" }, title(o.id), span("vh", now ? `: ${now}` : ": not made yet")), picture);
 }
+
+/** The event whose place is next to `at`. */
+const nearest = (list, x, at) => list.reduce((best, k) => (Math.abs(x(k) - at) < Math.abs(x(best) - at) ? k : best));
 
 function chooseObject(o) {
   if (isRail(o)) select(o.id);

@@ -2,6 +2,7 @@
 // Everywhere else `i` is the place of an event in this list; its number `s` is what a person sees.
 
 const $ = (id) => document.getElementById(id);
+const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
 const ID = /^[dfmipwxg][0-9]+$/;
 const isId = (v) => typeof v === "string" && v.length < 12 && ID.test(v);
 
@@ -14,6 +15,15 @@ function h(tag, props, ...kids) {
 
 const span = (cls, text) => h("span", { class: cls, text });
 const svg = (tag, props, ...kids) => fill(document.createElementNS("http://www.w3.org/2000/svg", tag), props, kids);
+const button = (props, ...kids) => h("button", props, ...kids);
+/** A button that is a word in a text. */
+const goto = (text, key, onclick, more) => button({ class: "goto", "data-key": key, onclick, text, ...more });
+/** A drawing: a screen reader meets the words beside it. */
+const drawing = (cls, more) => svg("svg", { class: cls, "aria-hidden": "true", focusable: "false", ...more });
+const path = (cls, d, more) => svg("path", { class: cls, d, ...more });
+const dot = (cls, cx, cy, r) => svg("circle", { class: cls, cx, cy, r });
+const box = (cls, x, y, width, height, rx) => svg("rect", { class: cls, x, y, width, height, rx });
+const diamond = (x, y, r) => `M${x} ${y - r}l${r} ${r}l${-r} ${r}l${-r} ${-r}z`;
 
 function fill(e, props, kids) {
   for (const name in props) {
@@ -336,6 +346,8 @@ function parents(i) {
 }
 
 const KINSHIP = { C: "called from", W: "woken by", R: "registered at", B: "began at" };
+const PARENTS = ["C", "W", "R"];
+const letter = (l) => h("span", { class: `link ${l}`, title: KINSHIP[l], text: l });
 
 /** The event that explains this one best, and by which link: who woke it; else where it began; else who called it. */
 function because(i) {
