@@ -327,6 +327,28 @@ async function withoutRails(file) {
   }
 }
 
+/** What the library fires stands there with its reason, and what held up a late timer stands in Why. */
+async function reasons() {
+  const { page, done } = await open("cancel.html");
+  await page.evaluate(() => window.ropewalk.move(window.ropewalk.count - 1));
+  const rail = (id) => page.evaluate((id) => {
+    if (document.querySelector(`#rails [data-rail=${id}]`) === null) return "";
+    return [...document.querySelectorAll("#rails .head h3, #rails .head b, #rails .row")].map((e) => [...e.querySelectorAll(".t, .n")].map((part) => part.textContent.trim()).join(" ") || e.textContent).join(" / ");
+  }, id);
+  const show = (id) => page.evaluate((id) => (location.hash = `s=${window.ropewalk.count}&sel=${id}`), id).then(() => page.waitForSelector(`#rails [data-rail=${id}]`));
+  await show("d2");
+  ok("a canceller that does not fire", /cancel \S*:\d+ the canceller did not fire it: it fails now \/ err f1 “the Deferred was cancelled” cancelled \S*:\d+/.test(await rail("d2")), await rail("d2"));
+  await show("d3");
+  ok("no canceller", /err f2 “the Deferred was cancelled” cancelled \S*:\d+/.test(await rail("d3")), await rail("d3"));
+  await done("cancelled");
+  const late = await open("late.html");
+  const events = await late.page.evaluate(() => document.getElementById("trace").textContent.trim().split("\n").map((l) => JSON.parse(l)).filter((e) => e.s));
+  const heldUp = (label) => late.page.evaluate((i) => (window.ropewalk.move(i), [...document.querySelectorAll("#why .hop")].map((e) => [...e.querySelectorAll(".rel, .what")].map((part) => part.textContent).join(" ")).filter((row) => row.includes("held up by")).join()), events.findIndex((e) => e.k === "note" && e.msg === label));
+  is("what held up the late timer", "⋯ held up by slow", await heldUp("late"));
+  is("nothing held up the other one", "", await heldUp("slow"));
+  await late.done("late.html");
+}
+
 /** Data stays data, whatever it says. */
 async function hostile() {
   // What a Rust program cannot write, another one might: half a surrogate pair, a torn last line.
@@ -414,6 +436,7 @@ await sideBySide("parts.html");
 await keptByAGroup("tasks.html");
 await whatTheRailsShow("waits.html");
 await withoutRails("bare.html");
+await reasons();
 await hostile();
 await many();
 await browser.close();

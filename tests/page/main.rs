@@ -4,6 +4,7 @@
 
 mod bare;
 mod hostile;
+mod late;
 mod many;
 mod parts;
 mod tasks;
@@ -219,6 +220,7 @@ fn pages_for_a_browser() {
     write("parts.html", &record(parts::program));
     write("tasks.html", &record(tasks::program));
     write("waits.html", &record(waits::program));
+    write("late.html", &record(late::program));
     write("hostile.html", &record(hostile::program));
     write("kinds.html", &Trace::read_json(&include_bytes!("kinds.jsonl")[..]).expect("a trace written by hand"));
     // The last event is the one that counts those that found no room.

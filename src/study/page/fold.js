@@ -184,7 +184,7 @@ function chainRows(id, upto) {
       const ask = last("ask");
       if (ask) {
         ask.ev.push(i);
-        ask.note = e.fired ? "the canceller fired it" : "the canceller did not fire it";
+        ask.note = `${where(T.ev[ask.ev[0]].at)} ` + (e.fired ? `the canceller fired it${e.out === "panic" ? ", then panicked" : ""}` : `the canceller ${e.out === "panic" ? "panicked" : "did not fire it"}: it fails now`);
       }
       continue;
     }
@@ -196,7 +196,7 @@ function chainRows(id, upto) {
     switch (e.k) {
       case "d.fire":
         fired = true;
-        arrive(e.val, i, `fired ${where(e.at)}${firedBy(i)}`);
+        arrive(e.val, i, firedWords(e) + firedBy(i));
         break;
       case "d.step": {
         const s = steps.get(e.n);
@@ -320,6 +320,13 @@ function lastPlace(o) {
   let last = o.at;
   for (const s of stepsOf(o.id).values()) if (s.at) last = s.at;
   return where(last);
+}
+
+/** The library fires what nobody else does: then the failure says why. */
+function firedWords(e) {
+  const made = failed(e.val) && T.ev[T.objs.get(e.val.err)?.made];
+  const words = { cancel: `cancelled ${where(made?.at)}`, abandoned: "abandoned", panic: "its canceller panicked" };
+  return (!e.at && words[made?.via]) || `fired ${where(e.at)}`;
 }
 
 /** ` by m1 deliver poem`: the callback of the loop that an event lies in. */

@@ -236,6 +236,8 @@ function drawWhy(i) {
   const near = parents(i);
   for (const { i: k, how, reg } of whyChain(i, 24)) {
     if (how) hop(k, k === near.C ? "C" : k === near.W ? "W" : "", how === "C" || k === near.C ? "← called from" : how === "B" ? "← began at" : "⇠ woken by", k === near.C ? "C" : k === near.W ? "W" : "");
+    const held = heldUp(k);
+    if (held >= 0) hop(held, "", "⋯ held up by", "");
     if (reg >= 0) {
       hop(reg, reg === near.R ? "R" : "", "⋯ registered", reg === near.R ? "reg R" : "reg");
       // Inside of what it was registered.

@@ -363,6 +363,18 @@ function because(i) {
 
 const runs = (frame, i) => BEGINS.test(T.ev[frame].k) && frame < i && (T.end[frame] < 0 || T.end[frame] > i);
 
+/** The callback that ran when a late timer was due, and so held it up; -1 for none. */
+function heldUp(i) {
+  const e = T.ev[i];
+  if (e.k !== "timer.fire" || !e.late) return -1;
+  const due = T.ev[object(e.m).ev.findLast((k) => k < i && T.ev[k].due >= 0)]?.due;
+  let f = i;
+  while (f >= 0 && !(T.ev[f].t <= due)) f--;
+  if (f >= 0 && !BEGINS.test(T.ev[f].k)) f = at(T.ev[f].in);
+  while (f >= 0 && T.ev[f].k !== "cb.begin") f = at(T.ev[f].in);
+  return f;
+}
+
 /** From an event back to the poll or the setup that began it all, and beside each hop where that was registered. */
 function whyChain(i, most) {
   const hops = [];
