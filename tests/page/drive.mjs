@@ -340,6 +340,8 @@ async function reasons() {
   ok("a canceller that does not fire", /cancel \S*:\d+ the canceller did not fire it: it fails now \/ err f1 “the Deferred was cancelled” cancelled \S*:\d+/.test(await rail("d2")), await rail("d2"));
   await show("d3");
   ok("no canceller", /err f2 “the Deferred was cancelled” cancelled \S*:\d+/.test(await rail("d3")), await rail("d3"));
+  await show("d5");
+  ok("a cancel is passed on before it arrives", /paused on (d\d+).* \/ cancel \S+ passed on to \1 \/ \1 asked \/ cancel .* \/ err f3 .* cancelled .* \/ resumed with/.test(await rail("d5")), await rail("d5"));
   await done("cancelled");
   const late = await open("late.html");
   const events = await late.page.evaluate(() => document.getElementById("trace").textContent.trim().split("\n").map((l) => JSON.parse(l)).filter((e) => e.s));
@@ -347,6 +349,22 @@ async function reasons() {
   is("what held up the late timer", "⋯ held up by slow", await heldUp("late"));
   is("nothing held up the other one", "", await heldUp("slow"));
   await late.done("late.html");
+}
+
+/** A run in which nothing was made says so, and nothing moves when the question is over. */
+async function withoutObjects(file) {
+  for (const width of [360, 1400]) {
+    const { page, done } = await open(file, { viewport: { width, height: 900 } });
+    const top = () => page.evaluate(() => document.querySelector("main").getBoundingClientRect().top + scrollY);
+    const at = await top();
+    ok(`${width}: no objects, in words`, (await page.innerText("#objects")).startsWith("This run made no object"), await page.innerText("#objects"));
+    is(`${width}: the file keeps its name`, "main.rs", await page.innerText("#source-h > span"));
+    await press(page, "ArrowRight");
+    is(`${width}: nothing moves`, at, await top());
+    await press(page, "e");
+    is(`${width}: no failure, in words`, "No event of a failure after this event.", await page.textContent("#sentence"));
+    await done(`${file} ${width}`);
+  }
 }
 
 /** Data stays data, whatever it says. */
@@ -437,6 +455,7 @@ await keptByAGroup("tasks.html");
 await whatTheRailsShow("waits.html");
 await withoutRails("bare.html");
 await reasons();
+await withoutObjects("asked.html");
 await hostile();
 await many();
 await browser.close();

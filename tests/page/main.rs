@@ -221,6 +221,7 @@ fn pages_for_a_browser() {
     write("tasks.html", &record(tasks::program));
     write("waits.html", &record(waits::program));
     write("late.html", &record(late::program));
+    write("asked.html", &record(|| trace::ask("What comes next?", "Nothing.")));
     write("hostile.html", &record(hostile::program));
     write("kinds.html", &Trace::read_json(&include_bytes!("kinds.jsonl")[..]).expect("a trace written by hand"));
     // The last event is the one that counts those that found no room.

@@ -186,30 +186,32 @@ function meets(i, text) {
 function toBreak(back) {
   if (!view.breaks.length) return openBreaks();
   for (let i = view.i + (back ? -1 : 1); i >= 0 && i < T.n; i += back ? -1 : 1) if (view.breaks.some((b) => b.on && meets(i, b.text))) return jump(i);
-  say(back ? "No breakpoint before this event." : "No breakpoint after this event.");
+  toNext(-1, back, "breakpoint");
 }
 
 const toPlace = (i, none) => (i >= 0 ? jump(i) : say(none));
+const toNext = (i, back, what) => toPlace(i, `No ${what} ${back ? "before" : "after"} this event.`);
 
 /** Says something that is no event: in the caption's place, until the next move. */
 function say(text) {
   $("sentence").textContent = text;
 }
 
+const LEVELS = "level of detail: 2 adds what sources wait for, 3 the library's own steps";
 const KEYS = [
   ["s", "S", "one event on, back", (back) => stepBy(back ? -1 : 1), "→ ←"],
-  ["n", "N", "next, previous callback or step", (back) => toPlace(either(T.starts, back), "No more callbacks there."), "⇧→ ⇧←"],
-  ["f", "F", "to the end, the start of this frame", (back) => toPlace(frameEdge(back), "No frame is open here.")],
+  ["n", "N", "next, previous callback or step", (back) => toNext(either(T.starts, back), back, "callback and no step"), "⇧→ ⇧←"],
+  ["f", "F", "to the end, the start of this callback, step or turn", (back) => toPlace(frameEdge(back), "No callback, step or turn is open here.")],
   ["t", "T", "next, previous turn", (back) => jump(turnFrom(back)), "PgDn PgUp"],
-  ["e", "E", "next, previous event of a failure", (back) => toPlace(either(T.errors, back), "No failure there.")],
-  ["r", "R", "next, previous event of the selected Deferred", (back) => toPlace(ofSelected(back), "No event of it there.")],
+  ["e", "E", "next, previous event of a failure", (back) => toNext(either(T.errors, back), back, "event of a failure")],
+  ["r", "R", "next, previous event of the selected Deferred", (back) => toNext(ofSelected(back), back, "event of this Deferred")],
   ["c", "C", "next, previous breakpoint", toBreak],
   ["w", "W", "to what led here: one hop, the whole way", (far) => toPlace(far ? whole() : (because(view.i)?.to ?? -1), "Nothing in the trace caused this.")],
   ["g", "", "to where it was registered", () => toPlace(at(T.ev[view.i].reg), "This was registered nowhere.")],
   ["b", "", "breakpoints", () => openBreaks()],
   ["m", "", "mark this event (then a letter)", () => (pending = "m")],
   ["'", "", "go to a mark (then its letter)", () => (pending = "'")],
-  ["1", "2 3", "level of detail", null],
+  ["1", "2 3", LEVELS, null],
   ["v", "", "the parts of a run side by side, where it has some", () => (P.parts.length ? document.querySelector("[data-key=parts]").click() : say("This run has no parts."))],
   ["p", "", "play, stop", () => play()],
   ["/", "", "find", () => $("find-text").focus()],
@@ -477,7 +479,7 @@ function start() {
   sourceRows = new Rows("source", 24, sourceRow);
   $("file").append(...[...T.src].map(([f, file]) => h("option", { value: f, text: fileName(file.path), title: file.path })));
   if (T.src.size < 2) $("file").hidden = true;
-  if (T.src.size === 1) $("source-h").firstChild.textContent = `${fileName([...T.src.values()][0].path)} `;
+  if (T.src.size === 1) $("file").before(span("", fileName([...T.src.values()][0].path)));
   const slider = $("slider");
   slider.max = T.n;
   slider.addEventListener("input", () => {
@@ -517,6 +519,7 @@ function start() {
     drawSource(view.i);
     settle();
   }, "change");
+  $("level").title = LEVELS;
   on("level", (event) => setLevel(Number(event.target.value)), "change");
   $("kinds-list").append(...FAMILIES.map(([word], k) => h("label", {}, h("input", { type: "checkbox", checked: true, onchange: (event) => {
     view.hidden[event.target.checked ? "delete" : "add"](k);

@@ -188,8 +188,8 @@ function chainRows(id, upto) {
       }
       continue;
     }
-    if (e.k === "f.moved" && e.from === id) {
-      over = `went to ${show(e.to, 20)}`;
+    if (e.from === id) {
+      over = "moved on";
       continue;
     }
     if (e.d !== id) continue;

@@ -3,7 +3,7 @@
 /** A list of rows of one height, of which only those in sight are in the document. */
 class Rows {
   constructor(id, height, make) {
-    Object.assign(this, { id, height, make, count: 0, top: 0, body: h("div", { class: "rows" }) });
+    Object.assign(this, { id, height, make, empty: "", count: 0, top: 0, body: h("div", { class: "rows" }) });
     const box = $(id);
     box.append(this.body);
     box.addEventListener("scroll", () => {
@@ -22,14 +22,14 @@ class Rows {
       row.style.top = `${r * high}px`;
       kids.push(row);
     }
-    this.body.replaceChildren(...kids);
+    this.body.replaceChildren(...(this.count ? kids : [h("p", { class: "empty", text: this.empty })]));
   }
 
   /** Takes so many rows, and brings row `r` into sight; into the middle if it was not. */
   show(count, r) {
     const high = this.height, all = size[this.id][1], was = this.top;
     this.count = count;
-    this.body.style.height = `${count * high}px`;
+    this.body.style.height = count ? `${count * high}px` : "auto";
     if (r >= 0 && ((r - 1) * high < was || (r + 2) * high > was + all)) this.top = r * high - all / 2;
     this.top = Math.round(Math.max(0, Math.min(this.top, count * high - all)));
     if (this.top !== was) later.push(() => ($(this.id).scrollTop = this.top));
@@ -102,9 +102,8 @@ function drawSource(i) {
   $("file").value = f;
   const box = $("source");
   if (!file?.lines) {
+    sourceRows.empty = file ? `The text of ${show(file.path, 80)} is not in this trace: it was recorded where that file does not lie.` : "This trace holds no source.";
     sourceRows.show(0, -1);
-    sourceRows.body.replaceChildren(h("p", { class: "empty", text: file ? `The text of ${show(file.path, 80)} is not in this trace: it was recorded where that file does not lie.` : "This trace holds no source." }));
-    sourceRows.body.style.height = "auto";
     box.setAttribute("aria-activedescendant", "");
     return;
   }
@@ -208,19 +207,19 @@ function drawNow(i) {
   const e = T.ev[i], state = stateAt(i), rows = [];
   const row = (name, ...what) => rows.push(h("dt", { text: name }), h("dd", {}, what));
   row("event", h("b", { text: `${e.s}` }), `  ${show(e.k, 30)}`, e.th ? `  on ${show(e.th, 20)}` : "");
-  row("time", `${duration(e.t)}`, e.turn ? `, ${T.turns[upTo(T.turnEnds, i - 1) + 1].outside ? "after " : ""}turn ${e.turn}` : ", before the first turn", T.head.clock && T.head.clock !== "real" ? ` (${show(T.head.clock, 12)} clock)` : "");
+  row("time", `${duration(e.t)}`, e.turn ? `, ${T.turns[upTo(T.turnEnds, i - 1) + 1].outside ? "after " : ""}turn ${e.turn}` : T.looped && ", before the first turn", T.head.clock && T.head.clock !== "real" ? ` (${show(T.head.clock, 12)} clock)` : "");
   for (const o of T.touched[i].slice(0, 30)) {
     const status = state.status(o.id);
     row(o.id, goto(name(o.id) || message(o.id).trim() || NOUNS[o.id[0]], `now/${o.id}`, () => chooseObject(o)), status && ": ",
       h("span", { class: status === "error" || status === "lost" ? "val-e" : "", text: isRail(o) ? statusWords(o.id, i) : status }));
   }
-  if (e.val) rows.push(h("dt", { text: "value" }), h("dd", { class: `v ${e.val.err !== undefined ? "val-e" : "val-c"}` }, value(e.val, true), e.val.ty ? span("future", `  ${short(e.val.ty)}`) : null));
+  if (e.val) rows.push(h("dt", { text: "value" }), h("dd", { class: `v ${e.val.err !== undefined ? "val-e" : "val-c"}` }, value(e.val, true), e.val.ty && value(e.val) !== `ok <${short(e.val.ty)}>` ? span("future", `  ${short(e.val.ty)}`) : null));
   if (e.at) row("place", (() => {
     const p = place(e.at), file = p && T.src.get(p.f);
     return file ? `${show(file.path, 80)}:${p.line}:${p.col}` : show(e.at, 60);
   })());
   const frames = state.frames.slice(-12);
-  row("frames", frames.length ? h("span", { class: "frames" }, frames.map((f, k) => [k ? h("span", { "aria-hidden": "true", text: "›" }) : null, goto(brief(f), `now/${f}`, () => jump(f))])) : !i || !e.turn ? "none: set-up" : e.k === "turn.end" ? "none: back in the loop" : "none: outside of the loop's turns");
+  row("frames", frames.length ? h("span", { class: "frames" }, frames.map((f, k) => [k ? h("span", { "aria-hidden": "true", text: "›" }) : null, goto(brief(f), `now/${f}`, () => jump(f))])) : !e.turn ? `none${T.looped ? ": set-up" : ""}` : e.k === "turn.end" ? "none: back in the loop" : "none: outside of the loop's turns");
   const live = Object.entries(state.live).filter(([l, n]) => n && "dmixwf".includes(l)).map(([l, n]) => `${n} ${NOUNS[l]}${n === 1 ? "" : "s"}`);
   row("open", live.join(", ") || "nothing");
   $("now").replaceChildren(h("dl", {}, rows));
@@ -246,7 +245,7 @@ function drawWhy(i) {
     }
   }
   for (const l of PARENTS) if (near[l] >= 0 && !kids.some((li) => li.firstChild.classList.contains(l))) hop(near[l], l, `${{ C: "← ", W: "⇠ ", R: "⋯ " }[l]}${KINSHIP[l]}`, l);
-  const end = T.ev[i].k === "turn.begin" ? "This is where the loop itself begins: nothing in the trace caused it." : `${T.ev[i].turn ? "Outside of the loop's turns" : "Set-up of the program"}: nothing in the trace caused it.`;
+  const end = T.ev[i].k === "turn.begin" ? "This is where the loop itself begins: nothing in the trace caused it." : `${T.ev[i].turn ? "Outside of the loop's turns" : T.looped ? "Set-up of the program" : "The program itself"}: nothing in the trace caused it.`;
   $("why").replaceChildren(kids.length ? h("ol", { "aria-label": "What led here, the nearest first" }, kids) : h("p", { class: "empty", text: end }));
 }
 

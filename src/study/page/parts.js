@@ -65,11 +65,11 @@ function drawParts(i) {
   const more = (n, what) => n > 0 && h("tr", {}, h("td", { class: "future", colspan: P.parts.length + 1, text: `${n} ${what}, not drawn` }));
   const row = (name, cell) => h("tr", {}, h("th", { scope: "row", text: name }), P.parts.map(cell));
   return h("table", { class: "parts" },
-    h("thead", {}, h("tr", {}, h("th", { text: "after" }), P.parts.map((part, p) => h("th", { scope: "col", class: p === now && "here" }, go(part.from, part.name))))),
+    h("thead", {}, h("tr", {}, h("th", { text: times.length ? "after" : "" }), P.parts.map((part, p) => h("th", { scope: "col", class: p === now && "here" }, go(part.from, part.name))))),
     h("tbody", {}, more(from, "times before"), times.map((time) => row(time ? duration(time) : "0", (_, p) => {
       const list = P.cells.get(time)[p];
       return h("td", { class: p === now && time === P.times[reached] && "at" }, list.slice(0, PER_CELL).map((k) => go(k)), list.length > PER_CELL && go(list[PER_CELL], `${list.length - PER_CELL} more`));
     })), more(P.times.length - from - times.length, "times after")),
-    h("tfoot", {}, SUMS.map(([name, sum]) => row(name, (part) => h("td", { text: sum(part.n) }))),
+    h("tfoot", {}, SUMS.filter(([, sum]) => P.parts.some((part) => sum(part.n))).map(([name, sum]) => row(name, (part) => h("td", { text: sum(part.n) }))),
       row("errors", (part) => h("td", {}, part.n.errors.map(({ i, text }) => go(i, text)), !part.n.errors.length && "no failure"))));
 }

@@ -94,10 +94,32 @@ function drawRail(id, i, links) {
     };
     const over = [];
     let open = null;
+    // The chain that this one waits for. What is asked of this one stands before it: there it goes on.
+    const beside = () => {
+      const inner = open?.inner;
+      if (!inner) return;
+      open.inner = null;
+      if (drawn.has(inner)) return;
+      const item = list.lastChild;
+      if (depth + 1 < DEEP) {
+        open.drew = true;
+        const { x } = open, from = laneX(depth + 1, "c"), yHead = y + 16;
+        line("dbl", `M${x + 2} ${yHead - 1.5}H${from - 20}M${x + 2} ${yHead + 1.5}H${from - 20}`);
+        line("stub", `M${from - 24} ${yHead - 4}l6 4l-6 4`);
+        const sub = chainList(inner, depth + 1);
+        open.last = sub.last;
+        item.append(sub.head, sub.list);
+        open.end = y;
+      } else {
+        item.append(button({ class: "row gap", style: `padding-left:${textX(depth)}px`, onclick: () => select(inner) }, span("t", `${title(inner)}: look at it by itself`)));
+        y += ROW;
+      }
+    };
     rows.forEach((row) => {
+      if (row.mark !== "ask") beside();
       const mid = y + ROW / 2;
       const lane = row.lane, x = laneX(depth, lane);
-      const left = textX(open?.drew && /resume|ask/.test(row.mark) ? depth + 1 : depth);
+      const left = textX(open?.drew && row.mark === "resume" ? depth + 1 : depth);
       const item = h("li"), here = row.ev.includes(i);
       const letters = PARENTS.filter((l) => row.ev.includes(links[l]));
       item.append(
@@ -138,21 +160,8 @@ function drawRail(id, i, links) {
           break;
         case "pause": {
           go(x, mid, lane);
-          open = { x, y: mid, lane, drew: false };
+          open = { x, y: mid, lane, drew: false, inner: row.inner };
           over.push(["stop", lane, x, mid]);
-          if (row.inner && !drawn.has(row.inner) && depth + 1 < DEEP) {
-            open.drew = true;
-            const from = laneX(depth + 1, "c"), yHead = y + 16;
-            line("dbl", `M${x + 2} ${yHead - 1.5}H${from - 20}M${x + 2} ${yHead + 1.5}H${from - 20}`);
-            line("stub", `M${from - 24} ${yHead - 4}l6 4l-6 4`);
-            const sub = chainList(row.inner, depth + 1);
-            open.last = sub.last;
-            item.append(sub.head, sub.list);
-            open.end = y;
-          } else if (row.inner && !drawn.has(row.inner)) {
-            item.append(button({ class: "row gap", style: `padding-left:${textX(depth)}px`, onclick: () => select(row.inner) }, span("t", `${title(row.inner)}: look at it by itself`)));
-            y += ROW;
-          }
           break;
         }
         case "resume":
@@ -202,6 +211,7 @@ function drawRail(id, i, links) {
           break;
       }
     });
+    beside();
     if (open) {
       const end = (open.end ?? open.y + ROW) - 6;
       line("dbl", `M${open.x - 2} ${open.y + 6}V${end}M${open.x + 2} ${open.y + 6}V${end}`);
@@ -244,7 +254,8 @@ function drawRail(id, i, links) {
         break;
       case "pass":
         put(path(`go ${lane}`, `M${x - 5} ${my}h10`));
-        number("soft", -16, a);
+        // Between the lanes, where nothing else is.
+        number("soft", lane === "e" ? -16 : 16, a);
         break;
       case "todo":
         numbered("todo", a);

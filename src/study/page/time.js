@@ -77,13 +77,13 @@ function drawStrip(i) {
     const here = i >= turn.from && i <= turn.to;
     kids.push(box(`tb${turn.outside ? " out" : ""}${here ? " here" : ""}`, left, 2, right - left, 34, 2));
     // A name that does not fit is left out.
-    if (right - left > (turn.outside && turn.turn ? 58 : 40)) kids.push(svg("text", { class: "tt", x: left + 5, y: 14, text: turn.turn === 0 ? "setup" : turn.outside ? "program" : right - left > 64 ? `turn ${turn.turn}` : turn.turn }));
+    if (right - left > (turn.outside && turn.turn ? 58 : 40)) kids.push(svg("text", { class: "tt", x: left + 5, y: 14, text: T.looped && !turn.turn ? "setup" : !turn.turn || turn.outside ? "program" : right - left > 64 ? `turn ${turn.turn}` : turn.turn }));
     for (const [from, to] of turn.waits) {
       if (to < ax.from || from > ax.to) continue;
       const x1 = x(Math.max(from, ax.from)), x2 = x(Math.min(to, ax.to));
       kids.push(path("tw", wave(x1, x2, 25)));
       const time = duration(T.ev[to].t - T.ev[from].t);
-      if (T.ev[to].t > T.ev[from].t && right - left > 118) kids.push(svg("text", { class: "tt", x: half ? right - 5 : Math.max(left + 56, (x1 + x2) / 2), y: 14, "text-anchor": half ? "end" : "middle", text: `wait ${time}` }));
+      if (T.ev[from].timeout !== 0 && T.ev[to].t > T.ev[from].t && right - left > 118) kids.push(svg("text", { class: "tt", x: half ? right - 5 : Math.max(left + 56, (x1 + x2) / 2), y: 14, "text-anchor": half ? "end" : "middle", text: `wait ${time}` }));
     }
     let last = -9;
     for (const [from, to] of turn.runs) {
@@ -115,6 +115,12 @@ const MARKS = [
   [/^(d\.fire|d\.resume)$/, "v"],
 ];
 
+/** What the marks mean, for those that a run may have. */
+const LANE_KEY = [
+  ["○ made", /./], ["● ok", /d\.fire/], ["◆ error", /f\.new/], ["═ paused", /d\.pause/], ["! rests", /f\.resting/], ["▪ woken", /cb\.begin|x\.wake/],
+  ["━ runs", /cb\.begin|d\.step|x\.poll/], ["✕ cancelled", /\.cancel/], ["✕ lost", /f\.lost/],
+];
+
 let laneRows, lanes = { from: -1, list: [] };
 
 /** The objects of this part of the run: those that do something in it, then those that are there all the while. */
@@ -130,11 +136,12 @@ function lanesOf(ax) {
 
 function drawObjects(i) {
   const ax = axis(i), list = lanesOf(ax);
+  laneRows.empty = "This run made no object: no timer, no source, no Deferred.";
   const w = Math.max(size.objects[0] - (innerWidth <= 700 ? 116 : 184), 60);
   lanes.draw = { i, ax, w, x: (k) => ax.x(Math.min(Math.max(k, ax.from), ax.to)) * w };
   const about = list.findIndex((o) => T.touched[i].includes(o));
   laneRows.show(list.length, about < 0 ? list.findIndex((o) => view.drawn.has(o.id)) : about);
-  $("lane-key").textContent = "○ made   ● ok   ◆ error   ═ paused   ! rests   ▪ woken";
+  $("lane-key").textContent = $("lane-key").title = list.length ? LANE_KEY.filter(([, test]) => test.test(T.kinds)).map(([words]) => words).join("   ") : "";
 }
 
 function laneRow(r) {

@@ -245,6 +245,8 @@ function index() {
     // A failure is raised for the chain that gets it next.
     if (failed(e.val) && isId(e.d)) for (let j = i - 1; j > i - 4 && j >= 0; j--) if (T.ev[j].f === e.val.err && !T.ev[j].d) T.focus[j] = focus;
   }
+  T.kinds = [...famOf.keys()].join(" ");
+  T.looped = T.turns.some((turn) => turn.turn);
   T.turnEnds = T.turns.map((turn) => turn.to);
   // The first Deferred or task; before it an event is about none.
   T.first = T.focus.find((id) => id) || "";
