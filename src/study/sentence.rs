@@ -217,6 +217,9 @@ impl Say<'_> {
                 bytes(left),
                 bytes(limit)
             ),
+            Kind::FlowLow { i, left: 0 } => {
+                format!("{} has room again: nothing waits to be written.", upper(&self.source(i)))
+            }
             Kind::FlowLow { i, left } => {
                 format!("{} has room again: only {} wait to be written.", upper(&self.source(i)), bytes(left))
             }
