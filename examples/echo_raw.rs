@@ -14,7 +14,7 @@ mod program;
 use program::say;
 use ropewalk::{EventLoop, Interest, SourceId};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use socket2::{Domain, Socket, Type};
 use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -55,15 +55,11 @@ fn main() -> ExitCode {
 /// What `TcpListener::bind` does, with a longer queue.
 fn listen(port: u16) -> io::Result<TcpListener> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let failed = |error| {
-        let error = io::Error::from(error);
-        io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-    };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None).map_err(failed)?;
-    sockopt::set_socket_reuseaddr(&socket, true).map_err(failed)?;
-    rustix::net::bind(&socket, &address).map_err(failed)?;
-    rustix::net::listen(&socket, BACKLOG).map_err(failed)?;
+    let failed = |error: io::Error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"));
+    let socket = Socket::new(Domain::IPV4, Type::STREAM.nonblocking(), None).map_err(failed)?;
+    socket.set_reuse_address(true).map_err(failed)?;
+    socket.bind(&address.into()).map_err(failed)?;
+    socket.listen(BACKLOG).map_err(failed)?;
     Ok(TcpListener::from(socket))
 }
 

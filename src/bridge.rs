@@ -26,7 +26,6 @@ mod io;
 mod listener;
 mod scratch;
 mod sleep;
-mod sockets;
 mod spawning;
 mod stdin;
 mod stream;

@@ -35,6 +35,7 @@ mod registry;
 mod report;
 mod running;
 pub mod signals;
+pub(crate) mod sockets;
 mod sources;
 pub(crate) mod tasks;
 mod tell;

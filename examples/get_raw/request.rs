@@ -1,7 +1,7 @@
 //! What all models share: the request, the socket that connects without waiting, and the error.
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use socket2::{Domain, Socket, Type};
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -50,13 +50,11 @@ pub(crate) fn look_up(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> 
 /// Starts to connect. The socket is writable when that has come to an end, good or bad:
 /// [`TcpStream::take_error`] tells which.
 pub(crate) fn start_to_connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    match rustix::net::connect(&socket, &address) {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), None)?;
+    match socket.connect(&address.into()) {
         // Interrupted or not, the connection is made in the background.
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(TcpStream::from(socket)),
-        Err(error) => Err(error.into()),
+        Err(error) if !matches!(Errno::from_io_error(&error), Some(Errno::INPROGRESS | Errno::INTR)) => Err(error),
+        _ => Ok(TcpStream::from(socket)),
     }
 }
 

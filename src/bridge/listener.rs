@@ -8,10 +8,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::task::{Context, Poll};
 
+use crate::event_loop::sockets;
 use crate::event_loop::{EventLoop, Interest};
 
 use super::io::{Direction, Io};
-use super::sockets;
 use super::stream::{TcpStream, UnixStream, accepted};
 
 /// Listens for connections over TCP.
@@ -97,7 +97,7 @@ impl<L: AsFd + 'static> Listener<L> {
     }
 
     fn poll_descriptor(&self, context: &mut Context<'_>) -> Poll<io::Result<OwnedFd>> {
-        self.io.poll(context, Direction::Read, |socket| sockets::accept(socket))
+        self.io.poll(context, Direction::Read, |socket| Ok(sockets::accept(socket)?.0))
     }
 
     async fn accept_as<S>(&self) -> io::Result<super::Stream<S>>

@@ -3,21 +3,21 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::Location;
 use std::path::Path;
 use std::task::{Context, Poll};
 
 use rustix::io::Errno;
-use rustix::net::Shutdown;
+use socket2::SockRef;
 
+use crate::event_loop::sockets::{self, errno};
 use crate::event_loop::{EventLoop, Handle, Interest};
 use crate::ground::Failure;
 
 use super::io::{Direction, Io, closed};
 use super::scratch;
-use super::sockets;
 
 /// A connection over TCP, to await.
 pub type TcpStream = Stream<std::net::TcpStream>;
@@ -307,7 +307,7 @@ where
     ///
     /// The system's.
     pub fn shutdown(&self) -> io::Result<()> {
-        match rustix::net::shutdown(self.get_ref(), Shutdown::Write) {
+        match SockRef::from(self.get_ref()).shutdown(Shutdown::Write).map_err(errno) {
             Ok(()) | Err(Errno::NOTSOCK | Errno::NOTCONN) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -339,7 +339,9 @@ impl Stream<std::net::TcpStream> {
     pub async fn connect(event_loop: impl Into<Handle>, address: SocketAddr) -> io::Result<TcpStream> {
         let event_loop = event_loop.into();
         let begun = with(&event_loop, |event_loop| {
-            let source = std::net::TcpStream::from(sockets::connect_tcp(address)?);
+            let source = sockets::tcp(address)?;
+            sockets::connect(&source, &address.into())?;
+            let source = std::net::TcpStream::from(source);
             Ok(Stream { io: Io::new(event_loop, source, Interest::BOTH)? })
         })?;
         begun.connected(std::net::TcpStream::take_error).await
@@ -394,7 +396,9 @@ impl Stream<std::os::unix::net::UnixStream> {
     /// The system's; [`io::ErrorKind::WouldBlock`] when the listener's queue is full.
     pub async fn connect(event_loop: impl Into<Handle>, path: impl AsRef<Path>) -> io::Result<UnixStream> {
         let begun = with(&event_loop.into(), |event_loop| {
-            let source = std::os::unix::net::UnixStream::from(sockets::connect_unix(path.as_ref())?);
+            let source = sockets::unix()?;
+            sockets::connect(&source, &sockets::unix_address(path.as_ref())?)?;
+            let source = std::os::unix::net::UnixStream::from(source);
             Ok(Stream { io: Io::new(event_loop, source, Interest::BOTH)? })
         })?;
         begun.connected(std::os::unix::net::UnixStream::take_error).await

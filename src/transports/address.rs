@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
-use rustix::net::SocketAddrAny;
+use socket2::SockAddr;
 
 /// One end of a connection.
 ///
@@ -60,20 +60,12 @@ impl Address {
         }
     }
 
-    pub(crate) fn of(any: Option<SocketAddrAny>) -> Address {
-        let Some(any) = any else { return Address::Unix(None) };
-        match SocketAddr::try_from(any.clone()) {
-            Ok(address) => Address::Tcp(address),
-            Err(_) => Address::Unix(unix_path(&any)),
+    pub(crate) fn of(any: &SockAddr) -> Address {
+        match any.as_socket() {
+            Some(address) => Address::Tcp(address),
+            None => Address::Unix(any.as_pathname().map(PathBuf::from)),
         }
     }
-}
-
-fn unix_path(any: &SocketAddrAny) -> Option<PathBuf> {
-    use std::os::unix::ffi::OsStrExt;
-    let unix = rustix::net::SocketAddrUnix::try_from(any.clone()).ok()?;
-    let path = unix.path()?;
-    Some(PathBuf::from(std::ffi::OsStr::from_bytes(path.to_bytes())))
 }
 
 impl fmt::Display for Address {

@@ -18,16 +18,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::fd::OwnedFd;
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketAddrUnix, sockopt};
+use socket2::SockRef;
 
 use super::address::{Address, Host, Target};
 use super::error::{ConnectError, ConnectPhase};
-use super::listen::{family, stream_socket};
 use super::names::{ResolveError, look_up};
 use super::protocol::Protocol;
 use super::socket;
 use super::transport::Transport;
+use crate::event_loop::sockets;
 use crate::event_loop::upper::{AnySource, drop_quietly};
 use crate::event_loop::{DelayedCall, EventLoop, Handle, Interest, Readiness};
 use crate::ground::{CancelHandle, Deferred, Failure, Resolver};
@@ -318,24 +317,22 @@ impl Attempt {
     /// Begins to connect. Answers the socket if that is done at once, as with Unix sockets.
     fn try_one(self: &Rc<Self>, event_loop: &EventLoop, remote: &Remote) -> io::Result<Option<OwnedFd>> {
         self.phase.set(ConnectPhase::Socket);
-        let fd = stream_socket(match remote {
-            Remote::Tcp(address) => family(*address),
-            Remote::Unix(_) => AddressFamily::UNIX,
-        })?;
-        if let Some(bind) = &self.bind {
-            sockopt::set_socket_reuseaddr(&fd, true)?;
-            rustix::net::bind(&fd, bind)?;
+        let fd = match remote {
+            Remote::Tcp(address) => sockets::tcp(*address)?,
+            Remote::Unix(_) => sockets::unix()?,
+        };
+        if let Some(bind) = self.bind {
+            let socket = SockRef::from(&fd);
+            socket.set_reuse_address(true)?;
+            socket.bind(&bind.into())?;
         }
         self.phase.set(ConnectPhase::Connect);
-        let begun = match remote {
-            Remote::Tcp(address) => rustix::net::connect(&fd, address),
-            Remote::Unix(path) => rustix::net::connect(&fd, &SocketAddrUnix::new(path.as_path())?),
+        let address = match remote {
+            Remote::Tcp(address) => (*address).into(),
+            Remote::Unix(path) => sockets::unix_address(path)?,
         };
-        match begun {
-            Ok(()) => return Ok(Some(fd)),
-            // Interrupted or not, it is under way.
-            Err(Errno::INPROGRESS | Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
+        if sockets::connect(&fd, &address)? {
+            return Ok(Some(fd));
         }
         let pending = Rc::new(Pending { fd, attempt: self.clone(), remote: remote.clone() });
         let fd = pending.fd.as_fd();
@@ -408,7 +405,7 @@ impl AnySource for Pending {
         Some(self.attempt.target.clone())
     }
     fn call(self: Rc<Self>, event_loop: &EventLoop, _: Readiness) {
-        let result = sockopt::socket_error(&self.fd).and_then(|result| result);
+        let result = SockRef::from(&self.fd).take_error().and_then(|error| error.map_or(Ok(()), Err));
         let Some((index, serial)) = self.attempt.pending.take() else { return };
         event_loop.take_shared(index, serial);
         let attempt = self.attempt.clone();
@@ -420,7 +417,7 @@ impl AnySource for Pending {
                 }
             }
             Err(error) => {
-                attempt.tried.borrow_mut().push((self.remote.address(), error.into()));
+                attempt.tried.borrow_mut().push((self.remote.address(), error));
                 drop(self);
                 attempt.try_next(event_loop);
             }

@@ -3,16 +3,17 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::panic::Location;
 use std::path::Path;
 
-use rustix::fd::OwnedFd;
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use socket2::SockRef;
 
 use super::address::{Address, Host, Target};
 use super::listener::{Limits, Listener, Port};
 use super::protocol::Protocol;
 use crate::event_loop::EventLoop;
+use crate::event_loop::sockets;
 use crate::trace::Place;
 
 /// How many connections may wait to be accepted: a burst must fit. The system cuts it to its own limit, usually 4096.
@@ -107,18 +108,19 @@ impl ListenTcp {
         let place = Location::caller();
         let told = |error: io::Error| cannot_listen(&self.address, error);
         let address = literal(&self.address).map_err(told)?;
-        let fd = self.bind(address).map_err(|error| told(error.into()))?;
+        let fd = self.bind(address).map_err(told)?;
         start(event_loop, fd, factory, self.limits, place).map_err(told)
     }
 
-    fn bind(&self, address: SocketAddr) -> rustix::io::Result<OwnedFd> {
-        let fd = stream_socket(family(address))?;
-        sockopt::set_socket_reuseaddr(&fd, self.reuse_address)?;
+    fn bind(&self, address: SocketAddr) -> io::Result<OwnedFd> {
+        let fd = sockets::tcp(address)?;
+        let socket = SockRef::from(&fd);
+        socket.set_reuse_address(self.reuse_address)?;
         if self.reuse_port {
-            sockopt::set_socket_reuseport(&fd, true)?;
+            socket.set_reuse_port(true)?;
         }
-        rustix::net::bind(&fd, &address)?;
-        rustix::net::listen(&fd, self.backlog.try_into().unwrap_or(i32::MAX))?;
+        socket.bind(&address.into())?;
+        socket.listen(self.backlog.try_into().unwrap_or(i32::MAX))?;
         Ok(fd)
     }
 }
@@ -146,30 +148,11 @@ fn start<P: Protocol>(
     limits: Limits,
     place: Place,
 ) -> io::Result<Port> {
-    let address = Address::of(Some(rustix::net::getsockname(&fd)?));
+    let address = Address::of(&SockRef::from(&fd).local_addr()?);
     let build = Box::new(move |event_loop: &EventLoop, peer: &Address| {
         factory(event_loop, peer).map(|protocol| protocol.into_boxed())
     });
     Listener::open(event_loop, fd, address, build, limits, place).map_err(super::insert_error)
-}
-
-/// A socket that neither blocks nor is inherited.
-#[cfg(not(target_vendor = "apple"))]
-pub(crate) fn stream_socket(family: AddressFamily) -> rustix::io::Result<OwnedFd> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    rustix::net::socket_with(family, SocketType::STREAM, flags, None)
-}
-
-#[cfg(target_vendor = "apple")]
-pub(crate) fn stream_socket(family: AddressFamily) -> rustix::io::Result<OwnedFd> {
-    let fd = rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::empty(), None)?;
-    rustix::io::ioctl_fioclex(&fd)?;
-    rustix::io::ioctl_fionbio(&fd, true)?;
-    Ok(fd)
-}
-
-pub(crate) fn family(address: SocketAddr) -> AddressFamily {
-    if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 }
 }
 
 impl EventLoop {
@@ -252,13 +235,14 @@ impl EventLoop {
     ) -> io::Result<Port> {
         let place = Location::caller();
         let path = path.as_ref();
-        let bound = || -> rustix::io::Result<OwnedFd> {
-            let fd = stream_socket(AddressFamily::UNIX)?;
-            rustix::net::bind(&fd, &SocketAddrUnix::new(path)?)?;
-            rustix::net::listen(&fd, BACKLOG as i32)?;
+        let bound = || -> io::Result<OwnedFd> {
+            let fd = sockets::unix()?;
+            let socket = SockRef::from(&fd);
+            socket.bind(&sockets::unix_address(path)?)?;
+            socket.listen(BACKLOG as i32)?;
             Ok(fd)
         };
         let told = |error: io::Error| cannot_listen(&path.display(), error);
-        start(self, bound().map_err(|error| told(error.into()))?, factory, Limits::NONE, place).map_err(told)
+        start(self, bound().map_err(told)?, factory, Limits::NONE, place).map_err(told)
     }
 }

@@ -20,11 +20,11 @@ use std::time::Duration;
 
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::SocketFlags;
 
 use super::address::Address;
 use super::protocol::Protocol;
 use super::socket;
+use crate::event_loop::sockets::{self, errno};
 use crate::event_loop::upper::{AnySource, drop_quietly, forget_payload, guard};
 use crate::event_loop::{EventLoop, InsertReason, Interest, Readiness};
 use crate::ground::failure::panic_message;
@@ -353,18 +353,9 @@ fn reserve() -> Option<OwnedFd> {
     rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
 }
 
-#[cfg(not(target_vendor = "apple"))]
 fn accept(fd: &OwnedFd) -> Result<(OwnedFd, Address), Errno> {
-    let (fd, peer) = rustix::net::acceptfrom_with(fd, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
-    Ok((fd, Address::of(peer)))
-}
-
-#[cfg(target_vendor = "apple")]
-fn accept(fd: &OwnedFd) -> Result<(OwnedFd, Address), Errno> {
-    let (fd, peer) = rustix::net::acceptfrom(fd)?;
-    rustix::io::ioctl_fioclex(&fd)?;
-    rustix::io::ioctl_fionbio(&fd, true)?;
-    Ok((fd, Address::of(peer)))
+    let (fd, peer) = sockets::accept(fd).map_err(errno)?;
+    Ok((fd, Address::of(&peer)))
 }
 
 /// A logger is the user's code too.

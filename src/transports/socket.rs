@@ -1,28 +1,31 @@
 //! A connection over a socket: TCP or Unix, the system does not mind which.
 
 use std::any::Any;
+use std::ffi::c_int;
+use std::io::Read;
+use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::fd::OwnedFd;
 use rustix::io::{Errno, Result};
-use rustix::net::sockopt;
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use socket2::{SockRef, TcpKeepalive};
 
 use super::address::Address;
 use super::connection::Line;
 use super::lines::Lines;
 use super::protocol::Protocol;
+use crate::event_loop::sockets::errno;
 use crate::event_loop::upper::AnySource;
 use crate::event_loop::{EventLoop, InsertReason, Interest, Readiness};
 use crate::trace::Place;
 
 /// A peer that is gone is an error of the call, not a signal that ends the process.
 #[cfg(not(target_vendor = "apple"))]
-const SEND: SendFlags = SendFlags::NOSIGNAL;
+const SEND: c_int = libc::MSG_NOSIGNAL;
 #[cfg(target_vendor = "apple")]
-const SEND: SendFlags = SendFlags::empty();
+const SEND: c_int = 0;
 
 /// A socket that the loop did not take.
 pub(crate) struct Refused {
@@ -76,16 +79,16 @@ impl AnySource for Line {
 
 #[inline]
 pub(super) fn receive(fd: &OwnedFd, into: &mut [u8]) -> Result<usize> {
-    rustix::net::recv(fd, into, RecvFlags::empty()).map(|(_, came)| came)
+    (&*SockRef::from(fd)).read(into).map_err(errno)
 }
 
 #[inline]
 pub(super) fn send(fd: &OwnedFd, data: &[u8]) -> Result<usize> {
-    rustix::net::send(fd, data, SEND)
+    SockRef::from(fd).send_with_flags(data, SEND).map_err(errno)
 }
 
 pub(super) fn shut_write(fd: &OwnedFd) -> Result<()> {
-    rustix::net::shutdown(fd, Shutdown::Write)
+    SockRef::from(fd).shutdown(Shutdown::Write).map_err(errno)
 }
 
 /// A connection is found in the loop's table by its descriptor: its number is no other's while it is open.
@@ -111,27 +114,26 @@ pub(super) fn place(line: &Line, fd: &OwnedFd) -> Option<Place> {
 
 pub(super) fn reset(fd: &OwnedFd) {
     // A Unix socket knows no reset, and is closed.
-    let _ = sockopt::set_socket_linger(fd, Some(Duration::ZERO));
+    let _ = SockRef::from(fd).set_linger(Some(Duration::ZERO));
 }
 
 pub(super) fn local_address(fd: &OwnedFd) -> Result<Address> {
-    rustix::net::getsockname(fd).map(|any| Address::of(Some(any)))
+    SockRef::from(fd).local_addr().map(|any| Address::of(&any)).map_err(errno)
 }
 
 pub(super) fn peer_address(fd: &OwnedFd) -> Result<Address> {
-    rustix::net::getpeername(fd).map(Address::of)
+    SockRef::from(fd).peer_addr().map(|any| Address::of(&any)).map_err(errno)
 }
 
 pub(super) fn set_tcp_nodelay(fd: &OwnedFd, on: bool) -> Result<()> {
-    only_tcp(sockopt::set_tcp_nodelay(fd, on))
+    only_tcp(SockRef::from(fd).set_tcp_nodelay(on).map_err(errno))
 }
 
 pub(super) fn set_tcp_keep_alive(fd: &OwnedFd, idle: Option<Duration>) -> Result<()> {
-    sockopt::set_socket_keepalive(fd, idle.is_some())?;
-    match idle {
-        Some(idle) => only_tcp(sockopt::set_tcp_keepidle(fd, idle.max(Duration::from_secs(1)))),
-        None => Ok(()),
-    }
+    let socket = SockRef::from(fd);
+    let Some(idle) = idle else { return socket.set_keepalive(false).map_err(errno) };
+    let settings = TcpKeepalive::new().with_time(idle.max(Duration::from_secs(1)));
+    only_tcp(socket.set_tcp_keepalive(&settings).map_err(errno))
 }
 
 /// A Unix socket has no such option, and needs none.

@@ -244,7 +244,7 @@ pub fn read_some(event_loop: &EventLoop, peer: &mut TcpStream, n: usize) -> Vec<
 
 /// Breaks a connection off: its peer sees a reset.
 pub fn reset(peer: TcpStream) {
-    rustix::net::sockopt::set_socket_linger(&peer, Some(Duration::ZERO)).unwrap();
+    socket2::SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
 }
 
 /// More than two sockets' buffers take.
