@@ -20,6 +20,7 @@ use crate::ground::{Deferred, Failure, Resolver};
 use crate::trace::{self, EventNumber, IdSlot, Out, Place};
 
 use super::EventLoop;
+use super::mailbox::Mailbox;
 use super::pool::{self, Pool, Refused};
 
 /// Why the worker pool did not take a job.
@@ -133,57 +134,79 @@ impl EventLoop {
         f: impl FnOnce() -> Result<T, Failure> + Send + 'static,
     ) -> Deferred<T> {
         let cancelled = Arc::new(AtomicBool::new(false));
-        let told = cancelled.clone();
-        let (resolver, deferred) = Deferred::with_canceller_at(place, move || told.store(true, Ordering::Relaxed));
-        let inner = &self.inner;
-        let job = inner.job_out(place, Rc::new(Cell::new(Some(resolver))));
-        if trace::on() {
-            inner.job_queued(job);
-        }
-        let mailbox = inner.mailbox.clone();
-        let traced = trace::on();
-        let work = Box::new(move || {
-            let begun = traced.then(Instant::now);
-            let mut out = Out::Ok;
-            let result = if cancelled.load(Ordering::Relaxed) {
-                drop(catch_unwind(AssertUnwindSafe(move || drop(f))));
-                Err(Failure::cancelled_at(place))
-            } else {
-                catch_unwind(AssertUnwindSafe(f)).map(|result| result.map_err(Failure::of_thread)).unwrap_or_else(
-                    |payload| {
-                        out = Out::Panic;
-                        Err(Failure::panic(payload, place))
-                    },
-                )
-            };
-            if result.is_err() && out == Out::Ok {
-                out = Out::Err;
-            }
-            let done = begun.map(|begun| Done { begun, ended: Instant::now(), th: pool::worker(), out });
-            mailbox.deliver(place, move |event_loop| {
-                if trace::on() {
-                    event_loop.inner.job_done(job, done);
-                }
-                if let Some(resolver) = take_resolver::<T>(event_loop, job) {
-                    resolver.fire_at(result, place);
-                }
-            });
-        });
-        let refused = {
-            let mut pool = pool.borrow_mut();
-            pool.get_or_insert_with(|| Pool::new(threads)).submit(work)
-        };
-        if let Err(refused) = refused {
-            let (work, error) = match refused {
-                Refused::Full(work) => (work, PoolError::Full),
-                Refused::NoThread(work, error) => (work, PoolError::NoThread(error)),
-            };
-            drop(work);
-            if let Some(resolver) = take_resolver::<T>(self, job) {
-                resolver.fail(error);
-            }
+        let (resolver, deferred) = Deferred::with_canceller_at(place, raise(cancelled.clone()));
+        let job = self.inner.job_out(place, Rc::new(Cell::new(Some(resolver))));
+        let order = Order { job, place, cancelled, mailbox: self.inner.mailbox.clone(), traced: trace::on() };
+        let work = Box::new(move || order.carry_out(f));
+        if let Err(refused) = self.submit(pool, threads, work)
+            && let Some(resolver) = take_resolver::<T>(self, job)
+        {
+            resolver.fail(refused);
         }
         deferred
+    }
+
+    /// Gives a job to a pool, which is made with the first one. What is refused is dropped.
+    fn submit(
+        &self,
+        pool: &RefCell<Option<Pool>>,
+        threads: usize,
+        work: Box<dyn FnOnce() + Send>,
+    ) -> Result<(), PoolError> {
+        let taken = pool.borrow_mut().get_or_insert_with(|| Pool::new(threads)).submit(work);
+        let (work, error) = match taken {
+            Ok(()) => return Ok(()),
+            Err(Refused::Full(work)) => (work, PoolError::Full),
+            Err(Refused::NoThread(work, error)) => (work, PoolError::NoThread(error)),
+        };
+        drop(work);
+        Err(error)
+    }
+}
+
+/// What a cancel does to a job.
+fn raise(cancelled: Arc<AtomicBool>) -> impl FnOnce() {
+    move || cancelled.store(true, Ordering::Relaxed)
+}
+
+/// A job as its thread knows it. What is the same for every type of result stands in functions of its own, so that it is
+/// compiled once.
+struct Order {
+    job: usize,
+    place: Place,
+    cancelled: Arc<AtomicBool>,
+    mailbox: Arc<Mailbox>,
+    traced: bool,
+}
+
+impl Order {
+    /// On the thread: does the work, unless the job was cancelled, and sends what came of it to the loop.
+    fn carry_out<T: Send + 'static>(self, f: impl FnOnce() -> Result<T, Failure>) {
+        let begun = self.traced.then(Instant::now);
+        let (result, out) = if self.cancelled.load(Ordering::Relaxed) {
+            drop(catch_unwind(AssertUnwindSafe(move || drop(f))));
+            (Err(Failure::cancelled_at(self.place)), Out::Err)
+        } else {
+            match catch_unwind(AssertUnwindSafe(f)) {
+                Ok(Ok(value)) => (Ok(value), Out::Ok),
+                Ok(Err(failure)) => (Err(failure.of_thread()), Out::Err),
+                Err(payload) => (Err(Failure::panic(payload, self.place)), Out::Panic),
+            }
+        };
+        let done = begun.map(|begun| Done { begun, ended: Instant::now(), th: pool::worker(), out });
+        self.deliver(result, done);
+    }
+
+    fn deliver<T: Send + 'static>(self, result: Result<T, Failure>, done: Option<Done>) {
+        let Order { job, place, mailbox, .. } = self;
+        mailbox.deliver(place, move |event_loop| {
+            if trace::on() {
+                event_loop.inner.job_done(job, done);
+            }
+            if let Some(resolver) = take_resolver::<T>(event_loop, job) {
+                resolver.fire_at(result, place);
+            }
+        });
     }
 }
 
@@ -211,6 +234,10 @@ fn take_resolver<T: 'static>(event_loop: &EventLoop, job: usize) -> Option<Resol
 
 impl super::Inner {
     fn job_out(&self, place: Place, resolver: Rc<dyn Any>) -> usize {
-        self.jobs.borrow_mut().insert(Job { place, id: Cell::default(), reg: 0, resolver })
+        let job = self.jobs.borrow_mut().insert(Job { place, id: Cell::default(), reg: 0, resolver });
+        if trace::on() {
+            self.job_queued(job);
+        }
+        job
     }
 }

@@ -36,7 +36,13 @@ pub(crate) fn report(slot: Slot, place: Place, payload: &Payload) {
 
 /// Drops what the user owns; a panic of its `Drop` is reported and goes no further.
 pub(crate) fn drop_quietly<T>(value: T) {
-    if let Err(payload) = guard(|| drop(value)) {
+    let mut value = Some(value);
+    empty_quietly(&mut || drop(value.take()));
+}
+
+/// The same whatever the type is: compiled once.
+fn empty_quietly(empty: &mut dyn FnMut()) {
+    if let Err(payload) = guard(empty) {
         let text = panic_message(&*payload);
         let _ = guard(|| error_line(&format_args!("a Drop panicked while the event loop let go of it: {text}")));
         forget_payload(payload);

@@ -411,7 +411,7 @@ impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
         let large = const { size_of::<S>() + size_of::<Outcome<T>>() + size_of::<Outcome<U>>() > 256 };
         // A link is armed until it runs, and it runs once.
         let Some(step) = self.part.step.take() else { return Advance::Paused };
-        match run(step, input, || (self.part.site(), &chain.core().info)) {
+        match run(step, input, &|| (self.part.site(), &chain.core().info)) {
             Returned::Now(outcome) => self.lay_as::<false>(outcome, chain, if large { STRIDE } else { stride }),
             Returned::Later(inner) => self.wait(inner, chain),
         }

@@ -668,7 +668,7 @@ fn run_now<T: 'static, U: 'static, S: Step<T, U>>(
         site.reg = tell::added::<T, U, S>(info, &site, true);
         tell::step(info, &site, step, outcome)
     } else {
-        run(step, outcome, || (site, info))
+        run(step, outcome, &|| (site, info))
     };
     match returned {
         Returned::Now(outcome) => rest(outcome, origin),

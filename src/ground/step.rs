@@ -325,12 +325,13 @@ pub(crate) struct StepSite {
     pub(crate) reg: EventNumber,
 }
 
-/// Runs a step. A panic becomes a failure. `site` says which step of which chain it is, when a failure wants to know.
+/// Runs a step. A panic becomes a failure. `site` says which step of which chain it is, when a failure wants to know; it
+/// is no parameter of type, so that each step of a program is compiled once and not once for each of its callers.
 #[inline]
 pub(crate) fn run<'a, T: 'static, U: 'static, S: Step<T, U>>(
     step: S,
     mut input: Outcome<T>,
-    site: impl Fn() -> (StepSite, &'a Info),
+    site: &dyn Fn() -> (StepSite, &'a Info),
 ) -> Returned<U> {
     let mut lane = Lane::Ok;
     if let Err(failure) = &mut input {

@@ -79,7 +79,7 @@ fn val<'s, T: 'static>(info: &Info, outcome: &mut Outcome<T>, via: Via, shown: &
     match outcome {
         Ok(value) => match info.show(value) {
             None => shown.val(value),
-            Some(text) => shown.own::<T>(&text),
+            Some(text) => shown.own(&text, type_name::<T>()),
         },
         Err(failure) => match failure_id(failure, via) {
             Some(f) => Val::Err(f),
@@ -210,7 +210,7 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     mut input: Outcome<T>,
 ) -> Returned<U> {
     let Some(d) = chain_id(info, type_name::<T>(), true) else {
-        return run(step, input, || (*site, info));
+        return run(step, input, &|| (*site, info));
     };
     let n = site.n;
     info.set_ran(n + 1);
@@ -222,14 +222,14 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     let links = Links { cause: info.cause(), reg: site.reg, at: Some(site.at), label };
     if !takes::<T, U, S>(lane) {
         info.set_cause(emit_more(Kind::DPass { d, n, lane }, links, More { sys, ..More::default() }));
-        return run(step, input, || (*site, info));
+        return run(step, input, &|| (*site, info));
     }
     let had = match came_in {
         Val::Err(f) => Some(f),
         Val::Ok { .. } => None,
     };
     let frame = step_begins(d, n, lane, came_in, links, sys);
-    let mut returned = run(step, input, || (*site, info));
+    let mut returned = run(step, input, &|| (*site, info));
     let mut shown = Shown::default();
     let (went_out, inner) = match &mut returned {
         Returned::Now(outcome) => (Some(val(info, outcome, Via::Err, &mut shown)), None),

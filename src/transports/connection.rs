@@ -248,7 +248,9 @@ impl Line {
 
     /// The connection is there: the protocol hears of it.
     pub(crate) fn made(self: Rc<Line>, event_loop: &EventLoop) {
-        if let Err(failure) = self.attend(|protocol, transport| protocol.connection_made(event_loop, transport)) {
+        if let Err(failure) =
+            self.attend(&mut |protocol, transport| protocol.connection_made(event_loop, transport))
+        {
             self.lose(event_loop, failure);
         }
     }
@@ -377,7 +379,7 @@ impl Line {
     #[cold]
     fn end_of_data(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
         let mut goes_on = false;
-        self.attend(|protocol, _| {
+        self.attend(&mut |protocol, _| {
             goes_on = protocol.half_close();
             Ok(())
         })?;
@@ -389,14 +391,14 @@ impl Line {
         }
         self.set(READ_DONE);
         self.watch();
-        self.attend(|protocol, transport| protocol.read_connection_lost(event_loop, transport))?;
+        self.attend(&mut |protocol, transport| protocol.read_connection_lost(event_loop, transport))?;
         if self.has(WRITE_DONE) { Err(ConnectionDone.into()) } else { Ok(()) }
     }
 
     /// Calls the protocol, and sends what it wrote. A panic becomes a failure.
     fn attend(
         self: &Rc<Line>,
-        f: impl FnOnce(&mut dyn Protocol, &Transport) -> Result<(), Failure>,
+        f: &mut dyn FnMut(&mut dyn Protocol, &Transport) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let desk = Desk::take(&self.lines).unwrap_or_else(|| Desk::make(&self.lines));
         self.attend_as::<true>(desk.mode, f)

@@ -55,11 +55,16 @@ static SMALL_TEXTS: &str = match std::str::from_utf8(&SMALL_DIGITS) {
     Err(_) => "",
 };
 
-/// The text of a number less than `SMALL`.
+/// The text of a number, if it is one of those.
 #[inline]
-fn small(n: usize) -> &'static str {
+fn small(n: i64) -> Option<&'static str> {
+    // A negative one is a large one.
+    if n as u64 >= SMALL as u64 {
+        return None;
+    }
+    let n = n as usize;
     let zeros = usize::from(n < 10) + usize::from(n < 100);
-    SMALL_TEXTS.get(3 * n + zeros..3 * n + 3).unwrap_or_default()
+    SMALL_TEXTS.get(3 * n + zeros..3 * n + 3)
 }
 
 /// The text of a value for which it is there.
@@ -68,7 +73,7 @@ fn ready<T: 'static>(value: &T) -> Option<&'static str> {
     let any: &dyn Any = value;
     macro_rules! number {
         ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() {
-            return usize::try_from(*v).ok().filter(|n| *n < SMALL).map(small);
+            return small(*v as i64);
         } )* };
     }
     if any.is::<()>() {
@@ -84,51 +89,49 @@ impl Shown {
     pub(crate) fn val<T: 'static>(&mut self, value: &T) -> Val<'_> {
         match ready(value) {
             Some(text) => Val::Ok { text, ty: type_name::<T>() },
-            None => self.made(value),
+            None => self.made(value, type_name::<T>()),
         }
     }
 
-    fn made<T: 'static>(&mut self, value: &T) -> Val<'_> {
+    #[inline(never)] // no parameter of type: compiled once
+    fn made(&mut self, value: &dyn Any, ty: &'static str) -> Val<'_> {
         if !self.known(value) {
             // It takes everything.
-            let _ = write!(self, "<{}>", type_name::<T>());
+            let _ = write!(self, "<{ty}>");
         }
-        Val::Ok { text: self.text(), ty: type_name::<T>() }
+        Val::Ok { text: self.text(), ty }
     }
 
-    /// A value as the program wants it shown.
-    pub(crate) fn own<T: 'static>(&mut self, text: &str) -> Val<'_> {
+    /// A value of the type `ty` as the program wants it shown.
+    pub(crate) fn own(&mut self, text: &str, ty: &'static str) -> Val<'_> {
         let text = text.chars().take(MOST + 1);
         text.flat_map(|c| if c.is_control() { Escaped::Yes(c.escape_default()) } else { Escaped::No(Some(c)) })
             .for_each(|c| self.push(c));
         self.cut();
-        Val::Ok { text: self.text(), ty: type_name::<T>() }
+        Val::Ok { text: self.text(), ty }
     }
 
     /// Answers whether it is one of the types that are known.
-    #[inline]
-    fn known<T: 'static>(&mut self, value: &T) -> bool {
-        let any: &dyn Any = value;
+    fn known(&mut self, any: &dyn Any) -> bool {
+        let ty = any.type_id(); // asked once
         macro_rules! debug {
-            ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() {
+            ($($t:ty),*) => { $( if ty == TypeId::of::<$t>() && let Some(v) = any.downcast_ref::<$t>() {
                 let _ = write!(self, "{v:?}");
                 return true;
             } )* };
         }
         macro_rules! whole {
-            ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() {
+            ($($t:ty),*) => { $( if ty == TypeId::of::<$t>() && let Some(v) = any.downcast_ref::<$t>() {
                 self.digits(v.unsigned_abs() as u64, *v < 0);
                 return true;
             } )* };
         }
         macro_rules! natural {
-            ($($t:ty),*) => { $( if let Some(v) = any.downcast_ref::<$t>() {
+            ($($t:ty),*) => { $( if ty == TypeId::of::<$t>() && let Some(v) = any.downcast_ref::<$t>() {
                 self.digits(*v as u64, false);
                 return true;
             } )* };
         }
-        whole!(i32, i64, i8, i16, isize);
-        natural!(u8, u16, u32, u64, usize);
         if let Some(v) = any.downcast_ref::<String>() {
             self.quoted(v);
             return true;
@@ -137,6 +140,8 @@ impl Shown {
             self.quoted(v);
             return true;
         }
+        whole!(i32, i64, i8, i16, isize);
+        natural!(u8, u16, u32, u64, usize);
         if let Some(v) = any.downcast_ref::<Vec<u8>>() {
             let _ = write!(self, "<{} bytes>", v.len());
             return true;
@@ -292,7 +297,7 @@ mod tests {
     #[test]
     fn what_a_program_shows_is_cut_and_escaped_too() {
         let mut place = Shown::default();
-        let Val::Ok { text, .. } = place.own::<u8>(&"\u{1b}".repeat(500)) else { panic!("a value") };
+        let Val::Ok { text, .. } = place.own(&"\u{1b}".repeat(500), "u8") else { panic!("a value") };
         assert_eq!(text.chars().count(), 80);
         assert!(text.starts_with("\\u{1b}\\u{1b}") && text.ends_with("..."));
     }

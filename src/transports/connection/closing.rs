@@ -114,7 +114,9 @@ impl Line {
                 Err(Errno::INTR) => {}
                 Ok(0) | Err(_) => break,
                 Ok(n) => {
-                    self.attend(|protocol, transport| protocol.data_received(event_loop, transport, &buffer[..n]))?;
+                    self.attend(&mut |protocol, transport| {
+                        protocol.data_received(event_loop, transport, &buffer[..n])
+                    })?;
                 }
             }
         }

@@ -79,7 +79,7 @@ impl Line {
     #[cold]
     pub(super) fn wake(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
         self.clear(WOKEN);
-        self.attend(|protocol, transport| protocol.woken(event_loop, transport))
+        self.attend(&mut |protocol, transport| protocol.woken(event_loop, transport))
     }
 
     pub(crate) fn tap(&self, written: &Rc<RefCell<Vec<u8>>>) {
@@ -279,7 +279,7 @@ impl Line {
         }
         if self.has(TELL_WRITE_LOST) {
             self.clear(TELL_WRITE_LOST);
-            self.attend(|protocol, transport| match protocol.half_close() {
+            self.attend(&mut |protocol, transport| match protocol.half_close() {
                 true => protocol.write_connection_lost(event_loop, transport),
                 false => Ok(()),
             })?;
@@ -307,8 +307,8 @@ impl Line {
         }
         let Some(mut producer) = who else {
             return match told {
-                Told::Pause => self.attend(|own, transport| own.pause_producing(event_loop, transport)),
-                Told::Resume => self.attend(|own, transport| own.resume_producing(event_loop, transport)),
+                Told::Pause => self.attend(&mut |own, transport| own.pause_producing(event_loop, transport)),
+                Told::Resume => self.attend(&mut |own, transport| own.resume_producing(event_loop, transport)),
             };
         };
         let result = guard(|| match told {
