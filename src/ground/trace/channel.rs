@@ -5,9 +5,8 @@ use super::kind::Kind;
 use super::lines::{JsonLines, Reader};
 use super::memory::Trace;
 use super::recorder::Recorder;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TryRecvError, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A recorder, and the trace that another thread has of it. At most `limit` events are on their way; those for which
@@ -28,11 +27,39 @@ use std::time::Duration;
 /// assert_eq!(viewer.join().unwrap(), 2); // the note and the end
 /// ```
 pub fn channel(limit: usize) -> (ChannelRecorder, ChannelTrace) {
-    let (sender, receiver) = sync_channel(limit.max(1));
-    let lost_in_all = Arc::new(AtomicU64::new(0));
+    let way = Arc::new(Way { limit: limit.max(1), ..Way::default() });
     let lines = JsonLines::new(Vec::new()).without_sources();
-    let recorder = ChannelRecorder { sender, lines, lost: 0, lost_in_all: lost_in_all.clone() };
-    (recorder, ChannelTrace { receiver, reader: Reader::new(), lost_in_all })
+    let recorder = ChannelRecorder { way: way.clone(), lines, lost: 0 };
+    (recorder, ChannelTrace { way, reader: Reader::new() })
+}
+
+/// What lies between the two ends.
+#[derive(Debug, Default)]
+struct Way {
+    limit: usize,
+    under_way: Mutex<UnderWay>,
+    changed: Condvar,
+    lost_in_all: AtomicU64,
+}
+
+/// The events that nobody has taken out yet, as lines. It is locked for as long as it takes to copy them.
+#[derive(Debug, Default)]
+struct UnderWay {
+    lines: Vec<u8>,
+    events: usize,
+    /// An end is gone: nothing more comes, or nobody takes it out.
+    parted: bool,
+}
+
+impl Way {
+    fn lock(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn part(&self) {
+        self.lock().parted = true;
+        self.changed.notify_all();
+    }
 }
 
 /// The end of a [`channel`] that records.
@@ -52,31 +79,41 @@ pub fn channel(limit: usize) -> (ChannelRecorder, ChannelTrace) {
 /// ```
 #[derive(Debug)]
 pub struct ChannelRecorder {
-    sender: SyncSender<Vec<u8>>,
+    way: Arc<Way>,
     lines: JsonLines<Vec<u8>>,
     lost: u64,
-    lost_in_all: Arc<AtomicU64>,
 }
 
 impl ChannelRecorder {
     /// Sends the lines that were written, and answers whether there was room for them.
     fn send(&mut self) -> bool {
-        let lines = std::mem::take(self.lines.writer());
-        match self.sender.try_send(lines) {
-            Ok(()) | Err(TrySendError::Disconnected(_)) => true,
-            Err(TrySendError::Full(lines)) => {
-                // The paths of files are told once: they must not be lost.
-                *self.lines.writer() = lines;
-                false
-            }
+        let mut under_way = self.way.lock();
+        if under_way.parted {
+            self.lines.writer().clear();
+            return true;
         }
+        if under_way.events == self.way.limit {
+            // What was written stays there: the paths of files are told once, and must not be lost.
+            return false;
+        }
+        under_way.lines.append(self.lines.writer());
+        under_way.events += 1;
+        drop(under_way);
+        self.way.changed.notify_all();
+        true
+    }
+}
+
+impl Drop for ChannelRecorder {
+    fn drop(&mut self) {
+        self.way.part();
     }
 }
 
 impl ChannelRecorder {
     fn lose(&mut self) {
         self.lost += 1;
-        self.lost_in_all.fetch_add(1, Ordering::Relaxed);
+        self.way.lost_in_all.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -126,41 +163,40 @@ impl Recorder for ChannelRecorder {
 /// ```
 #[derive(Debug)]
 pub struct ChannelTrace {
-    receiver: Receiver<Vec<u8>>,
+    way: Arc<Way>,
     reader: Reader,
-    lost_in_all: Arc<AtomicU64>,
 }
 
 impl ChannelTrace {
     /// Takes in what has come, and waits at most `timeout` for it. `false` when nothing came: also at once when the
     /// recording is over.
     pub fn receive(&mut self, timeout: Duration) -> bool {
-        match self.receiver.recv_timeout(timeout) {
-            Ok(lines) => self.take(&lines),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return false,
-        }
-        loop {
-            match self.receiver.try_recv() {
-                Ok(lines) => self.take(&lines),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => return true,
-            }
-        }
-    }
-
-    fn take(&mut self, lines: &[u8]) {
+        let waited =
+            self.way.changed.wait_timeout_while(self.way.lock(), timeout, |way| way.events == 0 && !way.parted);
+        let (mut under_way, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let lines = std::mem::take(&mut under_way.lines);
+        let events = std::mem::take(&mut under_way.events);
+        drop(under_way);
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             // What this library writes it can read; an event that is too much for the memory is left out.
             let _ = self.reader.line(line);
         }
+        events > 0
     }
 
     /// How many events found no room so far.
     pub fn lost(&self) -> u64 {
-        self.lost_in_all.load(Ordering::Relaxed)
+        self.way.lost_in_all.load(Ordering::Relaxed)
     }
 
     /// The trace so far.
     pub fn trace(&self) -> &Trace {
         self.reader.trace()
+    }
+}
+
+impl Drop for ChannelTrace {
+    fn drop(&mut self) {
+        self.way.part();
     }
 }
