@@ -59,7 +59,7 @@ pub use triggers::{Phase, SystemEvent, TriggerId, TriggerResult};
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::io;
 use std::panic::Location;
@@ -69,6 +69,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use slab::Slab;
 
+use crate::ground::numbered::Numbered;
 use crate::ground::unhandled;
 use crate::trace::{self, EventNumber, IdSlot, Kind, Links, Object, Place};
 
@@ -283,7 +284,7 @@ pub(crate) struct Inner {
     /// Threads that look up names.
     names: RefCell<Option<pool::Pool>>,
     /// What stays on the loop while its key is on other threads. In order, so that the loop's end drops it in order.
-    locals: RefCell<BTreeMap<u64, Rc<dyn Any>>>,
+    locals: RefCell<Numbered<Rc<dyn Any>>>,
     /// Names that a person gave.
     labels: RefCell<HashMap<Named, Rc<str>>>,
     /// What is to be done after the callback that runs.
@@ -471,11 +472,11 @@ impl Inner {
     }
 
     pub(crate) fn local(&self, key: u64) -> Option<Rc<dyn Any>> {
-        self.locals.borrow().get(&key).cloned()
+        self.locals.borrow().get(key).cloned()
     }
 
     pub(crate) fn take_local(&self, key: u64) -> Option<Rc<dyn Any>> {
-        self.locals.borrow_mut().remove(&key)
+        self.locals.borrow_mut().remove(key)
     }
 
     fn set_label(&self, named: Named, label: &str) {
@@ -515,7 +516,10 @@ impl Drop for Inner {
             self.tasks.clear().for_each(drop_quietly);
             self.triggers.take().into_calls().for_each(drop_quietly);
             self.jobs.take().into_iter().for_each(drop_quietly);
-            self.locals.take().into_values().for_each(drop_quietly);
+            let mut locals = self.locals.take();
+            while let Some(local) = locals.pop_first() {
+                drop_quietly(local);
+            }
             self.of_loop.take().into_iter().for_each(drop_quietly);
         });
         if abandoned > 0 {

@@ -18,6 +18,7 @@ mod describe;
 pub(crate) mod failure;
 pub(crate) mod info;
 pub(crate) mod jobs;
+pub(crate) mod numbered;
 mod payload;
 pub(crate) mod random;
 pub(crate) mod resolver;

@@ -17,7 +17,6 @@
 use super::{EventLoop, Interest, Phase, SourceId, SystemEvent};
 use signal_hook::consts::FORBIDDEN;
 use signal_hook::{SigId, flag, low_level};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
@@ -95,9 +94,10 @@ impl fmt::Display for Name {
 
 /// What a signal does while no loop listens to it: `signal-hook` leaves its handler in place for ever, which would
 /// swallow the signal. Dispositions belong to the process, and so does this table.
-static DEFAULTS: Mutex<BTreeMap<i32, Fallback>> = Mutex::new(BTreeMap::new());
+static DEFAULTS: Mutex<Vec<Fallback>> = Mutex::new(Vec::new());
 
 struct Fallback {
+    signal: i32,
     acts: Arc<AtomicBool>,
     listeners: usize,
 }
@@ -112,14 +112,14 @@ struct Listening {
 impl Listening {
     fn new(signal: i32) -> io::Result<Listening> {
         let mut defaults = DEFAULTS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(default) = defaults.get_mut(&signal) {
+        if let Some(default) = defaults.iter_mut().find(|default| default.signal == signal) {
             default.listeners += 1;
             default.acts.store(false, Ordering::SeqCst);
         } else {
             let acts = Arc::new(AtomicBool::new(false));
             // Must be the first action, so that later ones find the process alive only if it is to live.
             flag::register_conditional_default(signal, acts.clone())?;
-            defaults.insert(signal, Fallback { acts, listeners: 1 });
+            defaults.push(Fallback { signal, acts, listeners: 1 });
         }
         Ok(Listening { signal, actions: Vec::new() })
     }
@@ -128,7 +128,7 @@ impl Listening {
 impl Drop for Listening {
     fn drop(&mut self) {
         let mut defaults = DEFAULTS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(default) = defaults.get_mut(&self.signal) {
+        if let Some(default) = defaults.iter_mut().find(|default| default.signal == self.signal) {
             default.listeners -= 1;
             if default.listeners == 0 {
                 default.acts.store(true, Ordering::SeqCst);

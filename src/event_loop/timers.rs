@@ -15,7 +15,6 @@
 
 use std::cell::Cell;
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use slab::Slab;
 
@@ -54,9 +53,44 @@ impl Entry {
     fn before(&self, other: &Entry) -> bool {
         self.at < other.at || (self.at == other.at && (self.seq.wrapping_sub(other.seq) as i32) < 0)
     }
+}
 
-    fn order(&self, other: &Entry) -> Ordering {
-        self.at.cmp(&other.at).then_with(|| (self.seq.wrapping_sub(other.seq) as i32).cmp(&0))
+/// Sorts entries, of which `newest` is the last place that was given out.
+fn sort(entries: &mut [Entry], newest: u32) {
+    entries.sort_unstable_by_key(|entry| (entry.at, !newest.wrapping_sub(entry.seq)));
+}
+
+/// The calls that were moved since the line was last sorted.
+#[derive(Default)]
+struct Moved {
+    /// Where each stood before it was moved first. That of a call which is gone stays here.
+    from: Vec<Entry>,
+    /// Whether the call of an index is among them.
+    known: Vec<bool>,
+}
+
+impl Moved {
+    fn add(&mut self, old: Entry) {
+        let index = old.index as usize;
+        if index >= self.known.len() {
+            self.known.resize(index + 1, false);
+        }
+        if !std::mem::replace(&mut self.known[index], true) {
+            self.from.push(old);
+        }
+    }
+
+    fn forget(&mut self, index: u32) {
+        if let Some(known) = self.known.get_mut(index as usize) {
+            *known = false;
+        }
+    }
+
+    /// Takes out those that still wait.
+    fn take(&mut self) -> Vec<Entry> {
+        let mut from = std::mem::take(&mut self.from);
+        from.retain(|old| std::mem::take(&mut self.known[old.index as usize]));
+        from
     }
 }
 
@@ -93,15 +127,14 @@ pub(crate) struct Timers {
     /// The last place in the line that was given out, and the first one.
     last: u32,
     first: u32,
-    /// On a [`TestClock`](super::TestClock): where the calls stood that were moved since the line was last sorted. A
-    /// clock that runs has no ties to speak of, and is not made to remember them.
-    moved: Option<BTreeMap<u32, Entry>>,
+    /// On a [`TestClock`](super::TestClock). A clock that runs has no ties to speak of, and is not made to remember them.
+    moved: Option<Moved>,
 }
 
 impl Timers {
     /// Timers that stand in line as in Twisted's `Clock` when several of them are moved to the same time, too.
     pub(crate) fn sorted_as_a_list() -> Timers {
-        Timers { moved: Some(BTreeMap::new()), ..Timers::default() }
+        Timers { moved: Some(Moved::default()), ..Timers::default() }
     }
 
     /// How many wait, the due ones that have not run included.
@@ -195,7 +228,7 @@ impl Timers {
         let link = &mut self.links[index as usize];
         *link = Link { position: NOWHERE, generation: link.generation.wrapping_add(1) };
         if let Some(moved) = &mut self.moved {
-            moved.remove(&index);
+            moved.forget(index);
         }
         self.slots.remove(index as usize)
     }
@@ -206,7 +239,7 @@ impl Timers {
         let Some(position) = self.position(key) else { return false };
         let old = self.entry(position);
         if let Some(moved) = &mut self.moved {
-            moved.entry(key.index).or_insert(old);
+            moved.add(old);
         }
         let entry = Entry { at, seq: self.place(&old, at), index: key.index };
         if position & DUE == 0 {
@@ -239,10 +272,10 @@ impl Timers {
     #[inline]
     fn sort_moved(&mut self) {
         if let Some(moved) = &mut self.moved
-            && !moved.is_empty()
+            && !moved.from.is_empty()
         {
-            let mut moved: Vec<Entry> = std::mem::take(moved).into_values().collect();
-            moved.sort_unstable_by(Entry::order);
+            let mut moved = moved.take();
+            sort(&mut moved, self.last);
             self.sort_again(&moved);
         }
     }
@@ -357,9 +390,7 @@ impl Timers {
                 self.remove_at(position as usize);
             }
         }
-        let newest = self.last;
-        let key = |entry: &Entry| (entry.at, !newest.wrapping_sub(entry.seq));
-        self.due.sort_unstable_by_key(key);
+        sort(&mut self.due, self.last);
         for (i, entry) in self.due.iter().enumerate() {
             self.links[entry.index as usize].position = DUE | i as u32;
         }

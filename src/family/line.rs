@@ -1,16 +1,16 @@
 //! A line of waiters: first come, first served; one that is cancelled leaves it.
 
 use crate::ground::chain::Ask;
+use crate::ground::numbered::Numbered;
 use crate::ground::trace::Id;
 use crate::ground::{Deferred, Resolver};
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::panic::Location;
 use std::rc::{Rc, Weak};
 
 /// Waiters by their tickets, so that leaving from the middle is a look-up and not a walk.
 pub(crate) struct Line<T: 'static> {
-    waiters: RefCell<BTreeMap<u64, Resolver<T>>>,
+    waiters: RefCell<Numbered<Resolver<T>>>,
     ticket: Cell<u64>,
     /// Those who are about to join: a recorder may be hearing of them, and may ask meanwhile.
     joining: Cell<usize>,
@@ -26,7 +26,7 @@ impl<T: 'static> Line<T> {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiters.borrow().is_empty()
+        self.len() == 0
     }
 
     /// Whether there is room for one more, if so many may wait.
@@ -55,7 +55,7 @@ impl<T: 'static> Line<T> {
 
     /// Whose turn it is. Out of the line with this.
     pub(crate) fn next(&self) -> Option<Resolver<T>> {
-        self.waiters.borrow_mut().pop_first().map(|(_, resolver)| resolver)
+        self.waiters.borrow_mut().pop_first()
     }
 }
 
@@ -68,7 +68,7 @@ struct Leave<T: 'static> {
 impl<T: 'static> Ask for Leave<T> {
     fn call(&self) {
         let Some(line) = self.line.upgrade() else { return };
-        let waiter = line.waiters.borrow_mut().remove(&self.ticket);
+        let waiter = line.waiters.borrow_mut().remove(self.ticket);
         drop(waiter); // whoever cancels fires it
     }
 }

@@ -1,7 +1,6 @@
 //! A loop whose time stands still and whose network is memory.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::ops::Deref;
@@ -317,7 +316,8 @@ pub struct MemoryNetwork(Rc<Shared>);
 
 #[derive(Default)]
 struct Shared {
-    listeners: RefCell<BTreeMap<String, Listener>>,
+    /// In the order of their names.
+    listeners: RefCell<Vec<Listener>>,
     wires: RefCell<Vec<Weak<Wire>>>,
     cuts: Option<Rc<RefCell<Random>>>,
 }
@@ -327,6 +327,7 @@ type Build = Rc<Cell<Option<Box<dyn FnMut(&EventLoop, &Address) -> Option<Box<dy
 
 #[derive(Clone)]
 struct Listener {
+    name: String,
     /// `None` never answers.
     build: Option<Build>,
     place: Place,
@@ -368,7 +369,7 @@ impl MemoryPort {
 
     /// Listens no more. Connections that are there stay.
     pub fn stop_listening(&self) {
-        let listener = self.network.0.listeners.borrow_mut().remove(&self.name);
+        let listener = self.network.0.take_listener(&self.name);
         drop(listener);
     }
 }
@@ -408,7 +409,7 @@ impl MemoryNetwork {
         let build: Build = Rc::new(Cell::new(Some(Box::new(move |event_loop, peer| {
             factory(event_loop, peer).map(Protocol::into_boxed)
         }))));
-        self.add(name, Listener { build: Some(build), place: Location::caller() })
+        self.add(Listener { name: name.to_owned(), build: Some(build), place: Location::caller() })
     }
 
     /// Has a name that never answers: whoever connects to it waits for ever.
@@ -434,13 +435,18 @@ impl MemoryNetwork {
     /// ```
     #[track_caller]
     pub fn listen_silently(&self, name: &str) -> MemoryPort {
-        self.add(name, Listener { build: None, place: Location::caller() })
+        self.add(Listener { name: name.to_owned(), build: None, place: Location::caller() })
     }
 
-    fn add(&self, name: &str, listener: Listener) -> MemoryPort {
-        let before = self.0.listeners.borrow_mut().insert(name.to_owned(), listener);
+    fn add(&self, listener: Listener) -> MemoryPort {
+        let name = listener.name.clone();
+        let before = self.0.take_listener(&name);
+        let mut listeners = self.0.listeners.borrow_mut();
+        let at = listeners.partition_point(|other| other.name < name);
+        listeners.insert(at, listener);
+        drop(listeners);
         drop(before);
-        MemoryPort { network: self.clone(), name: name.to_owned() }
+        MemoryPort { network: self.clone(), name }
     }
 
     /// Connects to a name, in the loop's next turn. Cancelling the Deferred calls it off.
@@ -464,7 +470,7 @@ impl MemoryNetwork {
         let (network, name) = (self.clone(), name.to_owned());
         event_loop.call_soon_at(place, move |event_loop| {
             let Some((resolver, protocol)) = attempt.parts.take() else { return };
-            let listener = network.0.listeners.borrow().get(&name).cloned();
+            let listener = network.0.listener(&name);
             let Some(Listener { build, .. }) = listener else {
                 return resolver.fail(ConnectError {
                     target: name,
@@ -512,21 +518,31 @@ impl MemoryNetwork {
 }
 
 impl Shared {
+    fn listener(&self, name: &str) -> Option<Listener> {
+        self.listeners.borrow().iter().find(|listener| listener.name == name).cloned()
+    }
+
+    fn take_listener(&self, name: &str) -> Option<Listener> {
+        let mut listeners = self.listeners.borrow_mut();
+        let at = listeners.iter().position(|listener| listener.name == name)?;
+        Some(listeners.remove(at))
+    }
+
     fn left(&self, left: &mut Vec<String>) {
         for wire in self.wires.borrow().iter().filter_map(Weak::upgrade) {
             if wire.is_connected() {
                 left.push(format!("connection in memory, made at {}", wire.place));
             }
         }
-        for (name, listener) in &*self.listeners.borrow() {
-            left.push(format!("listener to \"{name}\", made at {}", listener.place));
+        for listener in &*self.listeners.borrow() {
+            left.push(format!("listener to \"{}\", made at {}", listener.name, listener.place));
         }
     }
 }
 
 impl fmt::Debug for MemoryNetwork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.0.listeners.borrow().keys().cloned().collect();
+        let names: Vec<String> = self.0.listeners.borrow().iter().map(|listener| listener.name.clone()).collect();
         f.debug_struct("MemoryNetwork").field("listeners", &names).finish_non_exhaustive()
     }
 }

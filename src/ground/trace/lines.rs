@@ -557,7 +557,7 @@ impl Reader {
             "src" => {
                 if let (Some(f), Some(path)) = (map.number("f"), map.text("path")) {
                     self.files.push((f, path.to_owned()));
-                    self.trace.sources.insert(path.to_owned(), map.text("text").map(str::to_owned));
+                    self.trace.sources.push((path.to_owned(), map.text("text").map(str::to_owned)));
                 }
                 Ok(())
             }

@@ -7,7 +7,6 @@ use super::past::Past;
 use super::recorder::Recorder;
 use super::recording::record_with;
 use super::slot::Common;
-use std::collections::BTreeMap;
 use std::iter::FusedIterator;
 
 /// A recording in memory: of a program that ran, or read from a file.
@@ -35,8 +34,8 @@ pub struct Trace {
     pub(super) lib: String,
     pub(super) clock: Option<ClockKind>,
     pub(super) args: Vec<String>,
-    /// The texts of source files, by their paths.
-    pub(super) sources: BTreeMap<String, Option<String>>,
+    /// The paths of source files with their texts. Of a path that is there twice the last one counts.
+    pub(super) sources: Vec<(String, Option<String>)>,
 }
 
 impl Trace {
@@ -179,8 +178,8 @@ impl Trace {
     /// assert_eq!(trace.source("src/no_such_file.rs"), None);
     /// ```
     pub fn source(&self, file: &str) -> Option<String> {
-        match self.sources.get(file) {
-            Some(known) => known.clone(),
+        match self.sources.iter().rfind(|(path, _)| path == file) {
+            Some((_, text)) => text.clone(),
             None => super::source_text(file),
         }
     }

@@ -270,8 +270,16 @@ impl Texts {
 
     /// The files of all places, in the order in which they were met.
     pub(super) fn files(&self) -> Vec<&str> {
-        let mut seen = std::collections::BTreeSet::new();
-        self.spots.iter().filter(|spot| seen.insert(spot.file)).filter_map(|spot| self.text(spot.file)).collect()
+        let mut seen = vec![false; self.ends.len()];
+        let mut files = Vec::new();
+        for spot in &self.spots {
+            if let Some(seen) = seen.get_mut(spot.file as usize)
+                && !std::mem::replace(seen, true)
+            {
+                files.extend(self.text(spot.file));
+            }
+        }
+        files
     }
 
     /// How many bytes they take.
