@@ -87,6 +87,16 @@ fn stops(file: &Path, keys: &[&str]) -> Option<EventNumber> {
 }
 
 #[test]
+fn to_end_a_program_that_is_over_leaves_it_its_exit_code() {
+    let mut lesson = Command::new(example("09_inner"));
+    lesson.env("ROPEWALK", "plain").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut lesson = lesson.spawn().unwrap();
+    lesson.stdin.take().unwrap().write_all(b"c\nQ\n").unwrap();
+    let output = lesson.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
 fn a_callback_knows_who_armed_it_back_to_the_setup() {
     let scratch = Folder::new("who");
     let (trace, s, _) = found(&recorded("05_callbacks", &scratch), "05_callbacks", "cb.begin", "timer m4");

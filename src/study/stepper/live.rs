@@ -70,10 +70,12 @@ impl<F: Front> Live<F> {
         Live { stepper, front, left: false }
     }
 
-    fn stop(&mut self) {
+    /// `over`: the recording is. Mostly the program is too: it is in `exit` already, and ends without help.
+    fn stop(&mut self, over: bool) {
         match self.front.stop(&mut self.stepper) {
             Ok(After::Show | After::Run) => {}
             Ok(After::Leave) => self.left = true,
+            Ok(After::Stop) if over => self.left = true,
             // What a shell says of a program that Ctrl-C ended.
             Ok(After::Stop) => std::process::exit(130),
             Err(error) => {
@@ -98,7 +100,7 @@ impl<F: Front> Recorder for Live<F> {
         self.stepper.arrive(event);
         if let Kind::End { .. } = event.kind {
             self.stepper.finish();
-            self.stop();
+            self.stop(true);
         }
     }
 
@@ -108,7 +110,7 @@ impl<F: Front> Recorder for Live<F> {
 
     fn pass(&mut self, next: &Event<'_>) -> Pass {
         if !self.left && self.stepper.stops_before(next) {
-            self.stop();
+            self.stop(false);
         }
         Pass::Go
     }
