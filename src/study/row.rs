@@ -49,6 +49,8 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
         }
         Kind::CbBegin { o, slot } => match (&label, o) {
             (Some(label), _) => label.clone(),
+            // It is polled, and not called.
+            (None, Some(x)) if slot == Slot::Task => format!("task {}", named(x)),
             (None, Some(o)) => format!("callback of {}", named(o)),
             (None, None) => match slot {
                 Slot::Soon => "call_soon",
@@ -128,7 +130,7 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
         Kind::DDrop { d, state: Dropped::Pending, .. } => format!("{d} let go, still pending"),
         Kind::DDrop { d, state: Dropped::Fired, .. } => format!("{d} dropped"),
         Kind::XSpawn { x, .. } => format!("spawned {}", named(x)),
-        Kind::XPoll { x, n } => format!("{} poll {n}", named(x)),
+        Kind::XPoll { x, n } => format!("{} poll {}", named(x), u64::from(n) + 1),
         Kind::XRet { out: Polled::Ready, .. } => "-> ready".to_owned(),
         Kind::XRet { out: Polled::Pending, .. } => "-> pending".to_owned(),
         Kind::XWait { x, on: Some(on) } => format!("{x} awaits {on}"),

@@ -4,7 +4,7 @@
 //! of what comes later: the sentence of an event is the same in a live run, in a file and in a page. What a program
 //! gave (names, values, messages) is cut to 120 characters, and control characters in it are escaped.
 
-use super::state::{FrameKind, Life, State, Value};
+use super::state::{FrameKind, Life, State, TaskStage, Value};
 use super::words::{duration, escaped, printed, short_type, whole};
 use crate::trace::{
     Dropped, Ending, Event, Gave, Id, Kind, Lane, Loss, Out, Polled, Slot, Stream, Trace, Val, Via, Woke,
@@ -116,7 +116,9 @@ impl Say<'_> {
             }
             Kind::PollEnd { waited, woke, ready, .. } => waited_for(waited, woke, ready.len()),
             Kind::CbBegin { o: Some(x), slot: Slot::Task } => {
-                format!("The loop comes to task {}, which was woken.", name(x))
+                let woken = self.state.task(x).is_some_and(|task| task.polls > 0 && task.stage == TaskStage::Woken);
+                let why = if woken { "was woken" } else { "is to be polled" };
+                format!("The loop comes to task {}, which {why}.", name(x))
             }
             Kind::CbBegin { o, slot } => format!("The loop calls {}.", self.callback(o, slot, true)),
             Kind::CbEnd { b, out } => {
@@ -231,11 +233,14 @@ impl Say<'_> {
             Kind::WorkQueue { w, late: true } => {
                 format!("Job {} was given to the worker pool before the recording.", self.labelled(w))
             }
-            Kind::WorkBegin { w } => format!("{} starts job {}.", self.worker(), name(w)),
+            // What a worker did is told when its result is here.
+            Kind::WorkBegin { w } => {
+                format!("{} started job {}, beside the loop. The loop hears of it now.", self.worker(), name(w))
+            }
             Kind::WorkEnd { w, out } => {
                 let how = match out {
-                    Out::Ok => "is done with",
-                    Out::Err => "is done, with an error, with",
+                    Out::Ok => "was done with",
+                    Out::Err => "was done, with an error, with",
                     Out::Panic => "met a panic in",
                 };
                 format!("{} {how} job {}.", self.worker(), name(w))
@@ -342,7 +347,7 @@ impl Say<'_> {
                     name(m)
                 )
             }
-            Kind::GNew { mode, of, d, .. } => self.group(mode, of, d),
+            Kind::GNew { g, mode, of, d } => self.group(g, mode, of, d),
             Kind::GGot { g, i, lane } => self.got(g, i, lane),
             Kind::DTake { d } => match self.state.chain(d).and_then(|chain| chain.group) {
                 Some(g) => format!("Group {g} takes the result out of {}.", name(d)),
@@ -448,6 +453,8 @@ impl Say<'_> {
                     format!("a value of {}", escaped(size))
                 }
                 Some(ty) => format!("a value of type {}", short_type(&escaped(ty))),
+                // A text that was cut has lost its closing mark.
+                None if text.starts_with('"') && !text.ends_with('"') => format!("the value {}\"", escaped(text)),
                 None => format!("the value {}", escaped(text)),
             },
             Val::Err(f) => format!("error {}", self.state.title(f)),

@@ -16,7 +16,7 @@ use super::row::about;
 use super::table::Table;
 use super::words::escaped;
 use crate::ground::step_name;
-use crate::trace::{Dropped, Event, EventNumber, Id, Kind, Lane, Object, Polled, Trace, Val};
+use crate::trace::{Dropped, Event, EventNumber, Id, Kind, Lane, Mode, Object, Polled, Trace, Val};
 use std::rc::Rc;
 
 /// How many frames may be open; deeper ones of a trace from a file are not kept. Far more than fit on any stack.
@@ -208,6 +208,20 @@ impl State {
     /// Whether a group has fired its own Deferred.
     pub(in crate::study) fn has_its_result(&self, g: Id) -> bool {
         self.groups.get(g.1).and_then(|group| self.chain(group.d)).is_some_and(|chain| chain.fired > 0)
+    }
+
+    /// Whether the group that fires `d` has what it waited for, and needs this member no more.
+    pub(in crate::study) fn is_decided(&self, d: Id, member: Id) -> bool {
+        let group = self.chain(member).and_then(|member| member.group).and_then(|g| self.groups.get(g.1));
+        group.is_some_and(|group| {
+            let decides = |member: &Chain| match (group.mode, &member.val) {
+                (Mode::First, Some(Value::Ok(_))) | (Mode::FailFast, Some(Value::Err(_))) => {
+                    member.standing == Standing::Taken
+                }
+                _ => false,
+            };
+            group.d == d && group.of.iter().filter_map(|d| self.chain(*d)).any(decides)
+        })
     }
 
     /// All groups so far.

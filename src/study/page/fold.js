@@ -288,7 +288,7 @@ function taskRows(id, upto) {
     if (e.k === "x.spawn" && e.x === id) add("value", "spawned", where(e.at), i);
     else if (e.k === "x.poll" && e.x === id) {
       pause = null;
-      add("step", `poll ${e.n}`, "", i, { n: e.n, running: true });
+      add("step", `poll ${e.n+1}`, "", i, { n: e.n, running: true });
     } else if (e.k === "x.ret" && end?.x === id) {
       const row = rows.findLast((row) => row.mark === "step");
       if (row) row.running = false;

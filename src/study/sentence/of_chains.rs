@@ -115,6 +115,9 @@ impl Say<'_> {
             (Cancel::NoCanceller, _) => {
                 "it has no canceller, so it fails now, and a late result will be swallowed".to_owned()
             }
+            (Cancel::Forward, Some(to)) if self.state.is_decided(d, to) => {
+                return format!("{} is decided: {} is cancelled, nobody needs it any more.", name(d), name(to));
+            }
             (Cancel::Forward, Some(to)) => format!("it waits for {}, so that one is asked", name(to)),
             (Cancel::Forward, None) => "what it waits for is asked".to_owned(),
             (Cancel::TooLate, _) => "it is too late, nothing happens".to_owned(),
@@ -136,19 +139,19 @@ impl Say<'_> {
         format!("{whose} {how}; {so}.")
     }
 
-    pub(super) fn group(&self, mode: Mode, of: &[Id], d: Id) -> String {
+    pub(super) fn group(&self, g: Id, mode: Mode, of: &[Id], d: Id) -> String {
         let name = |id: Id| self.state.title(id);
         let what = match mode {
             Mode::All => "the results of all",
-            Mode::First => "the first result",
-            Mode::FailFast => "all results or the first error",
+            Mode::First => "the first value",
+            Mode::FailFast => "all values, or the first error,",
         };
         let members = match of.len() {
             0 => "no Deferred at all".to_owned(),
             1..=6 => of.iter().map(|of| of.to_string()).collect::<Vec<_>>().join(", "),
             n => format!("{n} Deferreds"),
         };
-        format!("A group is made: {} will have {what} of {members}.", name(d))
+        format!("Group {g} is made: {} will have {what} of {members}.", name(d))
     }
 
     pub(super) fn returned(

@@ -14,7 +14,7 @@ use crate::study::lints::{Rule, Weight};
 use crate::study::row::{headline, objects};
 use crate::study::state::{FrameKind, Life};
 use crate::study::words::{duration, escaped, whole};
-use crate::trace::{ClockKind, Event, EventNumber, Kind, Stream};
+use crate::trace::{ClockKind, Event, EventNumber, Kind, Slot, Stream};
 use std::rc::Rc;
 
 /// How something is to be shown, where there are colours. Each is to be told from the others without them.
@@ -284,6 +284,10 @@ impl Stepper {
         ) {
             return None;
         }
+        // That was on a thread of its own.
+        if matches!(event.kind, Kind::WorkBegin { .. } | Kind::WorkEnd { .. }) {
+            return None;
+        }
         let callback = self.state.callback()?;
         let name = self.frame_name(&trace.get(callback.s)?);
         Some(format!("This runs inside {name}: nothing else can run until that is done."))
@@ -304,6 +308,7 @@ impl Stepper {
     fn frame_name(&self, begin: &Event<'_>) -> String {
         let words = headline(&self.state, begin);
         match begin.kind {
+            Kind::CbBegin { o: Some(x), slot: Slot::Task } => format!("task {x}"),
             Kind::CbBegin { .. } => match words.strip_prefix("callback of ") {
                 Some(object) => format!("the callback of {object}"),
                 None => format!("the callback \"{words}\""),
