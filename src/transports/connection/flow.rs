@@ -218,12 +218,12 @@ impl Line {
         let Some(told) = self.due(waiting) else { return };
         if self.has(ITSELF) {
             self.note_told(told, Streaming::Push);
+            if trace::on() {
+                self.tell_flow(&self.flow(told, Streaming::Push, waiting), self.trace_id());
+            }
             match told {
                 Told::Pause => self.pause_reading(),
                 Told::Resume => self.resume_reading(),
-            }
-            if trace::on() {
-                self.tell_flow(&self.flow(told, Streaming::Push, waiting), self.trace_id());
             }
             return;
         }
@@ -235,12 +235,12 @@ impl Line {
             None => self.notice(),
             Some((transport, kind)) => {
                 self.note_told(told, kind);
+                if trace::on() {
+                    self.tell_flow(&self.flow(told, kind, waiting), transport.trace_id());
+                }
                 match told {
                     Told::Pause => transport.pause_producing(),
                     Told::Resume => transport.resume_producing(),
-                }
-                if trace::on() {
-                    self.tell_flow(&self.flow(told, kind, waiting), transport.trace_id());
                 }
             }
         }
