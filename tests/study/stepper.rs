@@ -455,7 +455,7 @@ fn the_prompt_says_sentences() {
 fn the_prompt_says_how_to_begin_and_that_a_question_has_an_answer() {
     let (_, said) = plain(record(|| trace::ask("Why?", "So.")), b"\nq\n");
     let lines: Vec<&str> = said.lines().collect();
-    assert!(lines[0].contains("? for all keys"), "{said}");
+    assert!(lines[0].contains("?: all keys") && lines[0].len() <= 80, "{said}");
     assert!(lines[1].starts_with("1: A question: Why? ("), "{said}");
     assert_eq!(lines[2..4], ["Enter shows the answer.", "> The answer: So."], "{said}");
 }

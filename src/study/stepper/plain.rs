@@ -28,7 +28,7 @@ ten times. Enter alone does the last move again.
 ";
 
 /// Before the first event.
-const GREETING: &str = "Type s and Enter for the next event, Enter alone for one more, ? for all keys, q to leave.";
+const GREETING: &str = "s and Enter: the next event. Enter alone: one more. ?: all keys. q: leave.";
 
 /// Asks for keys on `input`, and prints on `output`.
 ///

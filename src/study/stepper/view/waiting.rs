@@ -1,6 +1,6 @@
 //! What waits at the cursor, soonest first. It stands where the rail would, as long as there is no Deferred.
 
-use super::{Line, Tone, place};
+use super::{Line, Tone, cut_left, place};
 use crate::study::state::{Stage, TaskStage};
 use crate::study::stepper::{Pane, Stepper};
 use crate::study::words::{duration, escaped};
@@ -64,21 +64,29 @@ impl Stepper {
         let all = self.waiting();
         let focus = (self.pane == Pane::Chain && !all.is_empty()).then(|| self.row.min(all.len() - 1));
         let from = focus.map_or(0, |focus| (focus + 1).saturating_sub(height));
+        let names: Vec<String> = all
+            .iter()
+            .map(|waiting| match self.state.label(waiting.id) {
+                Some(label) => format!("{} {}", waiting.id, escaped(label)),
+                None => waiting.id.to_string(),
+            })
+            .collect();
+        let longest = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).min(18);
         let mut lines: Vec<Line> = all
             .iter()
+            .zip(names)
             .enumerate()
             .skip(from)
             .take(height)
-            .map(|(i, waiting)| {
+            .map(|(i, (waiting, name))| {
                 let here = focus == Some(i);
                 let (sign, tone) = if here { ('>', Tone::Here) } else { (' ', Tone::Plain) };
-                let name = match self.state.label(waiting.id) {
-                    Some(label) => format!("{} {}", waiting.id, escaped(label)),
-                    None => waiting.id.to_string(),
-                };
                 let made = self.timeline.trace().get(waiting.s);
                 let at = made.map(|made| place(&made, home.as_deref())).unwrap_or_default();
-                Line::of(tone, format!("{sign} {name:<18}  {}", waiting.text)).right(width, Tone::Dim, &at)
+                let text = format!("{sign} {name:<longest$}  {}", waiting.text);
+                // For what it waits is more than where it was made.
+                let room = width.saturating_sub(text.chars().count() + 1).max(8);
+                Line::of(tone, text).right(width, Tone::Dim, &cut_left(&at, room))
             })
             .collect();
         if lines.is_empty() {
