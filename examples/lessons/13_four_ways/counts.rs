@@ -18,8 +18,7 @@ impl Recorder for Counts {
     fn event(&mut self, event: &Event<'_>) {
         match event.kind {
             Kind::TurnBegin { .. } => self.turns += 1,
-            // The timers are the servers'.
-            Kind::CbBegin { slot, .. } if slot != Slot::Timer => self.callbacks += 1,
+            Kind::CbBegin { slot: Slot::Ready, .. } => self.callbacks += 1,
             Kind::DStep { .. } => self.steps += 1,
             Kind::XPoll { .. } => self.polls += 1,
             _ => {}
