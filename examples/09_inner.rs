@@ -6,7 +6,7 @@
 //! In the stepper: `r d1` goes from one event of the poem's chain to the next.
 //!
 //! Exercise: forget to return the inner Deferred. In the first step, put `poem.clone()` in the place of `poem`, `drop(..)`
-//! around the call, and `Ok(poem)` behind it. What happens to the error of the engine?
+//! around the call, and `Ok(poem)` behind it, in braces. What happens to the error of the engine?
 //! (The chain does not wait, and shouts. The error is lost: nobody has the Deferred that it comes to.)
 
 #[path = "lessons/lesson.rs"]

@@ -1,7 +1,7 @@
 //! Lesson 11: a cancel asks at the bottom, and the error comes out at the top.
 //!
-//! There are three outcomes: the canceller says how it ends; there is none, so it fails now, and a late result is
-//! swallowed; or the chain waits for another Deferred, and that one is asked. A time limit is a timer that cancels.
+//! There are three outcomes: a canceller stops the work, and then it fails; there is none, so it fails now, and a late
+//! result is swallowed; or the chain waits for another Deferred, which is asked. A time limit is a timer that cancels.
 //! In the stepper: `e` goes from one event of an error to the next.
 //!
 //! Exercise: give the last poem a limit of 50 ms instead of 20. Who wins, and what becomes of the timer?

@@ -3,7 +3,7 @@
 //!
 //! The proxy of part 1 reads from `fast` (i2 in a trace) and writes to `slow` (i1), whose peer has room for 10 bytes.
 //! Memory stands for the network, so it goes the same way each time. `register_producer` is all of the flow control.
-//! In the stepper: `w` on the steps of parts 2 and 3: what woke them is work, or a post, in a later turn.
+//! In the stepper: `b work.done`, Enter and `c`, then `w`: a job of another thread, and the call that brought its result.
 //!
 //! Exercise: set the water marks to (100, 0). After which line is the reader stopped now?
 //! (After none: all fit, and memory holds them. A mark is how much memory you give to one slow peer.)
