@@ -461,6 +461,16 @@ fn the_prompt_says_how_to_begin_and_that_a_question_has_an_answer() {
 }
 
 #[test]
+fn at_a_question_a_line_shows_the_answer_and_does_nothing_else() {
+    let ask = || {
+        trace::ask("Why?", "So.");
+        trace::note("more");
+    };
+    let (_, said) = plain(record(ask), b"b send\nq\n");
+    assert_eq!(said.lines().skip(3).collect::<Vec<_>>(), ["> The answer: So.", "> "], "{said}");
+}
+
+#[test]
 fn the_prompt_says_why_the_time_of_a_turn_is_a_later_one() {
     let (_, said) = plain(record(every_kind::poem), b"t\n\nq\n");
     let turn = said.lines().find(|line| line.contains("Turn 2 of")).expect("it goes to turn 2");

@@ -168,7 +168,8 @@ impl<R: BufRead, W: Write> Plain<R, W> {
             ('r' | 'R' | '/' | 'b' | 'x' | 'm' | '\'', _) => {
                 let mut after = stepper.key(Key::Char(first));
                 let typed = rest(first.len_utf8());
-                if !typed.is_empty() {
+                // At a lesson's question the first key has shown the answer: there is nothing to type into.
+                if !typed.is_empty() && stepper.asks().is_some() {
                     stepper.propose_nothing();
                     after = keys_in(stepper, typed);
                 }
