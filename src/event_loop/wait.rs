@@ -35,12 +35,14 @@ impl Ready {
 const WAKE_KEY: usize = usize::MAX - 1;
 
 /// How many events one wait takes at most: the rest shows up in the next turn. 1024 is what mio, tokio and libuv take.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 const BATCH: usize = 1024;
 
 /// A wait longer than this is cut: the loop looks around and waits again. One day keeps every conversion in range.
 const LONGEST: u64 = 86_400_000_000_000;
 
 /// Below this the direct path, which counts in whole milliseconds, is too coarse.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 const MILLISECOND: u64 = 1_000_000;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
