@@ -15,7 +15,7 @@ use ropewalk::study::Stepper;
 use ropewalk::study::stepper::{Front, plain::Plain};
 use ropewalk::trace::Trace;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, IsTerminal};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -89,5 +89,6 @@ fn front(asked: &Asked) -> Box<dyn Front> {
 }
 
 fn prompt() -> Box<dyn Front> {
-    Box::new(Plain::new(io::stdin().lock(), io::stdout()))
+    let prompt = Plain::new(io::stdin().lock(), io::stdout());
+    Box::new(if io::stdout().is_terminal() { prompt.wrapped_at(80) } else { prompt })
 }

@@ -7,7 +7,7 @@ use super::stepper::{Live, Stepper};
 use crate::ground::unhandled::error_line;
 use crate::trace::{Event, Header, Recorder, Trace, TraceFile};
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 /// Those who take in what the options ask for, in this order: what is written first, so that it is complete when the
@@ -109,8 +109,11 @@ fn stepper(options: &Options) -> Result<Box<dyn Recorder>, String> {
             return Ok(Box::new(Live::new(stepper, Term::new(look))));
         }
     }
-    let input = BufReader::new(std::io::stdin());
-    Ok(Box::new(Live::new(stepper, Plain::new(input, std::io::stderr()))))
+    let prompt = Plain::new(BufReader::new(std::io::stdin()), std::io::stderr());
+    Ok(match std::io::stderr().is_terminal() {
+        true => Box::new(Live::new(stepper, prompt.wrapped_at(80))),
+        false => Box::new(Live::new(stepper, prompt)),
+    })
 }
 
 #[cfg(test)]

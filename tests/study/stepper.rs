@@ -452,6 +452,25 @@ fn the_prompt_says_sentences() {
 }
 
 #[test]
+fn on_a_terminal_the_prompt_breaks_its_sentences_between_words() {
+    let said = |wrapped: bool| {
+        let mut out = Vec::new();
+        let prompt = Plain::new(&b"n\nn\nw\nr f1\nl\nq\n"[..], &mut out);
+        let mut prompt = if wrapped { prompt.wrapped_at(80) } else { prompt };
+        prompt.stop(&mut Stepper::of(record(every_kind::poem))).expect("memory takes all");
+        String::from_utf8(out).expect("it prints UTF-8")
+    };
+    let (long, short) = (said(false), said(true));
+    assert!(long.lines().any(|line| line.chars().count() > 80), "{long}");
+    assert!(short.lines().all(|line| line.chars().count() <= 80), "{short}");
+    assert!(short.lines().any(|line| line.starts_with("   ")), "{short}");
+    // Nothing is lost.
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let before_source = |text: &str| words(text.split("every_kind.rs, line").next().unwrap_or_default());
+    assert_eq!(before_source(&short), before_source(&long));
+}
+
+#[test]
 fn the_prompt_says_how_to_begin_and_that_a_question_has_an_answer() {
     let (_, said) = plain(record(|| trace::ask("Why?", "So.")), b"\nq\n");
     let lines: Vec<&str> = said.lines().collect();

@@ -2,6 +2,7 @@
 //!
 //! For screen readers, pipes and CI. It needs nothing but lines to read and a place to write to.
 
+use super::view::wrap;
 use super::{After, Front, Key, Stepper};
 use crate::study::text_chain::rail_of;
 use crate::study::words::{Words, escaped, whole};
@@ -30,6 +31,9 @@ ten times. Enter alone does the last move again.
 /// Before the first event.
 const GREETING: &str = "s and Enter: the next event. Enter alone: one more. ?: all keys. q: leave.";
 
+/// What stands before a line that goes on with the sentence above it.
+const INDENT: &str = "   ";
+
 /// Asks for keys on `input`, and prints on `output`.
 ///
 /// ```
@@ -54,6 +58,8 @@ pub struct Plain<R, W> {
     last: String,
     /// It was said how to begin.
     greeted: bool,
+    /// How long a line may be.
+    columns: Option<usize>,
 }
 
 impl<R: BufRead, W: Write> Front for Plain<R, W> {
@@ -64,7 +70,7 @@ impl<R: BufRead, W: Write> Front for Plain<R, W> {
         }
         self.show(stepper)?;
         if !stepper.note().is_empty() {
-            writeln!(self.output, "{}", whole(stepper.note()))?;
+            self.say(&whole(stepper.note()))?;
         }
         loop {
             write!(self.output, "> ")?;
@@ -91,7 +97,7 @@ impl<R: BufRead, W: Write> Front for Plain<R, W> {
                 self.show(stepper)?;
             }
             if !note.is_empty() {
-                writeln!(self.output, "{}", whole(&note))?;
+                self.say(&whole(&note))?;
             }
         }
     }
@@ -100,7 +106,21 @@ impl<R: BufRead, W: Write> Front for Plain<R, W> {
 impl<R: BufRead, W: Write> Plain<R, W> {
     /// Reads lines from `input`, writes to `output`.
     pub fn new(input: R, output: W) -> Plain<R, W> {
-        Plain { input, output, last: "s".to_owned(), greeted: false }
+        Plain { input, output, last: "s".to_owned(), greeted: false, columns: None }
+    }
+
+    /// Breaks what it says between words, into lines of at most `columns` characters: for a terminal, which breaks them
+    /// anywhere. Without it a sentence is one line, however long.
+    pub fn wrapped_at(self, columns: usize) -> Plain<R, W> {
+        Plain { columns: Some(columns.max(20)), ..self }
+    }
+
+    fn say(&mut self, text: &str) -> io::Result<()> {
+        let Some(columns) = self.columns else { return writeln!(self.output, "{text}") };
+        for (i, line) in wrap(text, columns - INDENT.len()).iter().enumerate() {
+            writeln!(self.output, "{}{line}", if i == 0 { "" } else { INDENT })?;
+        }
+        Ok(())
     }
 
     /// The sentence, with place, turn and time.
@@ -113,7 +133,7 @@ impl<R: BufRead, W: Write> Plain<R, W> {
         about.push(super::view::time(stepper.state().t()));
         let jump = stepper.clock_jump().map(|jump| format!(" {jump}")).unwrap_or_default();
         let live = if stepper.is_live() && stepper.is_at_head() { ", the program waits" } else { "" };
-        writeln!(self.output, "{}: {}{jump} ({}{live})", stepper.cursor(), stepper.sentence(), about.join(", "))?;
+        self.say(&format!("{}: {}{jump} ({}{live})", stepper.cursor(), stepper.sentence(), about.join(", ")))?;
         match stepper.is_answered() {
             Some(false) => writeln!(self.output, "Enter shows the answer."),
             _ => Ok(()),
@@ -149,7 +169,7 @@ impl<R: BufRead, W: Write> Plain<R, W> {
                 After::Show
             }
             (_, "l") => {
-                let (title, lines) = stepper.source(100, 7);
+                let (title, lines) = stepper.source(self.columns.unwrap_or(100), 7);
                 writeln!(self.output, "{title}")?;
                 for line in lines {
                     writeln!(self.output, "{}", line.text().trim_end())?;
@@ -224,12 +244,12 @@ impl<R: BufRead, W: Write> Plain<R, W> {
         for (i, row) in why.rows().iter().enumerate() {
             let at = row.at.as_ref().map(|(file, line)| format!(", {file}:{line}")).unwrap_or_default();
             match i {
-                0 => writeln!(self.output, "Event {}, {}{at}", row.s, row.text)?,
-                i => writeln!(self.output, "{i}. {} event {}, {}{at}", row.link.words(), row.s, row.text)?,
+                0 => self.say(&format!("Event {}, {}{at}", row.s, row.text))?,
+                i => self.say(&format!("{i}. {} event {}, {}{at}", row.link.words(), row.s, row.text))?,
             }
         }
         if why.rows().len() == 1 {
-            writeln!(self.output, "Nothing led here: {}.", stepper.whence())?;
+            self.say(&format!("Nothing led here: {}.", stepper.whence()))?;
         }
         Ok(())
     }
