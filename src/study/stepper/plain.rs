@@ -109,8 +109,8 @@ impl<R: BufRead, W: Write> Plain<R, W> {
         Plain { input, output, last: "s".to_owned(), greeted: false, columns: None }
     }
 
-    /// Breaks what it says between words, into lines of at most `columns` characters: for a terminal, which breaks them
-    /// anywhere. Without it a sentence is one line, however long.
+    /// Breaks what it says between words, into lines of at most `columns` characters (20 at the least): for a terminal, which
+    /// breaks them anywhere. Without it a sentence is one line, however long.
     pub fn wrapped_at(self, columns: usize) -> Plain<R, W> {
         Plain { columns: Some(columns.max(20)), ..self }
     }
