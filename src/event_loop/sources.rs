@@ -507,7 +507,7 @@ impl Sources {
 }
 
 impl SourceSlot {
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn is(&self, state: u8) -> bool {
         self.state & state != 0
     }

@@ -49,7 +49,7 @@ struct Entry {
 }
 
 impl Entry {
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn before(&self, other: &Entry) -> bool {
         self.at < other.at || (self.at == other.at && (self.seq.wrapping_sub(other.seq) as i32) < 0)
     }

@@ -262,7 +262,7 @@ impl EventLoop {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn run_ready(&self, budget: usize) -> bool {
         let inner = &*self.inner;
         let turn = &inner.turn;
@@ -358,7 +358,7 @@ impl EventLoop {
 
     /// Notes what is called from here on. While somebody records, who calls tells of it next: what that takes is handed
     /// over there only, and so costs others no registers.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn begin(&self, slot: Slot, place: Place, source: (u32, u64)) {
         let turn = &self.inner.turn;
         turn.ran.set(turn.ran.get() + 1);
@@ -366,7 +366,7 @@ impl EventLoop {
     }
 
     /// The callback is over. Nobody recorded when it began.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn end(&self) {
         self.inner.turn.current.set(None);
         if self.inner.after.any() {
@@ -375,7 +375,7 @@ impl EventLoop {
     }
 
     /// Answers, as those below, whether the recording that goes on has been told.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn end_as(&self, told: bool) -> bool {
         if !told {
             self.end();

@@ -43,7 +43,7 @@ impl AfterCallback {
         self.list.borrow_mut().push(work);
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn any(&self) -> bool {
         self.any.get()
     }

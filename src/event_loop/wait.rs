@@ -112,7 +112,7 @@ impl Waiter {
 
     /// Waits until something is ready, somebody wakes the loop, or `timeout` nanoseconds are over (`None`: no limit).
     /// Ready sources are appended to `ready`. May come back early with nothing, as after a signal.
-    #[inline(always)] // called from two places, one of them for recordings only
+    #[cfg_attr(not(debug_assertions), inline(always))] // called from two places, one of them for recordings only
     pub(crate) fn wait(&self, timeout: Option<u64>, ready: &mut Vec<Ready>) -> io::Result<()> {
         let timeout = timeout.map(|t| t.min(LONGEST));
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -151,7 +151,7 @@ impl Waiter {
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn wait_directly(
         &self,
         list: &mut Vec<rustix::event::epoll::Event>,

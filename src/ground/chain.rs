@@ -244,7 +244,7 @@ impl<T: 'static, S: Part + 'static> Node<T, S> {
     }
 
     /// The same for who knows whether somebody records.
-    #[inline(always)] // a call of its own costs a tenth
+    #[cfg_attr(not(debug_assertions), inline(always))] // a call of its own costs a tenth
     fn lay_as<const TOLD: bool>(self: Rc<Self>, outcome: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
         match self.next.take() {
             Some(step) if stride < STRIDE => {

@@ -128,7 +128,7 @@ impl<T: 'static> Deferred<T> {
     }
 
     /// The same for one that brings what another one brings.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn new_of(of: Option<Id>, made: Place) -> (Resolver<T>, Deferred<T>) {
         let head = Head::<T>::unfired(made);
         if trace::on() {

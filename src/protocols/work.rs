@@ -2,7 +2,7 @@
 //! whose peer sends byte by byte, or very much at once, must not do more than a few bytes' work for each byte.
 
 /// So many bytes were looked at, or copied.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(super) fn did(_bytes: usize) {
     #[cfg(test)]
     tests::DONE.set(tests::DONE.get() + _bytes);

@@ -186,17 +186,17 @@ impl Line {
         self.rare(|rare| rare.counted = Some(counted));
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn has(&self, bits: u32) -> bool {
         self.flags.get() & bits != 0
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn set(&self, bits: u32) {
         self.flags.set(self.flags.get() | bits);
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn clear(&self, bits: u32) {
         self.flags.set(self.flags.get() & !bits);
     }
@@ -265,7 +265,7 @@ impl Line {
 
     /// The same when nobody records. A recording that begins while the protocol is called hears nothing of what that
     /// call reads and writes.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn ready_untold(self: Rc<Line>, event_loop: &EventLoop, readiness: Readiness) {
         if readiness.0 != READ || self.has(WOKEN | DEAF) {
             return self.ready_otherwise(event_loop, readiness);
@@ -308,7 +308,7 @@ impl Line {
     }
 
     /// Reads what is there and hands it on. A short read has emptied the medium. `ASKS` whether somebody records.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn read<const ASKS: bool>(self: &Rc<Line>, event_loop: &EventLoop) -> Result<(), Failure> {
         let Some(mut desk) = Desk::take(&self.lines) else { return self.read_first(event_loop) };
         let came = self.receive(desk.scratch());
@@ -405,7 +405,7 @@ impl Line {
     }
 
     /// The same for who has taken the loop's buffers, or has not (`mode`).
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn attend_as<const ASKS: bool>(
         self: &Rc<Line>,
         mode: u32,

@@ -102,7 +102,7 @@ pub(super) struct Desk<'l> {
 
 impl<'l> Desk<'l> {
     /// `None` if they are in use, or not made yet.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn take(lines: &'l Lines) -> Option<Desk<'l>> {
         let scratch = lines.scratch.take()?;
         Some(Desk { lines, scratch: Some(scratch), mode: RUNNING })
@@ -115,14 +115,14 @@ impl<'l> Desk<'l> {
         Desk { lines, scratch, mode: if lines.any_scratch.replace(true) { APART } else { RUNNING } }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn scratch(&mut self) -> &mut [u8] {
         self.scratch.as_deref_mut().map_or(&mut [], |scratch| scratch)
     }
 }
 
 impl Drop for Desk<'_> {
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn drop(&mut self) {
         if self.mode == RUNNING {
             self.lines.scratch.set(self.scratch.take());

@@ -43,7 +43,7 @@ impl Line {
         self.own_medium().ok_or(Errno::NOTCONN)
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn receive(&self, into: &mut [u8]) -> Result<usize> {
         match &self.fd {
             Some(fd) => socket::receive(fd, into),

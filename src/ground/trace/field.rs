@@ -59,7 +59,7 @@ macro_rules! fields {
         impl<'t> Field<'t> for $ty {
             const BITS: u32 = $bits;
 
-            #[inline(always)]
+            #[cfg_attr(not(debug_assertions), inline(always))]
             fn put(self, key: &'static str, to: &mut impl Put) {
                 to.$method(key, self);
             }
@@ -88,7 +88,7 @@ fields! {
 impl<'t, F: Field<'t>> Field<'t> for Option<F> {
     const BITS: u32 = 1 + F::BITS;
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn put(self, key: &'static str, to: &mut impl Put) {
         to.there(self.is_some());
         if let Some(field) = self {
@@ -131,7 +131,7 @@ macro_rules! words {
                 4
             };
 
-            #[inline(always)]
+            #[cfg_attr(not(debug_assertions), inline(always))]
             fn put(self, key: &'static str, to: &mut impl $crate::ground::trace::field::Put) {
                 to.word(key, self.word(), self as u8);
             }

@@ -23,7 +23,7 @@ impl Frame {
     }
 
     /// The same as `emit_here` is for `emit`.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn open_here(mut kind: Kind<'_>, links: Links<'_>, more: More) -> Frame {
         let Some(current) = current() else { return Frame { b: 0 } };
         match current.keep(&mut kind, &links, more) {
@@ -62,7 +62,7 @@ impl Frame {
     }
 
     /// The same for the end event itself, as `emit_here` is for `emit`.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(crate) fn close_here(self, mut kind: Kind<'_>, links: &Links<'_>, more: More) -> Mark {
         if self.b == 0 {
             return 0;

@@ -91,7 +91,7 @@ macro_rules! kinds {
                 $(assert!(fits(0 $(+ <$ty as Field<'t>>::BITS)*), $word);)*
             };
 
-            #[inline(always)]
+            #[cfg_attr(not(debug_assertions), inline(always))]
             pub(super) fn put(&self, to: &mut impl Put) {
                 let () = Self::FITS;
                 match *self {

@@ -38,7 +38,7 @@ impl Default for Marks {
 
 impl Marks {
     /// Event `s` comes next.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn ready_for(&self, s: EventNumber) {
         if s == self.now.get().until {
             self.take();
@@ -46,13 +46,13 @@ impl Marks {
     }
 
     /// The mark of event `s`, which came last.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn of(&self, s: EventNumber) -> Mark {
         self.now.get().base.wrapping_add(s)
     }
 
     /// Which event it is of those before `s`; 0 for none of this recording.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn number(&self, mark: Mark, s: EventNumber) -> EventNumber {
         let Span { base, since, .. } = self.now.get();
         let n = mark.wrapping_sub(base);

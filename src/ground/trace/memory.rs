@@ -233,7 +233,7 @@ impl Trace {
     }
 
     /// Takes an event of this program in that happened at that place.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn keep(&mut self, common: &Common<'_>, at: Option<Place>, kind: &Kind<'_>) {
         self.make_room();
         self.packed.push_here(common, at, kind);

@@ -73,7 +73,7 @@ struct Changes<N> {
 }
 
 impl<N: Copy + Default + PartialEq> Changes<N> {
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn note(&mut self, place: u32, n: N) {
         if n != self.last {
             self.last = n;
@@ -113,13 +113,13 @@ impl Packed {
     }
 
     /// The same for an event that happened in this program, at that place.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn push_here(&mut self, common: &Common<'_>, at: Option<Place>, kind: &Kind<'_>) -> bool {
         let spot = at.and_then(|at| self.texts.spot_here(at));
         self.push_at::<true>(common, spot, kind)
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn push_at<const HERE: bool>(&mut self, event: &Common<'_>, spot: Option<u32>, kind: &Kind<'_>) -> bool {
         let place = self.len;
         if place == u32::MAX {
@@ -322,19 +322,19 @@ struct Row<'p, const HERE: bool> {
 }
 
 impl<const HERE: bool> Row<'_, HERE> {
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn word(&mut self, word: u16) {
         self.words[self.length % ROOM] = word;
         self.length += 1;
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn both(&mut self, n: u32) {
         self.word(n as u16);
         self.word((n >> 16) as u16);
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn number(&mut self, n: u32) {
         match u16::try_from(n) {
             Ok(n) if n != LARGE => self.word(n),
@@ -346,13 +346,13 @@ impl<const HERE: bool> Row<'_, HERE> {
     }
 
     /// An event before this one, as how far back it lies.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn back(&mut self, link: EventNumber) {
         self.number(self.s.wrapping_sub(link));
     }
 
     /// A link that is left out, without its flag, where it is 0.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn link(&mut self, flags: &mut u32, flag: u32, link: EventNumber) {
         if link != 0 {
             *flags |= flag;
@@ -360,21 +360,21 @@ impl<const HERE: bool> Row<'_, HERE> {
         }
     }
 
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn bits(&mut self, bits: u32, width: u32) {
         self.small |= bits << self.at;
         self.at += width;
     }
 
     /// Texts beyond the room are shown as none.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn text_number(&mut self, text: &str) {
         let n = self.texts.number(text).map_or(0, |n| n + 1);
         self.number(n);
     }
 
     /// The same for the name of a type or a function.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn name_number(&mut self, name: &str) {
         let n = if HERE { self.texts.number_here(name) } else { self.texts.number(name) };
         self.number(n.map_or(0, |n| n + 1));
@@ -382,7 +382,7 @@ impl<const HERE: bool> Row<'_, HERE> {
 }
 
 impl<const HERE: bool> Put for Row<'_, HERE> {
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn num(&mut self, _: &'static str, n: u64) {
         let high = (n >> 32) as u32;
         self.bits(u32::from(high != 0), 1);
@@ -391,26 +391,26 @@ impl<const HERE: bool> Put for Row<'_, HERE> {
             self.number(high);
         }
     }
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn small(&mut self, key: &'static str, n: u32) {
         match key {
             BEGIN => self.back(n),
             _ => self.number(n),
         }
     }
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn flag(&mut self, _: &'static str, is: bool) {
         self.bits(u32::from(is), 1);
     }
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn word(&mut self, _: &'static str, _: &'static str, code: u8) {
         self.bits(u32::from(code), 4);
     }
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn text(&mut self, _: &'static str, text: &str) {
         self.text_number(text);
     }
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn pair(&mut self, _: &'static str, [one, other]: [&str; 2]) {
         self.bits(u32::from(!other.is_empty()), 1);
         self.name_number(one);
@@ -418,7 +418,7 @@ impl<const HERE: bool> Put for Row<'_, HERE> {
             self.name_number(other);
         }
     }
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn id(&mut self, _: &'static str, Id(object, n): Id) {
         self.bits(object as u32, 3);
         self.number(n);
@@ -433,7 +433,7 @@ impl<const HERE: bool> Put for Row<'_, HERE> {
         self.number(asked.len() as u32);
         self.asked.extend_from_slice(asked);
     }
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn val(&mut self, key: &'static str, val: Val<'_>) {
         match val {
             Val::Ok { text, ty } => {
@@ -460,7 +460,7 @@ impl<const HERE: bool> Put for Row<'_, HERE> {
     fn open(&mut self, _: &'static str, Open { d, m, i, x }: Open) {
         [d, m, i, x].into_iter().for_each(|n| self.number(n));
     }
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn there(&mut self, is: bool) {
         self.bits(u32::from(is), 1);
     }

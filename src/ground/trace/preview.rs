@@ -28,7 +28,7 @@ pub(crate) enum Shown {
 const SHORT: usize = 40;
 
 impl Default for Shown {
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn default() -> Shown {
         Shown::Nothing
     }

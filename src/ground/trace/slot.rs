@@ -106,7 +106,7 @@ thread_local! {
 }
 
 /// Whether somebody records on this thread: one load.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(crate) fn on() -> bool {
     // With the hooks compiled out there is nothing to measure them against.
     !cfg!(ropewalk_untraced) && ON.get()
@@ -122,7 +122,7 @@ pub(crate) fn current() -> Option<Rc<Current>> {
 }
 
 /// Calls `f`, which calls no code of the user's, with the recording that goes on.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(super) fn with<T>(f: impl FnOnce(&Current) -> T) -> Option<T> {
     CURRENT.try_with(|current| current.borrow().as_deref().map(f)).ok().flatten()
 }
@@ -266,7 +266,7 @@ impl Current {
     }
 
     /// What it has beside its place and its kind. A begin event that the kind names gets its number.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn common<'e>(&self, kind: &mut Kind<'_>, links: &Links<'e>, more: More) -> Common<'e> {
         let s = self.next.get();
         self.marks.ready_for(s);
@@ -317,7 +317,7 @@ impl Current {
     }
 
     /// Records one event in memory and answers its mark. `None` where that is not all there is to do.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn keep(&self, kind: &mut Kind<'_>, links: &Links<'_>, more: More) -> Option<Mark> {
         let mut memory = self.memory.as_ref()?.borrow_mut();
         let trace = memory.as_deref_mut().filter(|trace| trace.remembers())?;
@@ -421,7 +421,7 @@ pub(crate) fn emit_more(kind: Kind<'_>, links: Links<'_>, more: More) -> Mark {
 
 /// The same, written out where it is called: there the kind is known, and a third of the work falls away. For the busiest
 /// events.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 pub(crate) fn emit_here(mut kind: Kind<'_>, links: Links<'_>, more: More) -> Mark {
     let Some(current) = current() else { return 0 };
     match current.keep(&mut kind, &links, more) {

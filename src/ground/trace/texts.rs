@@ -122,7 +122,7 @@ struct Guess {
 const GUESSES: usize = 256;
 
 /// Whether two texts of the same length are the same. Most are short, and a call would cost more than the comparison.
-#[inline(always)]
+#[cfg_attr(not(debug_assertions), inline(always))]
 fn same(one: &[u8], other: &[u8]) -> bool {
     fn ends<const N: usize>(one: &[u8], other: &[u8]) -> bool {
         one.first_chunk::<N>() == other.first_chunk() && one.last_chunk::<N>() == other.last_chunk()
@@ -175,7 +175,7 @@ impl Texts {
     }
 
     /// Where the guess for a text is.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     fn place(text: &str) -> usize {
         (text.as_ptr().addr().wrapping_mul(0x9e37_79b1) >> 16 ^ text.len()) % GUESSES
     }

@@ -87,7 +87,7 @@ impl Line {
     }
 
     /// Sends what the protocol wrote while it ran. All of it goes at once nearly always.
-    #[inline(always)]
+    #[cfg_attr(not(debug_assertions), inline(always))]
     pub(super) fn send_written<const ASKS: bool>(self: &Rc<Line>) {
         let Some(fd) = &self.fd else { return self.send_written_otherwise(Err(Errno::INTR)) };
         // No user code runs in here.
