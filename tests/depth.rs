@@ -5,6 +5,7 @@
 //! where seven bytes of stack for every link would be too many, and the smallest frame has sixteen.
 
 use ropewalk::testing::{capture_unhandled, failure_of, success_of};
+use ropewalk::trace::{self, Kind};
 use ropewalk::{AbandonedError, CancelledError, Deferred, Failure, Resolver, set_unhandled_hook};
 use std::cell::Cell;
 use std::rc::Rc;
@@ -158,6 +159,68 @@ fn one_chain_waits_again_and_again() {
             resolver.succeed(1);
         }
         success_of(d)
+    });
+}
+
+/// A chain of `n` callbacks of which each gives back what `inner` makes: a Deferred that has its result.
+fn long_of_fired(n: usize, inner: fn(usize) -> Deferred<usize>) -> (Resolver<usize>, Deferred<usize>) {
+    let (resolver, mut d) = Deferred::new();
+    for _ in 0..n {
+        d = d.add_callback(inner);
+    }
+    (resolver, d)
+}
+
+#[test]
+fn one_chain_is_given_fired_deferreds_again_and_again() {
+    on_a_small_stack("given fired Deferreds", 1, |n| {
+        let (resolver, d) = long_of_fired(n, |sum| Deferred::succeed(sum + 1));
+        resolver.succeed(0);
+        success_of(d)
+    });
+}
+
+#[test]
+fn one_chain_is_given_chains_at_rest_again_and_again() {
+    on_a_small_stack("given chains at rest", 1, |n| {
+        let (resolver, d) = long_of_fired(n, |sum| {
+            let (resolver, inner) = Deferred::new();
+            let inner = inner.map(|sum: usize| sum + 1);
+            resolver.succeed(sum);
+            inner
+        });
+        resolver.succeed(0);
+        success_of(d)
+    });
+}
+
+#[test]
+fn one_chain_is_given_failed_deferreds_again_and_again() {
+    on_a_small_stack("given failed Deferreds", 1, |n| {
+        let (resolver, mut d) = Deferred::<()>::new();
+        let ran = Count::default();
+        for _ in 0..n {
+            let ran = ran.clone();
+            d = d.add_errback(move |failure| {
+                ran.one();
+                Deferred::fail(failure)
+            });
+        }
+        resolver.fail(Failure::msg("the first"));
+        assert_eq!(failure_of(d).to_string(), "the first");
+        ran.0.get()
+    });
+}
+
+#[test]
+fn one_chain_is_given_fired_deferreds_while_somebody_records() {
+    on_a_small_stack("given fired Deferreds, recorded", 1, |n| {
+        let ((), trace) = trace::record(|| {
+            let (resolver, d) = long_of_fired(n, |sum| Deferred::succeed(sum + 1));
+            resolver.succeed(0);
+            assert_eq!(success_of(d), n);
+        });
+        trace.events().filter(|event| matches!(event.kind, Kind::DResume { .. })).count()
     });
 }
 

@@ -413,7 +413,7 @@ impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
         let Some(step) = self.part.step.take() else { return Advance::Paused };
         match run(step, input, &|| (self.part.site(), &chain.core().info)) {
             Returned::Now(outcome) => self.lay_as::<false>(outcome, chain, if large { STRIDE } else { stride }),
-            Returned::Later(inner) => self.wait(inner, chain),
+            Returned::Later(inner) => self.wait(inner, chain, if large { STRIDE } else { stride }),
         }
     }
     #[cold]
@@ -422,7 +422,7 @@ impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
         let Some(step) = self.part.step.take() else { return Advance::Paused };
         match tell::step(&chain.core().info, &self.part.site(), step, input) {
             Returned::Now(outcome) => self.lay_as::<true>(outcome, chain, if large { STRIDE } else { stride }),
-            Returned::Later(inner) => self.wait(inner, chain),
+            Returned::Later(inner) => self.wait(inner, chain, if large { STRIDE } else { stride }),
         }
     }
 }
@@ -450,14 +450,14 @@ impl<T: 'static, S> Default for Link<T, S> {
 impl<T: 'static, S: Part + 'static> Node<T, S> {
     /// Goes on with the result of `inner`, or makes the chain wait for it.
     #[inline(never)] // keeps what is rare and large out of `accept`
-    fn wait(self: Rc<Self>, inner: Deferred<T>, chain: &mut Walk<'_>) -> Advance {
+    fn wait(self: Rc<Self>, inner: Deferred<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
         let outcome = match collect(&chain.core().info, inner) {
             Ok(outcome) => Some(outcome),
             Err(None) => None,
             Err(Some(inner)) => wait_for(inner, self.clone(), chain),
         };
         match outcome {
-            Some(outcome) => self.lay(outcome, chain, 0),
+            Some(outcome) => self.lay(outcome, chain, stride),
             None => Advance::Paused,
         }
     }
