@@ -19,12 +19,12 @@ use super::info::{Info, Phase};
 use super::jobs::{Jobs, Walk};
 use super::step::{Outcome, Returned, Step, StepSite, run};
 use super::tell;
-use super::trace::{self, EventNumber, Place};
+use super::trace::{self, Place};
 use super::unhandled::{self, UnhandledError};
 use std::any::type_name;
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 /// The state of one chain as a whole.
@@ -109,10 +109,23 @@ pub(crate) trait Chain: Ask {
 /// where another chain's result is laid down. A `Deferred` holds its tail with `S` erased and still reaches the slot without
 /// a virtual call.
 pub(crate) struct Node<T: 'static, S: ?Sized> {
+    slot: Slot<T>,
+    pub(crate) part: S,
+}
+
+/// The slot for a result, and who takes it: what is the same in a node whatever else it is for, so that it is compiled once
+/// for each type of a result and not once for each callback.
+struct Slot<T: 'static> {
     /// The next step of the chain.
     next: Cell<Option<Rc<dyn Accept<T>>>>,
     out: Cell<Out<T>>,
-    pub(crate) part: S,
+}
+
+impl<T: 'static> Default for Slot<T> {
+    #[inline]
+    fn default() -> Self {
+        Slot { next: Cell::default(), out: Cell::default() }
+    }
 }
 
 /// What may be `S` of a [`Node`].
@@ -138,14 +151,14 @@ impl Part for Landing {
 
 impl<T: 'static, S> Part for Link<T, S> {
     fn at(&self) -> Option<Place> {
-        Some(self.at.get())
+        Some(self.site.at.get())
     }
 }
 
 impl<T: 'static, S: Default> Default for Node<T, S> {
     #[inline]
     fn default() -> Self {
-        Node { next: Cell::default(), out: Cell::default(), part: S::default() }
+        Node { slot: Slot::default(), part: S::default() }
     }
 }
 
@@ -158,9 +171,7 @@ pub(crate) type Head<T> = Node<T, Core>;
 /// One step of a chain.
 pub(crate) struct Link<T: 'static, S> {
     step: Cell<Option<S>>,
-    at: Cell<Place>,
-    n: Cell<u32>,
-    reg: Cell<EventNumber>,
+    site: StepSite,
     takes: PhantomData<fn(T)>,
 }
 
@@ -212,10 +223,21 @@ pub(crate) enum Advance {
     Paused,
 }
 
-impl<T: 'static, S: ?Sized> Node<T, S> {
-    /// Takes the result, if it rests here.
+/// Who takes a result that was found in a slot.
+enum Taker<T: 'static> {
+    /// The next step of the chain.
+    Step(Rc<dyn Accept<T>>, Outcome<T>),
+    /// The same, but too many steps called the one after them: it was put into the slot for [`drive`].
+    Drive,
+    /// Nobody: it was put into the slot.
+    Nobody,
+    /// The chain that waits for this one.
+    Waiter(Advance),
+}
+
+impl<T: 'static> Slot<T> {
     #[inline]
-    pub(crate) fn take(&self) -> Option<Outcome<T>> {
+    fn take(&self) -> Option<Outcome<T>> {
         match self.out.take() {
             Out::Empty => None,
             Out::Result(outcome) => Some(outcome),
@@ -226,46 +248,93 @@ impl<T: 'static, S: ?Sized> Node<T, S> {
         }
     }
 
+    #[inline]
+    fn put(&self, outcome: Outcome<T>) {
+        self.out.set(Out::Result(outcome));
+    }
+
+    #[cfg_attr(not(debug_assertions), inline(always))] // a call of its own costs a tenth
+    fn taker(&self, outcome: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Taker<T> {
+        match self.next.take() {
+            Some(step) if stride < STRIDE => Taker::Step(step, outcome),
+            Some(step) => {
+                self.next.set(Some(step));
+                self.put(outcome);
+                Taker::Drive
+            }
+            None => match self.out.take() {
+                Out::Waiter(node) => Taker::Waiter(hand_over(node, outcome, chain)),
+                Out::Empty | Out::Result(_) => {
+                    self.put(outcome);
+                    Taker::Nobody
+                }
+            },
+        }
+    }
+
+    /// See [`Drive::advance`]; `None` if there is nobody next.
+    fn advance(&self, chain: &mut Walk<'_>) -> Option<Advance> {
+        let step = self.next.take()?;
+        Some(match self.take() {
+            Some(out) if trace::on() => step.accept_told(out, chain, 0),
+            Some(out) => step.accept(out, chain, 0),
+            // A node is driven only when a result lies there; without it the chain cannot go on.
+            None => Advance::Paused,
+        })
+    }
+
+    /// See [`Drive::tell_rest`]; answers the result.
+    fn tell_rest(&self, chain: &mut Walk<'_>) -> Option<Outcome<T>> {
+        Some(tell::resting(chain.core(), self.take()?))
+    }
+
+    /// See [`Land::land`].
+    fn land(&self, outcome: Outcome<T>) -> Option<(Outcome<T>, Rc<dyn Land<T>>)> {
+        match self.out.take() {
+            Out::Waiter(next) => Some((outcome, next)),
+            Out::Empty | Out::Result(_) => {
+                self.put(outcome);
+                None
+            }
+        }
+    }
+}
+
+impl<T: 'static, S: ?Sized> Node<T, S> {
+    /// Takes the result, if it rests here.
+    #[inline]
+    pub(crate) fn take(&self) -> Option<Outcome<T>> {
+        self.slot.take()
+    }
+
     /// Puts a result back that was taken.
     #[inline]
     pub(crate) fn put(&self, outcome: Outcome<T>) {
-        self.out.set(Out::Result(outcome));
+        self.slot.put(outcome);
     }
 }
 
 impl<T: 'static, S: Part + 'static> Node<T, S> {
-    /// Gives a result that was found here to whoever comes next.
-    #[inline]
-    pub(super) fn lay(self: Rc<Self>, outcome: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
-        match trace::on() {
-            false => self.lay_as::<false>(outcome, chain, stride),
-            true => self.lay_as::<true>(outcome, chain, stride),
-        }
-    }
-
-    /// The same for who knows whether somebody records.
+    /// Gives a result that was found here to whoever comes next. `told`: somebody records.
     #[cfg_attr(not(debug_assertions), inline(always))] // a call of its own costs a tenth
-    fn lay_as<const TOLD: bool>(self: Rc<Self>, outcome: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
-        match self.next.take() {
-            Some(step) if stride < STRIDE => {
+    pub(super) fn lay(
+        self: Rc<Self>,
+        outcome: Outcome<T>,
+        chain: &mut Walk<'_>,
+        stride: u32,
+        told: bool,
+    ) -> Advance {
+        match self.slot.taker(outcome, chain, stride) {
+            Taker::Step(step, outcome) => {
                 drop(self);
-                match TOLD {
+                match told {
                     false => step.accept(outcome, chain, stride + 1),
                     true => step.accept_told(outcome, chain, stride + 1),
                 }
             }
-            Some(step) => {
-                self.next.set(Some(step));
-                self.put(outcome);
-                Advance::Next(self)
-            }
-            None => match self.out.take() {
-                Out::Waiter(node) => hand_over(node, outcome, chain),
-                Out::Empty | Out::Result(_) => {
-                    self.put(outcome);
-                    Advance::Rest(self)
-                }
-            },
+            Taker::Drive => Advance::Next(self),
+            Taker::Nobody => Advance::Rest(self),
+            Taker::Waiter(advance) => advance,
         }
     }
 }
@@ -294,7 +363,7 @@ fn hand_over<T: 'static>(mut node: Rc<dyn Land<T>>, mut outcome: Outcome<T>, cha
 impl<T: 'static> Node<T, Landing> {
     /// A place for the result of a Deferred that the step added at `at` gave back.
     pub(crate) fn landing(at: Place) -> Rc<Node<T, Landing>> {
-        Rc::new(Node { next: Cell::default(), out: Cell::default(), part: Landing(at) })
+        Rc::new(Node { slot: Slot::default(), part: Landing(at) })
     }
 }
 
@@ -309,7 +378,7 @@ impl<T: 'static> Head<T> {
 
     /// The head of a chain that had none while it needed none.
     pub(crate) fn of(info: Info) -> Rc<Head<T>> {
-        Rc::new(Node { next: Cell::default(), out: Cell::default(), part: Core { info, ..Core::default() } })
+        Rc::new(Node { slot: Slot::default(), part: Core { info, ..Core::default() } })
     }
 
     /// Fires the chain. Gives the outcome back if it has been fired before.
@@ -333,7 +402,7 @@ impl<T: 'static> Head<T> {
         }
         let mut walk = Walk { chain: self.clone(), jobs };
         let first = match trace::on() {
-            false => self.lay_as::<false>(outcome, &mut walk, 0),
+            false => self.lay(outcome, &mut walk, 0, false),
             true => self.fire_told(outcome, at, &mut walk),
         };
         drive(first, walk);
@@ -344,7 +413,7 @@ impl<T: 'static> Head<T> {
     #[inline(never)]
     fn fire_told(self: Rc<Self>, outcome: Outcome<T>, at: Option<Place>, walk: &mut Walk<'_>) -> Advance {
         let outcome = tell::fired(&self.part, outcome, at);
-        self.lay_as::<true>(outcome, walk, 0)
+        self.lay(outcome, walk, 0, true)
     }
 }
 
@@ -366,13 +435,8 @@ impl<T: 'static> Chain for Head<T> {
 
 impl<T: 'static, S: Part + 'static> Drive for Node<T, S> {
     fn advance(self: Rc<Self>, chain: &mut Walk<'_>) -> Advance {
-        match self.next.take() {
-            Some(step) => match self.take() {
-                Some(out) if trace::on() => step.accept_told(out, chain, 0),
-                Some(out) => step.accept(out, chain, 0),
-                // A node is driven only when a result lies there; without it the chain cannot go on.
-                None => Advance::Paused,
-            },
+        match self.slot.advance(chain) {
+            Some(advance) => advance,
             None => Advance::Rest(self),
         }
     }
@@ -383,11 +447,8 @@ impl<T: 'static, S: Part + 'static> Drive for Node<T, S> {
         self.part.at()
     }
     fn tell_rest(self: Rc<Self>, chain: &mut Walk<'_>) -> Advance {
-        match self.take() {
-            Some(out) => {
-                let out = tell::resting(chain.core(), out);
-                self.lay_as::<true>(out, chain, 0)
-            }
+        match self.slot.tell_rest(chain) {
+            Some(outcome) => self.lay(outcome, chain, 0, true),
             None => Advance::Rest(self),
         }
     }
@@ -395,13 +456,7 @@ impl<T: 'static, S: Part + 'static> Drive for Node<T, S> {
 
 impl<T: 'static, S: Part + 'static> Land<T> for Node<T, S> {
     fn land(&self, outcome: Outcome<T>) -> Option<(Outcome<T>, Rc<dyn Land<T>>)> {
-        match self.out.take() {
-            Out::Waiter(next) => Some((outcome, next)),
-            Out::Empty | Out::Result(_) => {
-                self.put(outcome);
-                None
-            }
-        }
+        self.slot.land(outcome)
     }
 }
 
@@ -411,8 +466,8 @@ impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
         let large = const { size_of::<S>() + size_of::<Outcome<T>>() + size_of::<Outcome<U>>() > 256 };
         // A link is armed until it runs, and it runs once.
         let Some(step) = self.part.step.take() else { return Advance::Paused };
-        match run(step, input, &|| (self.part.site(), &chain.core().info)) {
-            Returned::Now(outcome) => self.lay_as::<false>(outcome, chain, if large { STRIDE } else { stride }),
+        match run(step, input, &self.part.site, &**chain) {
+            Returned::Now(outcome) => self.lay(outcome, chain, if large { STRIDE } else { stride }, false),
             Returned::Later(inner) => self.wait(inner, chain, if large { STRIDE } else { stride }),
         }
     }
@@ -420,16 +475,10 @@ impl<T: 'static, U: 'static, S: Step<T, U>> Accept<T> for Node<U, Link<T, S>> {
     fn accept_told(self: Rc<Self>, input: Outcome<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
         let large = const { size_of::<S>() + size_of::<Outcome<T>>() + size_of::<Outcome<U>>() > 128 };
         let Some(step) = self.part.step.take() else { return Advance::Paused };
-        match tell::step(&chain.core().info, &self.part.site(), step, input) {
-            Returned::Now(outcome) => self.lay_as::<true>(outcome, chain, if large { STRIDE } else { stride }),
+        match tell::step(&chain.core().info, &self.part.site, step, input) {
+            Returned::Now(outcome) => self.lay(outcome, chain, if large { STRIDE } else { stride }, true),
             Returned::Later(inner) => self.wait(inner, chain, if large { STRIDE } else { stride }),
         }
-    }
-}
-
-impl<T: 'static, S: 'static> Link<T, S> {
-    fn site(&self) -> StepSite {
-        StepSite { n: self.n.get(), at: self.at.get(), reg: self.reg.get() }
     }
 }
 
@@ -437,13 +486,7 @@ impl<T: 'static, S: 'static> Link<T, S> {
 impl<T: 'static, S> Default for Link<T, S> {
     #[inline]
     fn default() -> Self {
-        Link {
-            step: Cell::new(None),
-            at: Cell::new(const { Location::caller() }),
-            n: Cell::new(0),
-            reg: Cell::new(0),
-            takes: PhantomData,
-        }
+        Link { step: Cell::new(None), site: StepSite::default(), takes: PhantomData }
     }
 }
 
@@ -451,15 +494,24 @@ impl<T: 'static, S: Part + 'static> Node<T, S> {
     /// Goes on with the result of `inner`, or makes the chain wait for it.
     #[inline(never)] // keeps what is rare and large out of `accept`
     fn wait(self: Rc<Self>, inner: Deferred<T>, chain: &mut Walk<'_>, stride: u32) -> Advance {
-        let outcome = match collect(&chain.core().info, inner) {
-            Ok(outcome) => Some(outcome),
-            Err(None) => None,
-            Err(Some(inner)) => wait_for(inner, self.clone(), chain),
-        };
-        match outcome {
-            Some(outcome) => self.lay(outcome, chain, stride),
+        match collect_or_wait(inner, self.clone(), chain) {
+            Some(outcome) => self.lay(outcome, chain, stride, trace::on()),
             None => Advance::Paused,
         }
+    }
+}
+
+/// The result of `inner`, which a step of `chain` gave back; or makes the chain, whose result goes to `landing`, wait for
+/// it.
+fn collect_or_wait<T: 'static>(
+    inner: Deferred<T>,
+    landing: Rc<dyn Land<T>>,
+    chain: &Rc<dyn Chain>,
+) -> Option<Outcome<T>> {
+    match collect(&chain.core().info, inner) {
+        Ok(outcome) => Some(outcome),
+        Err(None) => None,
+        Err(Some(inner)) => wait_for(inner, landing, chain),
     }
 }
 
@@ -477,9 +529,9 @@ pub(crate) fn append<T: 'static, U: 'static, S: Step<T, U>>(
     // all the time.
     let link = Rc::<Node<U, Link<T, S>>>::default();
     link.part.step.set(Some(step));
-    link.part.at.set(at);
-    link.part.n.set(n);
-    tail.next.set(Some(link.clone()));
+    link.part.site.at.set(at);
+    link.part.site.n.set(n);
+    tail.slot.next.set(Some(link.clone()));
     // Told when it is true: a recorder may fire the chain.
     if trace::on() {
         tell_added(chain, &link);
@@ -487,16 +539,18 @@ pub(crate) fn append<T: 'static, U: 'static, S: Step<T, U>>(
     link
 }
 
-/// Takes nothing that the caller would have to keep in a register for this alone.
+/// Takes nothing that the caller would have to keep in a register for this alone: with the place and the names as
+/// arguments of their own a callback took a third longer, whether or not somebody recorded.
 #[cold]
 #[inline(never)]
 fn tell_added<T: 'static, U: 'static, S: Step<T, U>>(chain: &Rc<dyn Chain>, link: &Node<U, Link<T, S>>) {
-    link.part.reg.set(tell::added::<T, U, S>(&chain.core().info, &link.part.site(), false));
+    let site = &link.part.site;
+    site.reg.set(tell::added(&chain.core().info, site, false, type_name::<T>(), S::shape()));
 }
 
 /// Hangs something that is no step of the program's behind `tail`.
 pub(crate) fn hang<T: 'static>(tail: &Node<T, dyn Part>, taker: Rc<dyn Accept<T>>) {
-    tail.next.set(Some(taker));
+    tail.slot.next.set(Some(taker));
 }
 
 /// The result of `inner`, which a step of the chain of `info` gave back, if it is there; else its tail and chain.
@@ -536,7 +590,7 @@ pub(crate) fn wait_for<T: 'static>(
     core.info.phase.set(Phase::Waiting);
     core.ask.set(Some(inner.chain.clone()));
     inner_core.waiter.set(Some(chain.clone()));
-    inner.tail.out.set(Out::Waiter(landing));
+    inner.tail.slot.out.set(Out::Waiter(landing));
     // Told when it is true: a recorder may fire the inner one.
     if trace::on() {
         tell::paused(&core.info, &inner_core.info);

@@ -15,6 +15,7 @@ use super::step::{
 use super::tell;
 use super::trace::{self, Id, Place, Shows};
 use std::any::{Any, TypeId, type_name};
+use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
@@ -663,12 +664,12 @@ fn run_now<T: 'static, U: 'static, S: Step<T, U>>(
     let info = origin.info();
     // A cancel from inside the step finds that a step runs.
     info.phase.set(Phase::Running);
-    let mut site = StepSite { n: info.next_step(), at, reg: 0 };
+    let site = StepSite { n: Cell::new(info.next_step()), at: Cell::new(at), reg: Cell::new(0) };
     let returned = if trace::on() {
-        site.reg = tell::added::<T, U, S>(info, &site, true);
+        site.reg.set(tell::added(info, &site, true, type_name::<T>(), S::shape()));
         tell::step(info, &site, step, outcome)
     } else {
-        run(step, outcome, &|| (site, info))
+        run(step, outcome, &site, info)
     };
     match returned {
         Returned::Now(outcome) => rest(outcome, origin),

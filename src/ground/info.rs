@@ -2,6 +2,7 @@
 //!
 //! Its size is what a million Deferreds cost, so what few chains have (names, a trace) lies behind one pointer.
 
+use super::chain::Chain;
 use super::trace::{EventNumber, IdSlot, Place, Shows};
 use super::unhandled::forget_panic;
 use std::any::TypeId;
@@ -20,6 +21,23 @@ pub(crate) struct Info {
     pub(crate) cancelled: Cell<bool>,
     /// It was made with its result. (No `Cell`, which gives `Whole` in `deferred.rs` a place for its tag.)
     pub(crate) born_fired: bool,
+}
+
+/// What can be asked for the [`Info`] of a chain, by those who seldom need it.
+pub(crate) trait Of {
+    fn info(&self) -> &Info;
+}
+
+impl Of for Info {
+    fn info(&self) -> &Info {
+        self
+    }
+}
+
+impl Of for Rc<dyn Chain> {
+    fn info(&self) -> &Info {
+        &self.core().info
+    }
 }
 
 /// Where a chain stands.

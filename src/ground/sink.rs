@@ -134,12 +134,12 @@ impl<K> Default for RelayPart<K> {
 impl<T: 'static, K: Relay> Accept<T> for Node<T, RelayPart<K>> {
     fn accept(self: Rc<Self>, input: Outcome<T>, walk: &mut Walk<'_>, stride: u32) -> Advance {
         let Some(job) = self.part.relay.take().and_then(K::passed) else {
-            return self.lay(input, walk, stride);
+            return self.lay(input, walk, stride, trace::on());
         };
         let chain: Rc<dyn Chain> = walk.chain.clone();
         walk.jobs.work(move |jobs| {
             let mut walk = Walk { chain, jobs };
-            let first = self.lay(input, &mut walk, 0);
+            let first = self.lay(input, &mut walk, 0, trace::on());
             drive(first, walk);
         });
         walk.jobs.push(job);

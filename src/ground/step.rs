@@ -2,13 +2,14 @@
 
 use super::deferred::Deferred;
 use super::failure::{Failure, RaisedIn};
-use super::info::Info;
+use super::info::Of;
 use super::trace::{EventNumber, Lane, Place};
 use std::any::type_name;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::marker::PhantomData;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind};
+use std::thread;
 
 /// A result on its way along a chain.
 pub(crate) type Outcome<T> = Result<T, Failure>;
@@ -161,15 +162,33 @@ pub(crate) trait Step<T: 'static, U: 'static>: 'static {
     fn errback_name() -> Option<&'static str> {
         None
     }
+    /// What a recording tells about it.
+    fn shape() -> Shape {
+        Shape {
+            names: [Self::name(), Self::errback_name().unwrap_or("")],
+            callback: Self::CALLBACK,
+            errback: Self::ERRBACK,
+        }
+    }
     /// Runs it. A lane it does not take passes by unchanged.
     fn call(self, input: Outcome<T>) -> Went<Self::Back, U>;
 }
 
-/// Whether a step has a function for that lane; if not, the result passes by.
-pub(crate) fn takes<T: 'static, U: 'static, S: Step<T, U>>(lane: Lane) -> bool {
-    match lane {
-        Lane::Ok => S::CALLBACK,
-        Lane::Err => S::ERRBACK,
+/// What a recording tells about a step.
+pub(crate) struct Shape {
+    /// The names of its function, or functions; the second is empty where there is one.
+    pub(crate) names: [&'static str; 2],
+    pub(crate) callback: bool,
+    pub(crate) errback: bool,
+}
+
+impl Shape {
+    /// Whether the step has a function for that lane; if not, the result passes by.
+    pub(crate) fn takes(&self, lane: Lane) -> bool {
+        match lane {
+            Lane::Ok => self.callback,
+            Lane::Err => self.errback,
+        }
     }
 }
 
@@ -318,60 +337,91 @@ impl<T: 'static, F: FnOnce(&Failure) + 'static> Step<T, T> for InspectErr<F> {
 }
 
 /// What a step knows about itself.
-#[derive(Clone, Copy)]
 pub(crate) struct StepSite {
-    pub(crate) n: u32,
-    pub(crate) at: Place,
-    pub(crate) reg: EventNumber,
+    pub(crate) n: Cell<u32>,
+    pub(crate) at: Cell<Place>,
+    pub(crate) reg: Cell<EventNumber>,
 }
 
-/// Runs a step. A panic becomes a failure. `site` says which step of which chain it is, when a failure wants to know; it
-/// is no parameter of type, so that each step of a program is compiled once and not once for each of its callers.
+/// One that knows nothing yet.
+impl Default for StepSite {
+    #[inline]
+    fn default() -> Self {
+        StepSite { n: Cell::new(0), at: Cell::new(const { Location::caller() }), reg: Cell::new(0) }
+    }
+}
+
+/// Runs a step of the chain `of`. A panic becomes a failure. `of` is asked only when a failure wants to know.
 #[inline]
-pub(crate) fn run<'a, T: 'static, U: 'static, S: Step<T, U>>(
+pub(crate) fn run<T: 'static, U: 'static, S: Step<T, U>>(
     step: S,
     mut input: Outcome<T>,
-    site: &dyn Fn() -> (StepSite, &'a Info),
+    site: &StepSite,
+    of: &dyn Of,
 ) -> Returned<U> {
-    let mut lane = Lane::Ok;
-    if let Err(failure) = &mut input {
-        lane = Lane::Err;
-        comes_in(failure, (!S::ERRBACK).then(|| site().0.at));
-    }
+    let lane = enter(&mut input, S::ERRBACK, site);
     // Left in a slot out here: what `catch_unwind` answers is moved twice, which cost a tenth of a callback's time.
     let mut went = None;
     // Unwind safe: what the step captured is gone after a panic, and of ours nothing is borrowed.
     let caught = catch_unwind(AssertUnwindSafe(|| went = Some(step.call(input))));
+    leave(caught, went, lane, site, of, S::name)
+}
+
+// What comes before and behind the step is compiled once for each type, and not for each callback.
+
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn enter<T>(input: &mut Outcome<T>, errback: bool, site: &StepSite) -> Lane {
+    match input {
+        Ok(_) => Lane::Ok,
+        Err(failure) => {
+            comes_in(failure, errback, site);
+            Lane::Err
+        }
+    }
+}
+
+#[cfg_attr(not(debug_assertions), inline(always))]
+fn leave<U: 'static, R: Sealed<Value = U>>(
+    caught: thread::Result<()>,
+    went: Option<Went<R, U>>,
+    lane: Lane,
+    site: &StepSite,
+    of: &dyn Of,
+    name: fn() -> &'static str,
+) -> Returned<U> {
     let mut returned = match (caught, went) {
         (Ok(()), Some(Went::Ran(back))) => back.returned(),
         (Ok(()), Some(Went::Passed(outcome))) => Returned::Now(outcome),
-        (Err(payload), _) => Returned::Now(Err(Failure::panic(payload, site().0.at))),
+        (Err(payload), _) => Returned::Now(Err(Failure::panic(payload, site.at.get()))),
         (Ok(()), None) => unreachable!("the step ran"),
     };
     if let Returned::Now(Err(failure)) = &mut returned {
-        comes_out(failure, site(), lane, S::name());
+        comes_out(failure, site, of, lane, name);
     }
     returned
 }
 
 #[cold]
-fn comes_in(failure: &mut Failure, passes_by: Option<Place>) {
+fn comes_in(failure: &mut Failure, errback: bool, site: &StepSite) {
     failure.came_in();
-    if let Some(at) = passes_by {
-        failure.cross(at);
+    if !errback {
+        failure.cross(site.at.get());
     }
 }
 
 #[cold]
-fn comes_out(failure: &mut Failure, (site, info): (StepSite, &Info), lane: Lane, name: &'static str) {
-    failure.came_out(|| RaisedIn {
-        made: info.made(),
-        n: site.n,
-        lane,
-        name: match info.step_name(site.n) {
-            Some(name) => Cow::Owned(String::from(&*name)),
-            None => Cow::Borrowed(step_name(name)),
-        },
+fn comes_out(failure: &mut Failure, site: &StepSite, of: &dyn Of, lane: Lane, name: fn() -> &'static str) {
+    failure.came_out(|| {
+        let (info, n) = (of.info(), site.n.get());
+        RaisedIn {
+            made: info.made(),
+            n,
+            lane,
+            name: match info.step_name(n) {
+                Some(name) => Cow::Owned(String::from(&*name)),
+                None => Cow::Borrowed(step_name(name())),
+            },
+        }
     });
 }
 

@@ -3,7 +3,7 @@
 use super::chain::Core;
 use super::failure::Failure;
 use super::info::{Info, Phase};
-use super::step::{Outcome, Returned, Step, StepSite, run, short_step_name, takes};
+use super::step::{Outcome, Returned, Shape, Step, StepSite, run, short_step_name};
 use super::trace::{
     self, Cancel, Dropped, EventNumber, Frame, Id, Kind, Lane, Lanes, Links, Loss, More, Object, Out, Place, Shown,
     Val, Via, emit, emit_here, emit_more, id,
@@ -129,20 +129,18 @@ pub(crate) fn named(info: &Info, name: &str, at: Place) {
     }
 }
 
-/// A step was added; answers the event's number.
+/// A step was added; answers the event's number. `ty`: what it takes.
 #[cold]
 #[inline(never)]
-pub(crate) fn added<T: 'static, U: 'static, S: Step<T, U>>(
-    info: &Info,
-    site: &StepSite,
-    late: bool,
-) -> EventNumber {
-    let Some(d) = chain_id(info, type_name::<T>(), true) else { return 0 };
-    let names = [short_step_name(S::name()), S::errback_name().map_or("", short_step_name)];
-    let lanes = Lanes::of(S::CALLBACK, S::ERRBACK);
-    let (name, sys) = info.step_named(site.n);
-    let links = Links { at: Some(site.at), label: name.as_deref(), ..Links::default() };
-    add(d, site.n, lanes, names, late, links, sys)
+pub(crate) fn added(info: &Info, site: &StepSite, late: bool, ty: &'static str, shape: Shape) -> EventNumber {
+    let Some(d) = chain_id(info, ty, true) else { return 0 };
+    let [callback, errback] = shape.names;
+    let names = [short_step_name(callback), if errback.is_empty() { "" } else { short_step_name(errback) }];
+    let lanes = Lanes::of(shape.callback, shape.errback);
+    let n = site.n.get();
+    let (name, sys) = info.step_named(n);
+    let links = Links { at: Some(site.at.get()), label: name.as_deref(), ..Links::default() };
+    add(d, n, lanes, names, late, links, sys)
 }
 
 // The busiest events, each in a function of its own.
@@ -200,7 +198,7 @@ pub(crate) fn swallowed<T: 'static>(info: &Info, outcome: &mut Outcome<T>, at: O
     }
 }
 
-/// Runs a step and tells about it.
+/// Runs a step and tells about it. What is the same for all types is in [`Told`].
 #[cold]
 #[inline(never)]
 pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
@@ -209,49 +207,83 @@ pub(crate) fn step<T: 'static, U: 'static, S: Step<T, U>>(
     step: S,
     mut input: Outcome<T>,
 ) -> Returned<U> {
-    let Some(d) = chain_id(info, type_name::<T>(), true) else {
-        return run(step, input, &|| (*site, info));
-    };
-    let n = site.n;
-    info.set_ran(n + 1);
-    let mut shown = Shown::default();
-    let came_in = val(info, &mut input, Via::Fail, &mut shown);
-    let lane = came_in.lane();
-    let (name, sys) = info.step_named(n);
-    let label = name.as_deref();
-    let links = Links { cause: info.cause(), reg: site.reg, at: Some(site.at), label };
-    if !takes::<T, U, S>(lane) {
-        info.set_cause(emit_more(Kind::DPass { d, n, lane }, links, More { sys, ..More::default() }));
-        return run(step, input, &|| (*site, info));
+    let told = comes_in(info, site, &mut input, S::shape);
+    let mut returned = run(step, input, site, info);
+    if let Some(told) = told {
+        comes_out(told, info, site, &mut returned);
     }
-    let had = match came_in {
-        Val::Err(f) => Some(f),
-        Val::Ok { .. } => None,
-    };
-    let frame = step_begins(d, n, lane, came_in, links, sys);
-    let mut returned = run(step, input, &|| (*site, info));
+    returned
+}
+
+/// A step that runs, and whose end is to be told.
+struct Told {
+    d: Id,
+    frame: Frame,
+    /// The failure that it got.
+    had: Option<Id>,
+}
+
+fn comes_in<T: 'static>(
+    info: &Info,
+    site: &StepSite,
+    input: &mut Outcome<T>,
+    shape: fn() -> Shape,
+) -> Option<Told> {
+    let d = chain_id(info, type_name::<T>(), true)?;
+    info.set_ran(site.n.get() + 1);
     let mut shown = Shown::default();
-    let (went_out, inner) = match &mut returned {
+    let val = val(info, input, Via::Fail, &mut shown);
+    Told::begins(d, info, site, val, shape)
+}
+
+fn comes_out<U: 'static>(told: Told, info: &Info, site: &StepSite, returned: &mut Returned<U>) {
+    let mut shown = Shown::default();
+    let (val, inner) = match returned {
         Returned::Now(outcome) => (Some(val(info, outcome, Via::Err, &mut shown)), None),
         Returned::Later(inner) => (None, inner.id()),
     };
-    let raised = match went_out {
-        Some(Val::Err(f)) => Some(f),
-        _ => None,
-    };
-    let links = Links { at: Some(site.at), label, ..Links::default() };
-    let s = step_ends(frame, (d, n), went_out, inner, &links, sys);
-    info.set_cause(s);
-    match (had, raised) {
-        (Some(f), Some(by)) if f != by => {
-            emit(Kind::FReplaced { f, by }, cause(info));
+    told.ends(info, site, val, inner);
+}
+
+impl Told {
+    /// `None` if the step has nothing for the lane of `val`.
+    fn begins(d: Id, info: &Info, site: &StepSite, val: Val<'_>, shape: fn() -> Shape) -> Option<Told> {
+        let (n, lane) = (site.n.get(), val.lane());
+        let (name, sys) = info.step_named(n);
+        let label = name.as_deref();
+        let links = Links { cause: info.cause(), reg: site.reg.get(), at: Some(site.at.get()), label };
+        if !shape().takes(lane) {
+            info.set_cause(emit_more(Kind::DPass { d, n, lane }, links, More { sys, ..More::default() }));
+            return None;
         }
-        (Some(f), None) => {
-            emit(Kind::FHandled { f, d, n }, cause(info));
-        }
-        _ => {}
+        let had = match val {
+            Val::Err(f) => Some(f),
+            Val::Ok { .. } => None,
+        };
+        let frame = step_begins(d, n, lane, val, links, sys);
+        Some(Told { d, frame, had })
     }
-    returned
+
+    fn ends(self, info: &Info, site: &StepSite, val: Option<Val<'_>>, inner: Option<Id>) {
+        let Told { d, frame, had } = self;
+        let n = site.n.get();
+        let (name, sys) = info.step_named(n);
+        let links = Links { at: Some(site.at.get()), label: name.as_deref(), ..Links::default() };
+        let raised = match val {
+            Some(Val::Err(f)) => Some(f),
+            _ => None,
+        };
+        info.set_cause(step_ends(frame, (d, n), val, inner, &links, sys));
+        match (had, raised) {
+            (Some(f), Some(by)) if f != by => {
+                emit(Kind::FReplaced { f, by }, cause(info));
+            }
+            (Some(f), None) => {
+                emit(Kind::FHandled { f, d, n }, cause(info));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A chain waits for another.
