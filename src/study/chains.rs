@@ -1,8 +1,7 @@
 //! From events to chains: each Deferred of a run, with one row for each thing that happened to it.
 
 use super::rail::Mark;
-use super::words::{Words, duration, escaped, lane_word, short_type, value};
-use crate::ground::step_name;
+use super::words::{Words, duration, escaped, lane_word, short_type, step_label, value};
 use crate::trace::{At, Cancel, Dropped, Event, EventNumber, Id, Kind, Lane, Object, Out, Val, Via};
 use std::collections::BTreeMap;
 
@@ -280,7 +279,7 @@ impl<'t> Chains<'t> {
             }
             Kind::DName { d } => self.at(*d).name = event.label.map(escaped),
             Kind::DAdd { d, n, lanes, names, late } => {
-                let label = escaped(event.label.unwrap_or_else(|| step_name(names[0])));
+                let label = escaped(&step_label(event.label, *names));
                 let step =
                     StepNote { label, at: event.at, ok: lanes.ok(), err: lanes.err(), late: *late, reached: false };
                 let chain = self.at(*d);
@@ -561,7 +560,8 @@ fn place(words: &Words<'_>, at: Option<At<'_>>, home: Option<At<'_>>) -> String 
 fn brief_name(words: &Words<'_>, label: &str, at: Option<At<'_>>) -> String {
     match at {
         Some(at) if label == "closure" => format!("closure at {}", words.whole_place(at)),
-        _ => label.to_owned(),
+        // A bar stands for a step that is passed by here.
+        _ => label.replace(" | ", "/"),
     }
 }
 

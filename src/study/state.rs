@@ -14,8 +14,7 @@ pub use objects::{
 
 use super::row::about;
 use super::table::Table;
-use super::words::escaped;
-use crate::ground::step_name;
+use super::words::{escaped, step_label};
 use crate::trace::{Dropped, Event, EventNumber, Id, Kind, Lane, Mode, Object, Polled, Trace, Val};
 use std::rc::Rc;
 
@@ -445,7 +444,7 @@ impl State {
             Kind::DAdd { d, n, lanes, names, late } => {
                 let step = Step {
                     n,
-                    label: Rc::from(event.label.unwrap_or_else(|| step_name(names[0]))),
+                    label: Rc::from(step_label(event.label, names)),
                     added: event.s,
                     ok: lanes.ok(),
                     err: lanes.err(),

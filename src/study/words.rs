@@ -1,8 +1,19 @@
 //! What events are called in a text: values, failures, places, types, durations.
 
 use super::state::State;
+use crate::ground::step_name;
 pub(super) use crate::ground::type_name::short_type;
 use crate::trace::{At, Event, EventNumber, Id, Kind, Lane, Trace, Via};
+use std::borrow::Cow;
+
+/// What a step is called: the name that a person gave it, or its functions' names, `got_poem | no_poem` where it has two.
+pub(super) fn step_label<'t>(given: Option<&'t str>, names: [&'t str; 2]) -> Cow<'t, str> {
+    match (given, names.map(step_name)) {
+        (Some(given), _) => Cow::Borrowed(given),
+        (None, [one, other]) if other.is_empty() || other == one => Cow::Borrowed(one),
+        (None, [callback, errback]) => Cow::Owned(format!("{callback} | {errback}")),
+    }
+}
 
 /// Looks things up in a trace and puts them into words.
 pub(super) struct Words<'t> {

@@ -49,7 +49,7 @@ snapshots! {
 fn one_line_for_logs() {
     let trace = record(pause::program);
     let line = text_chain(&trace).only_named("get_poem").one_line().stable().to_string();
-    let expected = r#"d1 get_poem: ok"If I were..." >0 try_to_cummingsify =d3 x f2"engine down" |1 shout [2 keep_original] ok"original poem" >3 got_poem ok()"#;
+    let expected = r#"d1 get_poem: ok"If I were..." >0 try_to_cummingsify =d3 x f2"engine down" |1 shout [2 keep_original] ok"original poem" >3 got_poem/poem_failed ok()"#;
     assert_eq!(line, format!("{expected}\n"));
 }
 
