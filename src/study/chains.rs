@@ -1,7 +1,7 @@
 //! From events to chains: each Deferred of a run, with one row for each thing that happened to it.
 
 use super::rail::Mark;
-use super::words::{Words, duration, escaped, lane_word, short_type, step_label, value};
+use super::words::{BAR, Words, duration, escaped, lane_word, short_type, step_label, value};
 use crate::trace::{At, Cancel, Dropped, Event, EventNumber, Id, Kind, Lane, Object, Out, Val, Via};
 use std::collections::BTreeMap;
 
@@ -561,7 +561,7 @@ fn brief_name(words: &Words<'_>, label: &str, at: Option<At<'_>>) -> String {
     match at {
         Some(at) if label == "closure" => format!("closure at {}", words.whole_place(at)),
         // A bar stands for a step that is passed by here.
-        _ => label.replace(" | ", "/"),
+        _ => label.replace(BAR, "/"),
     }
 }
 

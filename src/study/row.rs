@@ -102,7 +102,8 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
         Kind::DAdd { d, n, .. } => format!("{d} + step {n} {}", step_label(state, d, n)),
         Kind::DFire { d, val: v } => format!("{d} fired {}", val(v)),
         Kind::DStep { d, n, lane, .. } => {
-            format!("{d} step {n} {}  {} lane", step_label(state, d, n), lane_word(lane))
+            let label = state.chain(d).and_then(|chain| chain.step(n)).map(|step| escaped(step.label_on(lane)));
+            format!("{d} step {n} {}  {} lane", label.unwrap_or_default(), lane_word(lane))
         }
         Kind::DRet { inner: Some(inner), .. } => format!("-> {inner}"),
         Kind::DRet { val: Some(v), .. } => format!("-> {}", val(v)),

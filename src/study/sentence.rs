@@ -437,7 +437,10 @@ impl Say<'_> {
 
     fn step(&self, d: Id, n: u32) -> String {
         let label = self.event.label;
-        let known = self.state.chain(d).and_then(|chain| chain.step(n)).map(|step| &*step.label);
+        let known = self.state.chain(d).and_then(|chain| chain.step(n)).map(|step| match self.event.kind {
+            Kind::DStep { lane, .. } => step.label_on(lane),
+            _ => &*step.label,
+        });
         match label.filter(|_| !matches!(self.event.kind, Kind::FHandled { .. })).or(known) {
             Some(label) => format!("step {n} \"{}\"", escaped(label)),
             None => format!("step {n}"),

@@ -6,12 +6,15 @@ pub(super) use crate::ground::type_name::short_type;
 use crate::trace::{At, Event, EventNumber, Id, Kind, Lane, Trace, Via};
 use std::borrow::Cow;
 
+/// Between the names of a step's two functions.
+pub(super) const BAR: &str = " | ";
+
 /// What a step is called: the name that a person gave it, or its functions' names, `got_poem | no_poem` where it has two.
 pub(super) fn step_label<'t>(given: Option<&'t str>, names: [&'t str; 2]) -> Cow<'t, str> {
     match (given, names.map(step_name)) {
         (Some(given), _) => Cow::Borrowed(given),
         (None, [one, other]) if other.is_empty() || other == one => Cow::Borrowed(one),
-        (None, [callback, errback]) => Cow::Owned(format!("{callback} | {errback}")),
+        (None, [callback, errback]) => Cow::Owned(format!("{callback}{BAR}{errback}")),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What the state of a run knows of each object.
 
 use crate::study::table::Table;
+use crate::study::words::BAR;
 use crate::trace::{Cancel, EventNumber, Id, Lane, Loss, Mode, Slot, Val, Via};
 use std::rc::Rc;
 
@@ -288,8 +289,10 @@ pub enum Fate {
 pub struct Step {
     /// Its number, from 0.
     pub n: u32,
-    /// The name a person gave, or the function's.
+    /// The name a person gave, or the function's; `print | complain` where it has two.
     pub label: Rc<str>,
+    /// Where the bar between two names is.
+    pub(super) bar: Option<usize>,
     /// The event that added it, or that was the first to tell of it: its place is that of the step.
     pub added: EventNumber,
     /// It has a callback.
@@ -302,6 +305,33 @@ pub struct Step {
     pub sys: bool,
     /// What became of it.
     pub fate: Fate,
+}
+
+impl Step {
+    /// The name of what runs on that lane: of the two functions of an `add_callbacks` just one does.
+    ///
+    /// ```
+    /// use ropewalk::{Deferred, Failure, study::state::State, trace::{self, Lane}};
+    ///
+    /// fn print(_: i32) -> Result<(), Failure> {
+    ///     Ok(())
+    /// }
+    /// fn complain(_: Failure) -> Result<(), Failure> {
+    ///     Ok(())
+    /// }
+    /// let ((), trace) = trace::record(|| Deferred::succeed(1).add_callbacks(print, complain).detach());
+    /// let state = State::after(&trace);
+    /// let step = state.chains().next().unwrap().step(0).unwrap();
+    /// assert_eq!(&*step.label, "print | complain");
+    /// assert_eq!((step.label_on(Lane::Ok), step.label_on(Lane::Err)), ("print", "complain"));
+    /// ```
+    pub fn label_on(&self, lane: Lane) -> &str {
+        match (self.bar.and_then(|bar| self.label.split_at_checked(bar)), lane) {
+            (None, _) => &self.label,
+            (Some((callback, _)), Lane::Ok) => callback,
+            (Some((_, errback)), Lane::Err) => errback.trim_start_matches(BAR),
+        }
+    }
 }
 
 /// The life of a failure.

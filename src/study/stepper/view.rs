@@ -313,8 +313,8 @@ impl Stepper {
                 Some(object) => format!("the callback of {object}"),
                 None => format!("the callback \"{words}\""),
             },
-            Kind::DStep { d, n, .. } => match self.state.chain(d).and_then(|chain| chain.step(n)) {
-                Some(step) => format!("step {n} \"{}\" of {d}", escaped(&step.label)),
+            Kind::DStep { d, n, lane, .. } => match self.state.chain(d).and_then(|chain| chain.step(n)) {
+                Some(step) => format!("step {n} \"{}\" of {d}", escaped(step.label_on(lane))),
                 None => format!("step {n} of {d}"),
             },
             Kind::XPoll { x, .. } => format!("a poll of {x}"),
