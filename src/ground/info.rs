@@ -24,17 +24,17 @@ pub(crate) struct Info {
 }
 
 /// What can be asked for the [`Info`] of a chain, by those who seldom need it.
-pub(crate) trait Of {
+pub(crate) trait HasInfo {
     fn info(&self) -> &Info;
 }
 
-impl Of for Info {
+impl HasInfo for Info {
     fn info(&self) -> &Info {
         self
     }
 }
 
-impl Of for Rc<dyn Chain> {
+impl HasInfo for Rc<dyn Chain> {
     fn info(&self) -> &Info {
         &self.core().info
     }

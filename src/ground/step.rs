@@ -2,7 +2,7 @@
 
 use super::deferred::Deferred;
 use super::failure::{Failure, RaisedIn};
-use super::info::Of;
+use super::info::HasInfo;
 use super::trace::{EventNumber, Lane, Place};
 use std::any::type_name;
 use std::borrow::Cow;
@@ -357,7 +357,7 @@ pub(crate) fn run<T: 'static, U: 'static, S: Step<T, U>>(
     step: S,
     mut input: Outcome<T>,
     site: &StepSite,
-    of: &dyn Of,
+    of: &dyn HasInfo,
 ) -> Returned<U> {
     let lane = enter(&mut input, S::ERRBACK, site);
     // Left in a slot out here: what `catch_unwind` answers is moved twice, which cost a tenth of a callback's time.
@@ -386,7 +386,7 @@ fn leave<U: 'static, R: Sealed<Value = U>>(
     went: Option<Went<R, U>>,
     lane: Lane,
     site: &StepSite,
-    of: &dyn Of,
+    of: &dyn HasInfo,
     name: fn() -> &'static str,
 ) -> Returned<U> {
     let mut returned = match (caught, went) {
@@ -410,7 +410,7 @@ fn comes_in(failure: &mut Failure, errback: bool, site: &StepSite) {
 }
 
 #[cold]
-fn comes_out(failure: &mut Failure, site: &StepSite, of: &dyn Of, lane: Lane, name: fn() -> &'static str) {
+fn comes_out(failure: &mut Failure, site: &StepSite, of: &dyn HasInfo, lane: Lane, name: fn() -> &'static str) {
     failure.came_out(|| {
         let (info, n) = (of.info(), site.n.get());
         RaisedIn {

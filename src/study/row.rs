@@ -99,18 +99,17 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
         Kind::DNew { d, late: false, .. } => format!("made {}", named(d)),
         Kind::DNew { d, late: true, .. } => format!("met {}", named(d)),
         Kind::DName { d } => format!("{d} named {}", label.clone().unwrap_or_default()),
-        Kind::DAdd { d, n, .. } => format!("{d} + step {n} {}", step_label(state, d, n)),
+        Kind::DAdd { d, n, .. } => format!("{d} + step {n} {}", step_label(state, d, n, None)),
         Kind::DFire { d, val: v } => format!("{d} fired {}", val(v)),
         Kind::DStep { d, n, lane, .. } => {
-            let label = state.chain(d).and_then(|chain| chain.step(n)).map(|step| escaped(step.label_on(lane)));
-            format!("{d} step {n} {}  {} lane", label.unwrap_or_default(), lane_word(lane))
+            format!("{d} step {n} {}  {} lane", step_label(state, d, n, Some(lane)), lane_word(lane))
         }
         Kind::DRet { inner: Some(inner), .. } => format!("-> {inner}"),
         Kind::DRet { val: Some(v), .. } => format!("-> {}", val(v)),
         Kind::DRet { .. } => "-> a Deferred".to_owned(),
         Kind::DPass { d, n, lane } => {
             let lane = if lane == Lane::Err { "x" } else { "o" };
-            format!("{d} step {n} {} passed by ({lane})", step_label(state, d, n))
+            format!("{d} step {n} {} passed by ({lane})", step_label(state, d, n, None))
         }
         Kind::DPause { d, on } => format!("{d} PAUSED on {on}"),
         Kind::DResume { d, val: v, .. } => format!("{d} resumed, {}", val(v)),
@@ -152,8 +151,10 @@ pub fn headline(state: &State, event: &Event<'_>) -> String {
     }
 }
 
-fn step_label(state: &State, d: Id, n: u32) -> String {
-    state.chain(d).and_then(|chain| chain.step(n)).map(|step| escaped(&step.label)).unwrap_or_default()
+/// `ran`: the lane on which it runs.
+fn step_label(state: &State, d: Id, n: u32, ran: Option<Lane>) -> String {
+    let Some(step) = state.chain(d).and_then(|chain| chain.step(n)) else { return String::new() };
+    escaped(ran.map_or(&*step.label, |lane| step.label_on(lane)))
 }
 
 fn rw(r: bool, w: bool) -> &'static str {

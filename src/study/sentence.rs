@@ -437,10 +437,16 @@ impl Say<'_> {
 
     fn step(&self, d: Id, n: u32) -> String {
         let label = self.event.label;
-        let known = self.state.chain(d).and_then(|chain| chain.step(n)).map(|step| match self.event.kind {
-            Kind::DStep { lane, .. } => step.label_on(lane),
-            _ => &*step.label,
-        });
+        let lane = match self.event.kind {
+            Kind::DStep { lane, .. } => Some(lane),
+            Kind::DRet { b, .. } => match self.state.frame(b).map(|frame| &frame.what) {
+                Some(FrameKind::Step { lane, .. }) => Some(*lane),
+                _ => None,
+            },
+            _ => None,
+        };
+        let step = self.state.chain(d).and_then(|chain| chain.step(n));
+        let known = step.map(|step| lane.map_or(&*step.label, |lane| step.label_on(lane)));
         match label.filter(|_| !matches!(self.event.kind, Kind::FHandled { .. })).or(known) {
             Some(label) => format!("step {n} \"{}\"", escaped(label)),
             None => format!("step {n}"),

@@ -14,7 +14,7 @@ pub use objects::{
 
 use super::row::about;
 use super::table::Table;
-use super::words::{BAR, escaped, step_label};
+use super::words::{escaped, step_label, two_names};
 use crate::trace::{Dropped, Event, EventNumber, Id, Kind, Lane, Mode, Object, Polled, Trace, Val};
 use std::rc::Rc;
 
@@ -442,11 +442,10 @@ impl State {
             }
             Kind::DName { d } => self.at(d).name = event.label.map(Rc::from),
             Kind::DAdd { d, n, lanes, names, late } => {
-                let label = step_label(event.label, names);
                 let step = Step {
                     n,
-                    bar: if event.label.is_none() { label.find(BAR) } else { None },
-                    label: Rc::from(label),
+                    label: Rc::from(step_label(event.label, names)),
+                    names: two_names(event.label, names).map(|names| names.map(Rc::from)),
                     added: event.s,
                     ok: lanes.ok(),
                     err: lanes.err(),
@@ -583,7 +582,7 @@ impl State {
             // Added before somebody recorded.
             n,
             label: Rc::from(event.label.unwrap_or("step")),
-            bar: None,
+            names: None,
             added: event.s,
             ok: true,
             err: true,

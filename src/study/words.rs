@@ -11,11 +11,17 @@ pub(super) const BAR: &str = " | ";
 
 /// What a step is called: the name that a person gave it, or its functions' names, `got_poem | no_poem` where it has two.
 pub(super) fn step_label<'t>(given: Option<&'t str>, names: [&'t str; 2]) -> Cow<'t, str> {
-    match (given, names.map(step_name)) {
+    match (given, two_names(given, names)) {
         (Some(given), _) => Cow::Borrowed(given),
-        (None, [one, other]) if other.is_empty() || other == one => Cow::Borrowed(one),
-        (None, [callback, errback]) => Cow::Owned(format!("{callback}{BAR}{errback}")),
+        (None, None) => Cow::Borrowed(step_name(names[0])),
+        (None, Some([callback, errback])) => Cow::Owned(format!("{callback}{BAR}{errback}")),
     }
+}
+
+/// The names of a step's functions, if they are two, and no person gave the step a name.
+pub(super) fn two_names<'t>(given: Option<&str>, names: [&'t str; 2]) -> Option<[&'t str; 2]> {
+    let names = names.map(step_name);
+    (given.is_none() && !names[1].is_empty() && names[0] != names[1]).then_some(names)
 }
 
 /// Looks things up in a trace and puts them into words.

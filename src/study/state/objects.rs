@@ -1,7 +1,6 @@
 //! What the state of a run knows of each object.
 
 use crate::study::table::Table;
-use crate::study::words::BAR;
 use crate::trace::{Cancel, EventNumber, Id, Lane, Loss, Mode, Slot, Val, Via};
 use std::rc::Rc;
 
@@ -291,8 +290,8 @@ pub struct Step {
     pub n: u32,
     /// The name a person gave, or the function's; `print | complain` where it has two.
     pub label: Rc<str>,
-    /// Where the bar between two names is.
-    pub(super) bar: Option<usize>,
+    /// Those two.
+    pub(super) names: Option<[Rc<str>; 2]>,
     /// The event that added it, or that was the first to tell of it: its place is that of the step.
     pub added: EventNumber,
     /// It has a callback.
@@ -326,10 +325,10 @@ impl Step {
     /// assert_eq!((step.label_on(Lane::Ok), step.label_on(Lane::Err)), ("print", "complain"));
     /// ```
     pub fn label_on(&self, lane: Lane) -> &str {
-        match (self.bar.and_then(|bar| self.label.split_at_checked(bar)), lane) {
+        match (&self.names, lane) {
             (None, _) => &self.label,
-            (Some((callback, _)), Lane::Ok) => callback,
-            (Some((_, errback)), Lane::Err) => errback.trim_start_matches(BAR),
+            (Some([callback, _]), Lane::Ok) => callback,
+            (Some([_, errback]), Lane::Err) => errback,
         }
     }
 }
